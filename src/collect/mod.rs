@@ -1,0 +1,1 @@
+//! Sources: how a set comes from a device. Knows no store.

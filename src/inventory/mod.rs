@@ -1,0 +1,1 @@
+//! Devices and policies: the file `confvault.toml`.

@@ -1,0 +1,3 @@
+//! The `confvault` program: a thin shell over the library.
+
+fn main() {}

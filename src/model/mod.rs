@@ -1,0 +1,20 @@
+//! Plain values: names, paths, points, scopes, sets.
+//!
+//! This room does no input and no output and imports no other room. Whatever comes from a device,
+//! a tree, an archive, a URL or a command line becomes one of these types through one fallible
+//! constructor, under `serde` too; what has been constructed is safe to put into a ref, a tree or
+//! a path. See "Terms" in `docs/format.md`.
+
+mod digest;
+mod look;
+mod names;
+mod path;
+mod point;
+mod set;
+
+pub use digest::{Digest, DigestError};
+pub use look::{Look, LookEntry, Stamp};
+pub use names::{CollectorName, DeviceName, NameError, NameTag, Release, Ticket};
+pub use path::{ConfigPath, PathError};
+pub use point::{Phase, Point, PointError, Where};
+pub use set::{ConfigSet, Content, Entry, Kind, Owner, Scope, SetError};

@@ -1,0 +1,1 @@
+//! Keys, age, masking: what makes a store useful to read and useless to steal.

@@ -1,0 +1,1 @@
+//! The store: generations, manifest, forms, points, journal, pack writing (`docs/format.md`).
