@@ -1,0 +1,1 @@
+//! From changed lines to hunks.

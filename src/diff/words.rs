@@ -1,0 +1,1 @@
+//! Which words of a line changed; tokens of secrets.
