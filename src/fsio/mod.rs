@@ -1,3 +1,51 @@
 //! All writes to disk: temporary name, sync, rename, sync of the directory.
 //!
-//! Every write of confvault goes through this room, which is also where a test stops the world.
+//! Every write of confvault goes through this room, which is also where a test stops the world: each
+//! function passes a [`fault`] step before it touches the disk. Nothing here decides what is written.
+//!
+//! Invariants: modes are set explicitly, so the umask neither widens nor narrows them; a file that
+//! [`write_file`] replaced is the old one or the new one, whole, at any moment and after a power cut.
+
+pub mod fault;
+mod file;
+mod out;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use file::{
+    PRIVATE_DIR, PRIVATE_FILE, create_dir, create_dir_all, link, remove_dir, rename, sync_dir, unlink, unlink_if_there,
+    write_file, write_new,
+};
+pub use out::Out;
+
+/// A step on disk that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[error("Cannot {action} {}", path.display())]
+pub struct Error {
+    /// What was tried: `create`, `write`, `sync`, `rename` …
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Why the system refused.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Error {
+    /// Makes the error of an action on a path.
+    #[must_use]
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+
+    /// Gives the kind of the system's error.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// The result of a step on disk.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
