@@ -1,0 +1,57 @@
+//! Reading key files with care: size limits, and no private key that others can read.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::{Error, Secret};
+
+/// No key file is larger, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+fn read(path: &Path, private: bool) -> Result<Secret, Error> {
+    let failed = |source| Error::KeyFile { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if private {
+        // Asked of the open file, so that nobody can change what was asked about.
+        let mode = meta.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(Error::KeyFileOpen { path: path.to_owned(), mode });
+        }
+        let own = rustix::process::geteuid().as_raw();
+        if meta.uid() != own && meta.uid() != 0 {
+            return Err(Error::KeyFileOwner { path: path.to_owned(), uid: meta.uid() });
+        }
+    }
+    let too_large = || Error::KeyFileSize { path: path.to_owned(), limit: LIMIT };
+    if meta.len() > LIMIT {
+        return Err(too_large());
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1));
+    (&mut file).take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(too_large());
+    }
+    Ok(Secret::new(std::mem::take(&mut *bytes)))
+}
+
+/// Reads a file with a private key of at most 1 MiB.
+///
+/// # Errors
+/// [`Error::KeyFileOpen`] if others than its owner may read or write it, [`Error::KeyFileOwner`] if it
+/// belongs neither to this user nor to root, [`Error::KeyFileSize`], [`Error::KeyFile`].
+pub fn read_private(path: &Path) -> Result<Secret, Error> {
+    read(path, true)
+}
+
+/// Reads a file with public keys of at most 1 MiB.
+///
+/// # Errors
+/// [`Error::KeyFileSize`], [`Error::KeyFile`].
+pub fn read_public(path: &Path) -> Result<Vec<u8>, Error> {
+    read(path, false).map(|secret| secret.expose().to_vec())
+}

@@ -1,0 +1,108 @@
+//! Masking: secrets of a text replaced by tokens, and back ("Masking" in `docs/format.md`).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::{DeviceKeys, Error, OPENING, Secret, Token};
+
+/// The secrets behind tokens.
+pub type SecretMap = BTreeMap<Token, Secret>;
+
+/// A masked text.
+#[derive(Debug, Clone)]
+pub struct Masked {
+    /// The text with its secrets replaced by tokens. Without any secret it is the plain text.
+    pub text: Vec<u8>,
+    /// The secrets that stand behind the tokens of this text.
+    pub secrets: SecretMap,
+}
+
+/// Replaces the secrets of a text by tokens.
+///
+/// `spans` are byte ranges of the text, sorted and not overlapping. The bytes [`OPENING`] are masked
+/// wherever they stand, also inside of a span, which is then cut around them: so what opens a token in
+/// the result is always a token, and [`unmask`] gives back the text exactly.
+///
+/// # Errors
+/// [`Error::Span`] if the spans are not sorted, overlap, or leave the text.
+pub fn mask(text: &[u8], spans: &[Range<usize>], keys: &DeviceKeys) -> Result<Masked, Error> {
+    let mut out = Masker { text, keys, done: 0, masked: Vec::new(), secrets: SecretMap::new() };
+    let mut openings = memmem::find_iter(text, OPENING).peekable();
+    let mut before = 0;
+    for span in spans {
+        if span.start < before || span.end < span.start || span.end > text.len() {
+            return Err(Error::Span { at: span.start });
+        }
+        before = span.end;
+        let mut start = span.start;
+        // An opening that begins before the end of the span is masked on its own; what is left of the
+        // span on both sides of it is a secret of its own.
+        while let Some(at) = openings.next_if(|at| *at < span.end) {
+            out.secret(start..at.max(start));
+            out.opening(at);
+            start = start.max(at + OPENING.len());
+        }
+        out.secret(start..span.end.max(start));
+    }
+    for at in openings {
+        out.opening(at);
+    }
+    Ok(out.finish())
+}
+
+struct Masker<'a> {
+    text: &'a [u8],
+    keys: &'a DeviceKeys,
+    done: usize,
+    masked: Vec<u8>,
+    secrets: SecretMap,
+}
+
+impl Masker<'_> {
+    fn secret(&mut self, span: Range<usize>) {
+        // The opening before may have taken the beginning of this span.
+        let span = span.start.max(self.done)..span.end;
+        if span.start < span.end {
+            let secret = &self.text[span.clone()];
+            self.replace(span, self.keys.token(secret));
+        }
+    }
+
+    fn opening(&mut self, at: usize) {
+        self.replace(at..at + OPENING.len(), self.keys.opening());
+    }
+
+    fn replace(&mut self, span: Range<usize>, token: Token) {
+        let secret = &self.text[span.clone()];
+        self.masked.extend_from_slice(&self.text[self.done..span.start]);
+        self.masked.extend_from_slice(&token.to_bytes());
+        self.secrets.entry(token).or_insert_with(|| Secret::new(secret));
+        self.done = span.end;
+    }
+
+    fn finish(mut self) -> Masked {
+        self.masked.extend_from_slice(&self.text[self.done..]);
+        Masked { text: self.masked, secrets: self.secrets }
+    }
+}
+
+/// Puts the secrets of a masked text back, in one pass.
+///
+/// # Errors
+/// [`Error::TokenUnknown`] for a token that `secrets` does not have; [`Error::TokenBroken`] where an
+/// opening is not followed by the rest of a token.
+pub fn unmask(masked: &[u8], secrets: &SecretMap) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::with_capacity(masked.len());
+    let mut done = 0;
+    for at in memmem::find_iter(masked, OPENING) {
+        let token = Token::at_start(&masked[at..]).ok_or(Error::TokenBroken { at })?;
+        let secret = secrets.get(&token).ok_or(Error::TokenUnknown(token))?;
+        out.extend_from_slice(&masked[done..at]);
+        out.extend_from_slice(secret.expose());
+        done = at + Token::LEN;
+    }
+    out.extend_from_slice(&masked[done..]);
+    Ok(out)
+}

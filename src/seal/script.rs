@@ -1,0 +1,91 @@
+//! The secrets of a generation as a `sed` script: the plain text of `.confvault/secrets.age`.
+
+use zeroize::Zeroizing;
+
+use super::{Error, OPENING, Secret, SecretMap, Token};
+use crate::model::DeviceName;
+
+const HEAD: &[u8] = b"# confvault-secrets 1 ";
+
+/// Writes the script that puts the secrets of a device's masked texts back.
+///
+/// `LC_ALL=C sed -f SCRIPT MASKED` gives the plain text: no value holds the opening of a token except
+/// the opening's own, whose line stands last.
+#[must_use]
+pub fn write(device: &DeviceName, secrets: &SecretMap) -> Zeroizing<Vec<u8>> {
+    let size: usize = secrets.values().map(|s| s.expose().len() * 2 + Token::LEN + 8).sum();
+    // All at once, so that no copy of the secrets is left behind by growing.
+    let mut out = Zeroizing::new(Vec::with_capacity(HEAD.len() + 128 + size));
+    out.extend_from_slice(HEAD);
+    out.extend_from_slice(device.as_str().as_bytes());
+    out.push(b'\n');
+    let (last, rest): (Vec<_>, Vec<_>) = secrets.iter().partition(|(_, secret)| secret.expose() == OPENING);
+    for (token, secret) in rest.into_iter().chain(last) {
+        out.extend_from_slice(b"s/");
+        out.extend_from_slice(&token.to_bytes());
+        out.push(b'/');
+        for byte in secret.expose() {
+            match byte {
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\\' | b'/' | b'&' => out.extend_from_slice(&[b'\\', *byte]),
+                byte => out.push(*byte),
+            }
+        }
+        out.extend_from_slice(b"/g\n");
+    }
+    out
+}
+
+/// Reads a script that [`write()`] made; accepts nothing else.
+///
+/// # Errors
+/// [`Error::Script`], [`Error::ScriptDevice`].
+pub fn parse(device: &DeviceName, script: &[u8]) -> Result<SecretMap, Error> {
+    let body = script.strip_suffix(b"\n").ok_or(Error::Script { line: 1, rule: "the last line has no end" })?;
+    let mut lines = body.split(|b| *b == b'\n');
+    let head = lines.next().unwrap_or_default();
+    let name = head.strip_prefix(HEAD).ok_or(Error::Script { line: 1, rule: "not a list of secrets of version 1" })?;
+    if name != device.as_str().as_bytes() {
+        return Err(Error::ScriptDevice);
+    }
+    let mut secrets = SecretMap::new();
+    for (at, line) in lines.enumerate() {
+        let bad = |rule| Error::Script { line: at + 2, rule };
+        let rest = line.strip_prefix(b"s/").ok_or(bad("not a substitution"))?;
+        let token = Token::at_start(rest).ok_or(bad("not a token"))?;
+        let rest = rest[Token::LEN..].strip_prefix(b"/").ok_or(bad("not a token"))?;
+        let value = rest.strip_suffix(b"/g").ok_or(bad("not a substitution of all"))?;
+        let value = unescape(value).ok_or(bad("a wrong escape"))?;
+        if value.expose().is_empty() {
+            return Err(bad("an empty secret"));
+        }
+        if secrets.insert(token, value).is_some() {
+            return Err(bad("a token twice"));
+        }
+    }
+    // What remains is the order of the lines, and the openings inside of values.
+    if *write(device, &secrets) != script {
+        return Err(Error::Script { line: 1, rule: "the lines are not in order" });
+    }
+    if secrets.values().any(|s| s.expose() != OPENING && memchr::memmem::find(s.expose(), OPENING).is_some()) {
+        return Err(Error::Script { line: 1, rule: "a secret holds the opening of a token" });
+    }
+    Ok(secrets)
+}
+
+fn unescape(value: &[u8]) -> Option<Secret> {
+    let mut out = Zeroizing::new(Vec::with_capacity(value.len()));
+    let mut bytes = value.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => match bytes.next()? {
+                b'n' => out.push(b'\n'),
+                byte @ (b'\\' | b'/' | b'&') => out.push(*byte),
+                _ => return None,
+            },
+            b'/' | b'&' => return None,
+            byte => out.push(*byte),
+        }
+    }
+    Some(Secret::new(std::mem::take(&mut *out)))
+}
