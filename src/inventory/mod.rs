@@ -1,1 +1,25 @@
-//! Devices and policies: the file `confvault.toml`.
+//! Devices and policies: the file `confvault.toml` of an administrator.
+//!
+//! Reads the file strictly (a key that is not known is an error with its line), gives devices,
+//! policies and mirrors as checked values, and changes the file so that comments and order stay.
+//! It never holds a secret: a URL with a password is refused, a credential is only a reference.
+
+mod device;
+mod edit;
+mod error;
+mod file;
+mod locate;
+mod policy;
+mod source;
+mod template;
+mod units;
+
+pub use device::{Credential, Device, DeviceKeys, Elevation, LabelKey, LabelSelector, ProfileName};
+pub use edit::{DeviceChange, Editor, devices_in};
+pub use error::InventoryError;
+pub use file::{Inventory, Mirror};
+pub use locate::{FILE_NAME, PROFILES_DIR, STORE_DIR, locate};
+pub use policy::Policy;
+pub use source::{MirrorUrl, Remote, SourceUrl, UrlError};
+pub use template::template;
+pub use units::{ByteSize, Months, Percent, Seconds, UnitError};

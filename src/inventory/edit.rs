@@ -1,0 +1,212 @@
+//! Changes to `confvault.toml` that keep comments, order and layout.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::model::DeviceName;
+
+use super::{FILE_NAME, Inventory, InventoryError, LabelKey, MirrorUrl, SourceUrl};
+
+/// A change to the table of one device. Values are texts as they stand in the file; they are
+/// checked when the change is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceChange {
+    /// Sets a key to a text.
+    Set(&'static str, String),
+    /// Sets a key to true or false.
+    Flag(&'static str, bool),
+    /// Removes a key.
+    Unset(&'static str),
+    /// Sets a label.
+    Label(LabelKey, String),
+    /// Removes a label.
+    Unlabel(LabelKey),
+}
+
+/// The file while it is changed; nothing is written before [`Editor::save`].
+#[derive(Debug)]
+pub struct Editor {
+    root: PathBuf,
+    document: DocumentMut,
+    inventory: Inventory,
+}
+
+impl Editor {
+    /// Reads the file in the folder `root`.
+    ///
+    /// # Errors
+    /// As [`Inventory::load`].
+    pub fn open(root: &Path) -> Result<Self, InventoryError> {
+        let inventory = Inventory::load(root)?;
+        let file = root.join(FILE_NAME);
+        let text = std::fs::read_to_string(&file).map_err(|source| InventoryError::Read(file, source))?;
+        Self::parse(root, &text, inventory)
+    }
+
+    fn parse(root: &Path, text: &str, inventory: Inventory) -> Result<Self, InventoryError> {
+        // The inventory was read from the same text, so this only fails where the file changed between.
+        let document = text.parse().map_err(|_| {
+            InventoryError::Read(root.join(FILE_NAME), std::io::Error::other("the file changed while it was read"))
+        })?;
+        Ok(Self { root: root.to_path_buf(), document, inventory })
+    }
+
+    /// The inventory as it was when the file was read.
+    #[must_use]
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Adds a device behind the last one.
+    ///
+    /// # Errors
+    /// [`InventoryError::Exists`].
+    pub fn add_device(&mut self, name: &DeviceName, source: &SourceUrl, changes: &[DeviceChange]) -> Result<(), InventoryError> {
+        let devices = super_table(&mut self.document, "devices");
+        if devices.contains_key(name.as_str()) {
+            return Err(InventoryError::Exists(name.clone()));
+        }
+        let mut table = Table::new();
+        table.insert("source", value(source.to_string()));
+        for change in changes {
+            apply(&mut table, change);
+        }
+        devices.insert(name.as_str(), Item::Table(table));
+        Ok(())
+    }
+
+    /// Changes the table of a device.
+    ///
+    /// # Errors
+    /// [`InventoryError::NoDevice`].
+    pub fn change_device(&mut self, name: &DeviceName, changes: &[DeviceChange]) -> Result<(), InventoryError> {
+        let devices = super_table(&mut self.document, "devices");
+        let table = devices.get_mut(name.as_str()).and_then(Item::as_table_like_mut);
+        let table = table.ok_or_else(|| InventoryError::NoDevice(name.clone()))?;
+        for change in changes {
+            apply(table, change);
+        }
+        Ok(())
+    }
+
+    /// Removes the table of a device. Its history stays in the store.
+    ///
+    /// # Errors
+    /// [`InventoryError::NoDevice`].
+    pub fn remove_device(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
+        let removed = super_table(&mut self.document, "devices").remove(name.as_str());
+        removed.map(|_| ()).ok_or_else(|| InventoryError::NoDevice(name.clone()))
+    }
+
+    /// Adds a mirror.
+    ///
+    /// # Errors
+    /// [`InventoryError::MirrorExists`].
+    pub fn add_mirror(&mut self, name: &DeviceName, url: &MirrorUrl) -> Result<(), InventoryError> {
+        let mirrors = super_table(&mut self.document, "mirrors");
+        if mirrors.contains_key(name.as_str()) {
+            return Err(InventoryError::MirrorExists(name.clone()));
+        }
+        let mut table = Table::new();
+        table.insert("url", value(url.to_string()));
+        mirrors.insert(name.as_str(), Item::Table(table));
+        Ok(())
+    }
+
+    /// Removes a mirror.
+    ///
+    /// # Errors
+    /// [`InventoryError::NoMirror`].
+    pub fn remove_mirror(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
+        let removed = super_table(&mut self.document, "mirrors").remove(name.as_str());
+        removed.map(|_| ()).ok_or_else(|| InventoryError::NoMirror(name.clone()))
+    }
+
+    /// Gives the inventory that the changed text says, without writing it.
+    ///
+    /// # Errors
+    /// [`InventoryError::Syntax`] where a changed value is not one.
+    pub fn check(&self) -> Result<Inventory, InventoryError> {
+        Inventory::parse(&self.root, &self.document.to_string())
+    }
+
+    /// Checks the whole changed text as if it had been read, and writes it in one step.
+    ///
+    /// # Errors
+    /// [`InventoryError::Syntax`] where a changed value is not one, [`InventoryError::Write`].
+    pub fn save(self) -> Result<Inventory, InventoryError> {
+        let inventory = self.check()?;
+        let file = self.root.join(FILE_NAME);
+        crate::fsio::write_file(&file, self.document.to_string().as_bytes(), 0o644)?;
+        Ok(inventory)
+    }
+}
+
+/// The devices that the folders in `folder` would be: every folder whose name does not begin with
+/// `.`, sorted, with its source.
+///
+/// # Errors
+/// [`InventoryError::Read`], [`InventoryError::Folder`] where a name cannot be that of a device,
+/// [`InventoryError::NoFolders`].
+pub fn devices_in(folder: &Path) -> Result<Vec<(DeviceName, SourceUrl)>, InventoryError> {
+    let unreadable = |source| InventoryError::Read(folder.to_path_buf(), source);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name();
+        if !entry.file_type().map_err(unreadable)?.is_dir() || name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let name: DeviceName = name.to_string_lossy().parse().map_err(InventoryError::Folder)?;
+        let source = format!("dir:{}", folder.join(name.as_str()).display()).parse()?;
+        found.push((name, source));
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    if found.is_empty() { Err(InventoryError::NoFolders(folder.to_path_buf())) } else { Ok(found) }
+}
+
+/// Gives a table that only holds tables, made without a header of its own where it is missing.
+fn super_table<'a>(document: &'a mut DocumentMut, key: &str) -> &'a mut dyn toml_edit::TableLike {
+    let item = document.entry(key).or_insert_with(|| {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    });
+    item.as_table_like_mut().expect("the inventory was read, so what stands here is a table")
+}
+
+fn apply(table: &mut dyn toml_edit::TableLike, change: &DeviceChange) {
+    match change {
+        DeviceChange::Set(key, text) => set(table, key, text.as_str().into()),
+        DeviceChange::Flag(key, flag) => set(table, key, (*flag).into()),
+        DeviceChange::Unset(key) => {
+            table.remove(key);
+        }
+        DeviceChange::Label(key, text) => {
+            if !table.get("labels").is_some_and(Item::is_table_like) {
+                table.insert("labels", value(toml_edit::InlineTable::new()));
+            }
+            if let Some(labels) = table.get_mut("labels").and_then(Item::as_table_like_mut) {
+                set(labels, key.as_str(), text.as_str().into());
+            }
+        }
+        DeviceChange::Unlabel(key) => {
+            if let Some(labels) = table.get_mut("labels").and_then(Item::as_table_like_mut) {
+                labels.remove(key.as_str());
+                if labels.is_empty() {
+                    table.remove("labels");
+                }
+            }
+        }
+    }
+}
+
+/// Sets a value and keeps the comment behind the old one.
+fn set(table: &mut dyn toml_edit::TableLike, key: &str, mut new: toml_edit::Value) {
+    if let Some(old) = table.get(key).and_then(Item::as_value) {
+        *new.decor_mut() = old.decor().clone();
+    }
+    table.insert(key, Item::Value(new));
+}

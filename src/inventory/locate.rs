@@ -1,0 +1,26 @@
+//! Where the store of an administrator is.
+
+use std::path::{Path, PathBuf};
+
+use super::InventoryError;
+
+/// Name of the inventory's file in the folder of a store.
+pub const FILE_NAME: &str = "confvault.toml";
+/// Name of the bare repository in the folder of a store.
+pub const STORE_DIR: &str = "store.git";
+/// Name of the folder with the user's own profiles in the folder of a store.
+pub const PROFILES_DIR: &str = "profiles";
+
+/// Finds the folder that holds `confvault.toml`: `start` or, if `parents`, the nearest one above it.
+///
+/// # Errors
+/// [`InventoryError::NotFound`].
+pub fn locate(start: &Path, parents: bool) -> Result<PathBuf, InventoryError> {
+    let reach = if parents { usize::MAX } else { 1 };
+    start
+        .ancestors()
+        .take(reach)
+        .find(|dir| dir.join(FILE_NAME).is_file())
+        .map(Path::to_path_buf)
+        .ok_or_else(|| InventoryError::NotFound(start.to_path_buf()))
+}
