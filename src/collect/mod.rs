@@ -1,1 +1,134 @@
-//! Sources: how a set comes from a device. Knows no store.
+//! Sources: how the set of a device comes from the device.
+//!
+//! Each source is one file here; [`collect`] chooses it by the scheme of the device's URL. A source
+//! gives a whole set or an error: nothing partial is ever a set, an empty answer is an error, and
+//! what a device sends never decides where something is written.
+//!
+//! This room knows no store: what an earlier run learnt comes in as a [`Look`], what this one
+//! learnt goes out in [`Collected`].
+
+mod dir;
+mod error;
+mod shrink;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::inventory::{Device, Policy, SourceUrl};
+use crate::model::{ConfigPath, ConfigSet, Digest, Look, Stamp};
+use crate::profile::Profile;
+
+pub use error::CollectError;
+pub use shrink::{SetSize, check_shrink};
+
+/// What a source needs beside the device: one for a whole run, shared by all threads.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The folder of the store; relative paths of the inventory count from it.
+    pub root: &'a Path,
+    /// A folder of mode 0700 for what is too large for memory; it lives longer than the sets.
+    pub spool: &'a Path,
+    /// Limits and times that hold where the device has none of its own.
+    pub policy: &'a Policy,
+    /// Gives a variable of the environment.
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// The home of the user, where there is one.
+    pub home: Option<&'a Path>,
+    /// Becomes true when the run is to end; sources look at it between files and messages.
+    pub cancel: &'a AtomicBool,
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Context<'_> {
+    /// Tells whether the run is to end.
+    ///
+    /// # Errors
+    /// [`CollectError::Cancelled`] if it is.
+    pub fn check_cancel(&self) -> Result<(), CollectError> {
+        if self.cancel.load(Ordering::Relaxed) { Err(CollectError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// What a source gave.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Collected {
+    /// The set, logs included. What the look proved unchanged is
+    /// [`Content::Same`](crate::model::Content::Same). `unclaimed` has only paths that were not in the look.
+    pub set: ConfigSet,
+    /// When the collecting began: [`Look::taken_ns`] of the look to be remembered.
+    pub taken_ns: i64,
+    /// [`Look::rules`] of the look to be remembered.
+    pub rules: Digest,
+    /// What stands at the source and cannot be part of a set.
+    pub skipped: Vec<Skipped>,
+    /// What the administrator should know, without being a failure.
+    pub warnings: Vec<String>,
+    /// Bytes that were read.
+    pub read_bytes: u64,
+    /// Files that the set refers to in place of having read them.
+    referenced: Vec<Referenced>,
+}
+
+impl Collected {
+    /// Checks, once everything was read through the set, that no file that the set only refers to
+    /// has changed since. Must be called before what was read is committed.
+    ///
+    /// # Errors
+    /// [`CollectError::Changing`].
+    pub fn recheck(&self) -> Result<(), CollectError> {
+        self.referenced.iter().try_for_each(dir::recheck)
+    }
+}
+
+/// A file of this machine that a set refers to.
+#[derive(Debug)]
+struct Referenced {
+    /// Path in the set.
+    path: ConfigPath,
+    /// Open descriptor of the very file that was looked at.
+    file: std::fs::File,
+    /// Its stamp when it was looked at.
+    stamp: Stamp,
+}
+
+/// Something that stands at the source and is not part of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Where it stands.
+    pub path: ConfigPath,
+    /// What it is: `socket`, `FIFO`, `device`.
+    pub what: &'static str,
+}
+
+/// Collects the set of a device.
+///
+/// `look` must be one that was taken under [`look_rules`] of the same device and profile, or nothing.
+///
+/// # Errors
+/// [`CollectError`]: nothing partial is ever given.
+pub fn collect(
+    device: &Device,
+    profile: &Profile,
+    look: Option<&Look>,
+    context: &Context<'_>,
+) -> Result<Collected, CollectError> {
+    let rules = look_rules(device, profile);
+    let look = look.filter(|look| look.rules == rules);
+    match &device.source {
+        SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
+        other => Err(CollectError::NotSupported(other.clone())),
+    }
+}
+
+/// Gives what a look's entries depend on beside the device: the source, and the profile's rules.
+#[must_use]
+pub fn look_rules(device: &Device, profile: &Profile) -> Digest {
+    let text = format!("{}\n{}\n{}\n", device.source, profile.name(), profile.rules_id());
+    Digest(*blake3::hash(text.as_bytes()).as_bytes())
+}

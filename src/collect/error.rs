@@ -1,0 +1,84 @@
+//! Why the set of a device could not be collected.
+
+use std::path::PathBuf;
+
+use crate::inventory::{Percent, ProfileName, SourceUrl};
+use crate::model::{ConfigPath, PathError, SetError};
+
+/// Says why there is no set of a device. Holds neither text of a configuration nor a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectError {
+    /// The kind of source is not one that can be collected from.
+    #[error("Source cannot be collected from: {0}")]
+    NotSupported(SourceUrl),
+    /// The folder of the source is not there.
+    #[error("Source is missing: {}", .0.display())]
+    Missing(PathBuf),
+    /// The source is a file or something else, not a folder.
+    #[error("Source is not a folder: {}", .0.display())]
+    NotFolder(PathBuf),
+    /// The source has no file that is part of the set.
+    #[error("Source has no files of the set: {}", .0.display())]
+    Empty(PathBuf),
+    /// Something of the source cannot be read.
+    #[error("Cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A name at the source cannot be a path of a set.
+    #[error("Source has a name that cannot be kept: {}", .folder.display())]
+    Path {
+        /// The folder that has it.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: PathError,
+    },
+    /// A file changed each time that it was read.
+    #[error("File changes while it is read: {0}")]
+    Changing(ConfigPath),
+    /// The source has more files than the limit.
+    #[error("Source has more than {limit} files, folders and links (max_files)")]
+    TooMany {
+        /// The limit.
+        limit: u32,
+    },
+    /// The source has more bytes than the limit.
+    #[error("Source has more than {limit} bytes (max_size)")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Nothing at the source says which release it is, and none is declared.
+    #[error("Release not found by the rules of profile {profile}")]
+    NoRelease {
+        /// The profile.
+        profile: ProfileName,
+    },
+    /// Files that the profile requires are not there.
+    #[error("Set is not whole, nothing matches {}", .0.join(", "))]
+    NotWhole(Vec<String>),
+    /// The set lost more than it may.
+    #[error("Set shrank by {lost} %, from {before_bytes} to {now_bytes} bytes, and at most {allowed} is allowed (max_shrink)")]
+    Shrank {
+        /// Size of the generation before, in bytes.
+        before_bytes: u64,
+        /// Size of this set, in bytes.
+        now_bytes: u64,
+        /// What was lost, in percent.
+        lost: u64,
+        /// The limit.
+        allowed: Percent,
+    },
+    /// The entries are not a set.
+    #[error("What the source gave is not a set")]
+    Set(#[from] SetError),
+    /// The run was asked to end.
+    #[error("Stopped before it was done")]
+    Cancelled,
+}
