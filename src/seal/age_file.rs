@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use age::{DecryptError, Decryptor, EncryptError, Encryptor};
 use zeroize::Zeroizing;
@@ -40,18 +40,24 @@ pub(super) fn seal_to<'a>(to: impl Iterator<Item = &'a dyn age::Recipient>, plai
 }
 
 pub(super) fn open_with<'a>(
-    sealed: &[u8],
+    sealed: impl BufRead,
+    size: usize,
     identities: impl Iterator<Item = &'a dyn age::Identity>,
     limit: u64,
 ) -> Result<Secret, Error> {
     let mut reader = Decryptor::new_buffered(sealed).map_err(decrypt_error)?.decrypt(identities).map_err(decrypt_error)?;
     // Sized once: growing would leave copies of the plain text behind.
-    let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    let mut plain = Zeroizing::new(Vec::with_capacity(size));
     (&mut reader).take(limit.saturating_add(1)).read_to_end(&mut plain).map_err(read_error)?;
     if plain.len() as u64 > limit {
         return Err(Error::TooLarge { limit });
     }
     Ok(Secret::new(std::mem::take(&mut *plain)))
+}
+
+/// Reads an age file in armour or without it; white space around armour is left out.
+pub(super) fn armoured(file: &[u8]) -> age::armor::ArmoredReader<io::BufReader<&[u8]>> {
+    age::armor::ArmoredReader::new(file.trim_ascii_start())
 }
 
 /// Seals to one epoch. Holds nothing secret, and cannot open what it sealed.
@@ -158,7 +164,7 @@ impl Opener {
     /// [`Error::EpochUnknown`], [`Error::Key`], [`Error::Damaged`], [`Error::TooLarge`].
     pub fn open(&self, epoch: u32, sealed: &[u8], limit: u64) -> Result<Secret, Error> {
         let identity = self.epochs.get(&epoch).ok_or(Error::EpochUnknown(epoch))?;
-        open_with(sealed, std::iter::once(identity.as_age()), limit)
+        open_with(sealed, sealed.len(), std::iter::once(identity.as_age()), limit)
     }
 
     /// Opens an age file as a stream. A file that was cut short or altered ends in an error of kind

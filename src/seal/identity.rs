@@ -1,7 +1,6 @@
 //! Identities: what opens.
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use age::secrecy::{ExposeSecret, SecretString};
 use age::{Decryptor, IdentityFile, x25519};
 use zeroize::Zeroizing;
 
-use super::age_file::{decrypt_error, open_with, seal_to};
+use super::age_file::{armoured, decrypt_error, open_with, seal_to};
 use super::{Error, Secret, read_private};
 
 /// Passphrases are stretched with scrypt at most this hard: 2^20 takes about a second and 1 GiB.
@@ -158,7 +157,7 @@ impl Identities {
     /// [`Error::NotAKey`].
     pub fn read(path: &Path, passphrase: &mut dyn FnMut(PassphraseFor) -> Option<Secret>) -> Result<Self, Error> {
         let file = read_private(path)?;
-        let text = file.expose();
+        let text = file.expose().trim_ascii_start();
         let not = |_| Error::NotAKey { what: "age identity or ssh-ed25519 private key", path: path.to_owned() };
         if text.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----") || text.starts_with(b"age-encryption.org/") {
             let plain = open_passphrase(text, passphrase)?;
@@ -222,14 +221,12 @@ impl Identities {
     /// # Errors
     /// [`Error::Key`] also without any identity, [`Error::Damaged`], [`Error::TooLarge`].
     pub fn open(&self, sealed: &[u8], limit: u64) -> Result<Secret, Error> {
-        open_with(sealed, self.0.iter().map(|identity| identity.as_ref() as &dyn age::Identity), limit)
+        open_with(sealed, sealed.len(), self.0.iter().map(|identity| identity.as_ref() as &dyn age::Identity), limit)
     }
 }
 
 fn open_passphrase(sealed: &[u8], passphrase: &mut dyn FnMut(PassphraseFor) -> Option<Secret>) -> Result<Secret, Error> {
-    let input = age::armor::ArmoredReader::new(sealed);
-    let decryptor = Decryptor::new_buffered(input).map_err(decrypt_error)?;
-    if !decryptor.is_scrypt() {
+    if !Decryptor::new_buffered(armoured(sealed)).map_err(decrypt_error)?.is_scrypt() {
         // Sealed to a key, not to a passphrase: no identity file.
         return Err(Error::Key);
     }
@@ -237,10 +234,7 @@ fn open_passphrase(sealed: &[u8], passphrase: &mut dyn FnMut(PassphraseFor) -> O
     let text = std::str::from_utf8(secret.expose()).map_err(|_| Error::Key)?;
     let mut identity = age::scrypt::Identity::new(SecretString::from(text));
     identity.set_max_work_factor(MAX_WORK_FACTOR);
-    let reader = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(decrypt_error)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
-    reader.take(sealed.len() as u64).read_to_end(&mut plain).map_err(|_| Error::Damaged)?;
-    Ok(Secret::new(std::mem::take(&mut *plain)))
+    open_with(armoured(sealed), sealed.len(), std::iter::once(&identity as &dyn age::Identity), sealed.len() as u64)
 }
 
 /// Puts the text of an identity file behind a passphrase, as an age file.

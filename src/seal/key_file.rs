@@ -55,3 +55,11 @@ pub fn read_private(path: &Path) -> Result<Secret, Error> {
 pub fn read_public(path: &Path) -> Result<Vec<u8>, Error> {
     read(path, false).map(|secret| secret.expose().to_vec())
 }
+
+/// Writes a new file with a private key, of mode 0600 from its first moment; refuses one that exists.
+///
+/// # Errors
+/// [`Error::KeyFile`].
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    crate::fsio::write_new(path, bytes, 0o600).map_err(|e| Error::KeyFile { path: path.to_owned(), source: e.source })
+}

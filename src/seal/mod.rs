@@ -24,11 +24,13 @@ pub mod script;
 mod secret;
 mod signing;
 mod token;
+#[cfg(test)]
+mod vectors;
 
 pub use age_file::{OpenReader, Opener, SealWriter, Sealer};
 pub use error::Error;
 pub use identity::{EpochIdentity, EpochRecipient, Identities, PassphraseFor, protect};
-pub use key_file::{read_private, read_public};
+pub use key_file::{read_private, read_public, write_private};
 pub use keys::{DeviceKeys, DigestWriter, StoreKey, StoreKeys};
 pub use mask::{Masked, SecretMap, mask, unmask};
 pub use recipient::{Recipient, Recipients};

@@ -67,8 +67,9 @@ impl FromStr for Recipient {
                 return Err(refused("a damaged ssh-ed25519 key", line));
             }
             (text, Key::Ssh(Box::new(key)), words.next().unwrap_or_default().to_owned())
-        } else if kind.starts_with("age1") {
-            if !kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) || kind[4..].contains('1') {
+        } else if let Some(data) = kind.strip_prefix("age1") {
+            // A second `1` ends the name of a plugin.
+            if !data.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) || data.contains('1') {
                 return Err(refused("age plugins are not run", line));
             }
             let key = kind.parse().map_err(|_| refused("a damaged age recipient", line))?;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, SshSig, rand_core::OsRng};
 use zeroize::Zeroizing;
 
-use super::{Error, read_private};
+use super::{Error, read_private, write_private};
 
 /// The namespace of git's signatures.
 const NAMESPACE: &str = "git";
@@ -90,6 +90,16 @@ impl SigningKey {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(bad)?;
         key.set_comment(comment);
         Ok(Self(key))
+    }
+
+    /// Makes a new key and writes it as an OpenSSH private key of mode 0600; refuses to overwrite.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] if the file exists or cannot be written.
+    pub fn create(path: &Path, comment: &str) -> Result<Self, Error> {
+        let key = Self::generate(comment)?;
+        write_private(path, key.to_openssh().as_bytes())?;
+        Ok(key)
     }
 
     /// Writes the key as an OpenSSH private key.
