@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 
+use super::manifest::ManifestError;
 use crate::fsio;
+use crate::model::DeviceName;
 
 /// Says what is wrong with a store, an object, a ref or a write.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +128,140 @@ pub enum Error {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// No device of this name has a generation.
+    #[error("No such device: {device}")]
+    NoDevice {
+        /// The name that was asked for.
+        device: DeviceName,
+        /// Devices of the store whose names are near, nearest first.
+        near: Vec<String>,
+    },
+    /// The device has no generation at this place.
+    #[error("Device {device} has no generation {wanted}; it has {there}")]
+    NoGeneration {
+        /// The device.
+        device: DeviceName,
+        /// What was asked for, in words.
+        wanted: String,
+        /// What is there, in words.
+        there: String,
+    },
+    /// A point means the device itself, which this room does not reach.
+    #[error("The point `now` is not in the store: {device}")]
+    NotStored {
+        /// The device.
+        device: DeviceName,
+    },
+    /// A commit, tag, tree or manifest of a device is not what it must be.
+    #[error("Object of {whose} is corrupt ({what}): {id}")]
+    Corrupt {
+        /// The device, the journal or `_store`.
+        whose: String,
+        /// What is wrong.
+        what: String,
+        /// The object.
+        id: ObjectId,
+    },
+    /// The manifest of a generation is not what it must be.
+    #[error("Manifest of {device}, generation {number}, is corrupt")]
+    Manifest {
+        /// The device.
+        device: DeviceName,
+        /// The generation.
+        number: u64,
+        /// What is wrong.
+        #[source]
+        source: ManifestError,
+    },
+    /// A file of a generation is not what its manifest says.
+    #[error("File is damaged ({what}): {device}@{number} {path}")]
+    FileDamaged {
+        /// Which digest or part is wrong.
+        what: &'static str,
+        /// The device.
+        device: DeviceName,
+        /// The generation.
+        number: u64,
+        /// Scope and path, in written form.
+        path: String,
+    },
+    /// A file of a generation is sealed, and no identity of its epoch is at hand.
+    #[error("File is sealed in epoch {epoch}: {path}")]
+    Sealed {
+        /// The epoch.
+        epoch: u32,
+        /// Scope and path, in written form.
+        path: String,
+    },
+    /// The store is of a version that this program does not know.
+    #[error("Store has a format that this program does not know: {0}")]
+    UnknownFormat(String),
+    /// The store or a generation uses a feature that this program does not know.
+    #[error("Store uses a feature that this program does not know: {0}")]
+    UnknownFeature(String),
+    /// The bytes of a file are needed and the set says only that they are as before.
+    ///
+    /// The device is to be collected again without a look.
+    #[error("Content of {device} is needed and was not read: {path}")]
+    ContentNeeded {
+        /// The device.
+        device: DeviceName,
+        /// Scope and path, in written form.
+        path: String,
+    },
+    /// The set has no release, so it belongs to no line.
+    #[error("Release of the set is not known: {device}")]
+    NoRelease {
+        /// The device.
+        device: DeviceName,
+    },
+    /// The store key of an epoch is not at hand.
+    #[error("Store key is not at hand: epoch {0}")]
+    NoStoreKey(u32),
+    /// A tombstone stands where a ref was to be written.
+    #[error("Device was erased on purpose (tombstone in `_store`): {0}")]
+    Tombstone(DeviceName),
+    /// The name is on a generation already.
+    #[error("Name is taken by generation {number} of {device}: {name}")]
+    NameTaken {
+        /// The device.
+        device: DeviceName,
+        /// The generation that has the name.
+        number: u64,
+        /// The name.
+        name: String,
+    },
+    /// The name was on another generation once, and was removed.
+    #[error("Name was once on generation {number} of {device} and is never given to another: {name}")]
+    NameUsed {
+        /// The device.
+        device: DeviceName,
+        /// The generation that had the name.
+        number: u64,
+        /// The name.
+        name: String,
+    },
+    /// No generation of the device has the name.
+    #[error("Device {device} has no name {name}")]
+    NoName {
+        /// The device.
+        device: DeviceName,
+        /// The name.
+        name: String,
+        /// The names that it has.
+        there: Vec<String>,
+    },
+    /// Sealing, opening, masking or signing failed.
+    #[error("Keys do not do what was asked")]
+    Seal(#[from] crate::seal::Error),
+    /// What would be written breaks a limit or a rule of the format.
+    #[error("Cannot be stored ({what}): {subject}")]
+    Refused {
+        /// The rule.
+        what: &'static str,
+        /// The device or path.
+        subject: String,
     },
     /// The disk refused a write.
     #[error(transparent)]

@@ -3,18 +3,50 @@
 //! The low half knows a repository and nothing of devices: [`repo`] opens it and reads objects, [`refs`]
 //! reads and rewrites refs, [`pack`] writes packs, [`batch`] commits a pack and its refs as one,
 //! [`lock`] is the writers' lock, [`maintain`] folds packs. See "Writing and reading" in `docs/format.md`.
+//!
+//! The high half knows devices and generations: a [`Store`] is opened, read by [`Store::history`],
+//! [`Store::resolve`] and [`Store::read_set`], and written by a [`Transaction`], which encodes sets and
+//! commits them with the journal's record. [`manifest`], [`place`], [`object`] and [`generation`] are the
+//! forms of what lies in it.
+//!
+//! Invariants: nothing is written before the version and the features of the store are known; a
+//! generation is never altered; no digest is taken on trust: what is stored is compared before it is
+//! used, what was decoded after.
 
 pub mod batch;
+pub mod decode;
+pub mod encode;
 pub mod error;
+pub mod facts;
+pub mod generation;
+pub mod history;
+pub mod journal;
 pub mod lock;
 pub mod maintain;
+pub mod manifest;
+pub mod names;
+pub mod object;
 pub mod pack;
+pub mod place;
 pub mod refs;
 pub mod repo;
+#[allow(clippy::module_inception)]
+mod store;
+pub mod transaction;
 
 pub use batch::{Batch, Committed};
+pub use decode::{Access, Decoded, SetReader};
+pub use encode::{EncodeContext, LARGE_OVER, Meta, Outcome, ProfileRules, Rules};
 pub use error::{Error, Result};
+pub use facts::{FactFiles, Facts, Feature};
+pub use generation::{ChangeId, Changed, Generation, GenerationKind};
 pub use gix::ObjectId;
 pub use gix::objs::Kind as ObjectKind;
+pub use history::History;
+pub use journal::{JournalQuery, Open, Record, RunId};
+pub use manifest::{Body, Form, Line, Manifest};
+pub use names::Name;
 pub use refs::{Ref, RefEdit, Refs};
 pub use repo::{Object, Repo};
+pub use store::Store;
+pub use transaction::{Done, Transaction, Who};

@@ -38,8 +38,10 @@ impl Rng {
     }
 }
 
-const FIRST: &[&str] = &["Anna", "Bernd", "Clara", "David", "Eva", "Frank", "Greta", "Hans", "Ida", "Jonas", "Karin", "Lars", "Maria"];
-const LAST: &[&str] = &["Albers", "Brandt", "Conrad", "Dietz", "Ebert", "Fuchs", "Graf", "Hahn", "Irmer", "Jung", "Kraus", "Lorenz"];
+const FIRST: &[&str] =
+    &["Anna", "Bernd", "Clara", "David", "Eva", "Frank", "Greta", "Hans", "Ida", "Jonas", "Karin", "Lars", "Maria"];
+const LAST: &[&str] =
+    &["Albers", "Brandt", "Conrad", "Dietz", "Ebert", "Fuchs", "Graf", "Hahn", "Irmer", "Jung", "Kraus", "Lorenz"];
 const SITES: &[&str] = &["berlin", "hamburg", "koeln", "leipzig", "muenchen", "stuttgart", "dresden", "bremen"];
 const CODECS: &[&str] = &["alaw,ulaw", "g722,alaw", "opus,g722,alaw", "alaw"];
 
@@ -71,9 +73,11 @@ fn endpoint(rng: &mut Rng, out: &mut String) {
     let ext = 1000 + rng.below(8999);
     let (first, last, site) = (rng.pick(FIRST), rng.pick(LAST), rng.pick(SITES));
     writeln!(out, "[{ext}]\ntype=endpoint\ncontext=from-{site}\ndisallow=all\nallow={}", rng.pick(CODECS)).unwrap();
-    writeln!(out, "auth=auth{ext}\naors={ext}\ncallerid=\"{first} {last}\" <{ext}>\nmailboxes={ext}@default\ndirect_media=no").unwrap();
+    writeln!(out, "auth=auth{ext}\naors={ext}\ncallerid=\"{first} {last}\" <{ext}>\nmailboxes={ext}@default\ndirect_media=no")
+        .unwrap();
     writeln!(out, "\n[auth{ext}]\ntype=auth\nauth_type=userpass\nusername={ext}\npassword={}\n", rng.word(16)).unwrap();
-    writeln!(out, "[{ext}]\ntype=aor\nmax_contacts={}\nqualify_frequency={}\n", 1 + rng.below(3), 30 * (1 + rng.below(4))).unwrap();
+    writeln!(out, "[{ext}]\ntype=aor\nmax_contacts={}\nqualify_frequency={}\n", 1 + rng.below(3), 30 * (1 + rng.below(4)))
+        .unwrap();
 }
 
 fn dialplan(rng: &mut Rng, out: &mut String) {
@@ -81,7 +85,11 @@ fn dialplan(rng: &mut Rng, out: &mut String) {
     writeln!(out, "; {} {}, {}", rng.pick(FIRST), rng.pick(LAST), rng.pick(SITES)).unwrap();
     writeln!(out, "exten => {ext},1,NoOp(call to ${{EXTEN}} from ${{CALLERID(num)}})").unwrap();
     writeln!(out, " same => n,Set(CHANNEL(language)=de)\n same => n,Dial(PJSIP/{ext},{},tTkK)", 15 + rng.below(30)).unwrap();
-    writeln!(out, " same => n,GotoIf($[\"${{DIALSTATUS}}\" = \"BUSY\"]?busy:unavail)\n same => n(unavail),VoiceMail({ext}@default,u)").unwrap();
+    writeln!(
+        out,
+        " same => n,GotoIf($[\"${{DIALSTATUS}}\" = \"BUSY\"]?busy:unavail)\n same => n(unavail),VoiceMail({ext}@default,u)"
+    )
+    .unwrap();
     writeln!(out, " same => n,Hangup()\n same => n(busy),VoiceMail({ext}@default,b)\n same => n,Hangup()\n").unwrap();
 }
 
@@ -92,8 +100,10 @@ fn mailbox(rng: &mut Rng, out: &mut String) {
 }
 
 fn queue(rng: &mut Rng, out: &mut String) {
-    writeln!(out, "[support-{}]\nstrategy={}", rng.below(99), rng.pick(&["ringall", "rrmemory", "leastrecent", "fewestcalls"])).unwrap();
-    writeln!(out, "timeout={}\nretry=5\nwrapuptime={}\nmaxlen=0\nannounce-frequency=60", 10 + rng.below(20), rng.below(30)).unwrap();
+    writeln!(out, "[support-{}]\nstrategy={}", rng.below(99), rng.pick(&["ringall", "rrmemory", "leastrecent", "fewestcalls"]))
+        .unwrap();
+    writeln!(out, "timeout={}\nretry=5\nwrapuptime={}\nmaxlen=0\nannounce-frequency=60", 10 + rng.below(20), rng.below(30))
+        .unwrap();
     for _ in 0..2 + rng.below(5) {
         writeln!(out, "member => PJSIP/{},{}", 1000 + rng.below(8999), rng.below(5)).unwrap();
     }
@@ -101,15 +111,28 @@ fn queue(rng: &mut Rng, out: &mut String) {
 }
 
 fn setting(rng: &mut Rng, out: &mut String) {
-    let key = rng.pick(&["timeout", "bindaddr", "enabled", "prefix", "loglevel", "jitterbuffer", "dtmfmode", "preload", "load", "noload"]);
-    let what = rng.pick(&["how long to wait", "where to listen", "kept for old phones", "see the manual", "asked for by the site"]);
+    let key = rng.pick(&[
+        "timeout",
+        "bindaddr",
+        "enabled",
+        "prefix",
+        "loglevel",
+        "jitterbuffer",
+        "dtmfmode",
+        "preload",
+        "load",
+        "noload",
+    ]);
+    let what =
+        rng.pick(&["how long to wait", "where to listen", "kept for old phones", "see the manual", "asked for by the site"]);
     writeln!(out, "; {key}: {what}, set for {}\n{key}-{} = {}", rng.pick(SITES), rng.below(200), rng.below(5000)).unwrap();
 }
 
 fn account(rng: &mut Rng, out: &mut String) {
     writeln!(out, "[{}-{}]\nsecret = {}", rng.pick(SITES), rng.below(999), rng.word(20)).unwrap();
     writeln!(out, "deny=0.0.0.0/0.0.0.0\npermit=10.{}.{}.0/255.255.255.0", rng.below(255), rng.below(255)).unwrap();
-    writeln!(out, "read = system,call,log,verbose\nwrite = system,call,command\nwritetimeout = {}\n", 1000 + rng.below(4000)).unwrap();
+    writeln!(out, "read = system,call,log,verbose\nwrite = system,call,command\nwritetimeout = {}\n", 1000 + rng.below(4000))
+        .unwrap();
 }
 
 fn text(seed: u64, device: u64, file: usize) -> String {
@@ -138,9 +161,8 @@ fn walk(dir: &Path, each: &mut dyn FnMut(&Path)) {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let value = |name: &str, default: u64| {
-        args.iter().position(|a| a == name).map_or(default, |at| args[at + 1].parse().unwrap())
-    };
+    let value =
+        |name: &str, default: u64| args.iter().position(|a| a == name).map_or(default, |at| args[at + 1].parse().unwrap());
     let dir = Path::new(args.first().expect("usage: fleet DIR [--devices N] [--files N] [--seed N] [--change ROUND | --touch]"));
     let (devices, files, seed) = (value("--devices", 1000), usize::try_from(value("--files", 20)).unwrap(), value("--seed", 1));
     if args.iter().any(|a| a == "--touch") {
