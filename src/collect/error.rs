@@ -82,3 +82,9 @@ pub enum CollectError {
     #[error("Stopped before it was done")]
     Cancelled,
 }
+
+impl super::fleet::MayPass for CollectError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Changing(_))
+    }
+}

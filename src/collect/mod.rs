@@ -9,16 +9,22 @@
 
 mod dir;
 mod error;
+pub mod fleet;
+mod network;
+pub mod session;
 mod shrink;
+mod watch;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::inventory::{Device, Policy, SourceUrl};
 use crate::model::{ConfigPath, ConfigSet, Digest, Look, Stamp};
 use crate::profile::Profile;
 
 pub use error::CollectError;
+pub use network::Network;
 pub use shrink::{SetSize, check_shrink};
 
 /// What a source needs beside the device: one for a whole run, shared by all threads.
@@ -36,6 +42,22 @@ pub struct Context<'a> {
     pub home: Option<&'a Path>,
     /// Becomes true when the run is to end; sources look at it between files and messages.
     pub cancel: &'a AtomicBool,
+    /// When the time of the device is over; nothing for the time that the device or the policy has,
+    /// from the beginning of this look at it.
+    pub deadline: Option<Instant>,
+    /// What the connections of a run share.
+    pub network: &'a Network,
+    /// Is told each step of a collection as it is done, for `device test`.
+    pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
+}
+
+/// A step of a collection that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What was done, in words.
+    pub what: String,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -45,6 +67,13 @@ impl std::fmt::Debug for Context<'_> {
 }
 
 impl Context<'_> {
+    /// Tells the trace of a step that began at `begun` and is done.
+    pub(crate) fn step(&self, begun: Instant, what: impl FnOnce() -> String) {
+        if let Some(trace) = self.trace {
+            trace(Step { what: what(), took: begun.elapsed() });
+        }
+    }
+
     /// Tells whether the run is to end.
     ///
     /// # Errors

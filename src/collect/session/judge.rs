@@ -1,0 +1,82 @@
+//! Decides whether an answer is whole.
+
+use super::SessionError;
+use crate::profile::{Command, Pattern};
+
+/// Lines at each end of an answer that are searched for a refusal.
+const EDGE_LINES: usize = 3;
+/// Bytes at the end of an answer in which an end marker is looked for.
+const TAIL: usize = 4096;
+
+/// Checks an answer against what the profile says of a whole one, and drops its head lines.
+///
+/// # Errors
+/// `Refused`, `Truncated`, `TooSmall`, `TooShort`.
+pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: Vec<u8>) -> Result<Vec<u8>, SessionError> {
+    let name = || sent.to_owned();
+    if let Some(phrase) = refusal(&bytes, refusals).or_else(|| refusal(&bytes, &command.refusals)) {
+        return Err(SessionError::Refused { command: name(), phrase });
+    }
+    let lines = memchr::memchr_iter(b'\n', &bytes).count();
+    if let Some(end) = &command.end
+        && !ends_with(&bytes, end)
+    {
+        return Err(SessionError::Truncated { command: name(), lines, bytes: bytes.len(), marker: end.to_string() });
+    }
+    // An empty answer is never whole where the set is not whole without it.
+    let minimum = command.min_bytes.max(usize::from(command.required));
+    let solid = bytes.trim_ascii().len();
+    if solid < minimum {
+        return Err(SessionError::TooSmall { command: name(), bytes: solid, minimum });
+    }
+    if lines < command.min_lines {
+        return Err(SessionError::TooShort { command: name(), lines, minimum: command.min_lines });
+    }
+    Ok(drop_head(bytes, &command.drop_head))
+}
+
+/// Tells whether the bytes, trailing blanks apart, end with a match of the marker.
+pub(super) fn ends_with(bytes: &[u8], marker: &Pattern) -> bool {
+    let bytes = bytes.trim_ascii_end();
+    let from = bytes.len().saturating_sub(TAIL);
+    // From a line border, so that `^` means what it says.
+    let from = if from == 0 { 0 } else { memchr::memchr(b'\n', &bytes[from..]).map_or(from, |at| from + at + 1) };
+    let tail = &bytes[from..];
+    marker.regex().is_some_and(|regex| regex.find_iter(tail).any(|found| found.end() == tail.len() && !found.is_empty()))
+}
+
+/// Finds a phrase of refusal in the first or last lines.
+fn refusal(bytes: &[u8], refusals: &[Pattern]) -> Option<String> {
+    if refusals.is_empty() {
+        return None;
+    }
+    let solid = |line: &&[u8]| !line.trim_ascii().is_empty();
+    let first = bytes.split(|b| *b == b'\n').filter(solid).take(EDGE_LINES);
+    let last = bytes.rsplit(|b| *b == b'\n').filter(solid).take(EDGE_LINES);
+    for line in first.chain(last) {
+        let line = line.trim_ascii();
+        if let Some(found) = refusals.iter().find_map(|r| r.regex()?.find(line)) {
+            return Some(String::from_utf8_lossy(found.as_bytes()).chars().take(80).flat_map(char::escape_debug).collect());
+        }
+    }
+    None
+}
+
+/// Drops the lines at the head that match one of the expressions, and blank lines among them.
+fn drop_head(bytes: Vec<u8>, patterns: &[Pattern]) -> Vec<u8> {
+    if patterns.is_empty() {
+        return bytes;
+    }
+    let mut at = 0;
+    let mut kept = 0;
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let text = line.trim_ascii_end();
+        at += line.len();
+        if patterns.iter().any(|p| p.is_match(text)) {
+            kept = at;
+        } else if !text.is_empty() {
+            break;
+        }
+    }
+    bytes[kept..].to_vec()
+}
