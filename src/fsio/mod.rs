@@ -9,6 +9,7 @@
 pub mod fault;
 mod file;
 mod out;
+pub mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};

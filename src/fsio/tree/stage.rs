@@ -1,0 +1,338 @@
+//! The private folder where files wait until everything is proven good.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, RenameFlags};
+use rustix::io::Errno;
+
+use super::super::fault::{self, Step, Verdict};
+use super::super::{Error, Result};
+use super::dirs::{Dirs, OPEN_DIR, split, what_stands};
+use super::{FEW, NEW_FILE, TreeError};
+use crate::model::{ConfigPath, Owner};
+
+const PREFIX: &str = ".confvault-restore-";
+
+/// A file of the folder that is being written.
+pub(super) struct Slot {
+    file: File,
+    name: u64,
+    shown: PathBuf,
+}
+
+impl Slot {
+    pub(super) fn fd(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn shown(&self) -> &Path {
+        &self.shown
+    }
+
+    pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        (&mut &*self).write_all(bytes)
+    }
+}
+
+impl Write for &Slot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match fault::step(Step::Write, &self.shown)? {
+            Verdict::Go => (&self.file).write(bytes),
+            Verdict::Half => {
+                (&self.file).write_all(&bytes[..bytes.len() / 2])?;
+                Err(fault::no_space())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file of the folder that waits for its place.
+pub(super) struct Item {
+    pub(super) path: ConfigPath,
+    pub(super) bytes: u64,
+    name: u64,
+}
+
+pub(super) struct Stage {
+    dir: OwnedFd,
+    name: String,
+    shown: PathBuf,
+    root: OwnedFd,
+    user: Owner,
+    next: AtomicU64,
+    items: Vec<Item>,
+    ended: bool,
+}
+
+fn step(kind: Step, action: &'static str, shown: &Path) -> Result<()> {
+    fault::step(kind, shown).map(drop).map_err(|e| Error::new(action, shown, e))
+}
+
+/// Tries to clean up behind an error that is on its way already.
+fn attempt(_: rustix::io::Result<()>) {}
+
+impl Stage {
+    /// Makes the folder in the root, after removing those that dead processes left.
+    pub(super) fn begin(root: &OwnedFd, shown: &Path) -> Result<Self> {
+        sweep(root);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let place = shown.join(&name);
+            let refused = |e: Errno| Error::new("create", &place, e.into());
+            step(Step::Mkdir, "create", &place)?;
+            match rustix::fs::mkdirat(root, &name, Mode::from_raw_mode(0o700)) {
+                Err(Errno::EXIST) => continue,
+                other => other.map_err(refused)?,
+            }
+            let dir = rustix::fs::openat(root, &name, OPEN_DIR, Mode::empty()).map_err(refused)?;
+            // The lock says that this process lives; file systems without locks get no sweeping either.
+            attempt(rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive));
+            let stat = rustix::fs::fstat(&dir).map_err(refused)?;
+            if stat.st_nlink == 0 {
+                // Swept by another process between its making and its locking.
+                continue;
+            }
+            let probe = rustix::fs::openat(&dir, "owner", NEW_FILE, Mode::from_raw_mode(0o600)).map_err(refused)?;
+            let made = rustix::fs::fstat(&probe).map_err(refused)?;
+            rustix::fs::unlinkat(&dir, "owner", AtFlags::empty()).map_err(refused)?;
+            let root = rustix::io::fcntl_dupfd_cloexec(root, 0).map_err(refused)?;
+            let user = Owner { uid: made.st_uid, gid: made.st_gid };
+            return Ok(Self { dir, name, shown: place, root, user, next: AtomicU64::new(0), items: Vec::new(), ended: false });
+        }
+    }
+
+    /// Gives the owner that new files have by themselves.
+    pub(super) fn user(&self) -> Owner {
+        self.user
+    }
+
+    pub(super) fn create(&self, path: &ConfigPath) -> Result<Slot> {
+        let name = self.next.fetch_add(1, Ordering::Relaxed);
+        let shown = self.shown.join(OsStr::new(&path.to_string()));
+        step(Step::Create, "create", &shown)?;
+        let fd = rustix::fs::openat(&self.dir, name.to_string(), NEW_FILE, Mode::from_raw_mode(0o600))
+            .map_err(|e| Error::new("create", &shown, e.into()))?;
+        Ok(Slot { file: File::from(fd), name, shown })
+    }
+
+    pub(super) fn keep(&mut self, path: ConfigPath, slot: Slot, bytes: u64) {
+        self.items.push(Item { path, bytes, name: slot.name });
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.items)
+    }
+
+    pub(super) fn weight(&self) -> (u64, u64) {
+        (self.items.len() as u64, self.items.iter().map(|i| i.bytes).sum())
+    }
+
+    pub(super) fn discard(&self, item: &Item) -> Result<()> {
+        self.remove(&item.name.to_string(), &item.path)
+    }
+
+    fn remove(&self, name: &str, path: &ConfigPath) -> Result<()> {
+        let shown = self.shown.join(path.to_string());
+        step(Step::Unlink, "remove", &shown)?;
+        rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()).map_err(|e| Error::new("remove", &shown, e.into()))
+    }
+
+    /// Syncs the content of what waits, before any of it gets a name that counts.
+    pub(super) fn sync(&self, items: &[Item], dirs: &Dirs) -> Result<(), TreeError> {
+        if items.len() as u64 > FEW {
+            return super::sync_file_system(dirs.root(), &self.shown);
+        }
+        for item in items {
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+            let shown = self.shown.join(item.path.to_string());
+            step(Step::Sync, "sync", &shown)?;
+            match rustix::fs::openat(&self.dir, item.name.to_string(), flags, Mode::empty()) {
+                Ok(fd) => rustix::fs::fsync(&fd).map_err(|e| Error::new("sync", &shown, e.into()))?,
+                // A file that its owner may not read can be synced with all others only.
+                Err(Errno::ACCESS) => return super::sync_file_system(dirs.root(), &self.shown),
+                Err(e) => return Err(Error::new("sync", &shown, e.into()).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames a file to its place. Returns `false` if something stands there and must not be replaced; the
+    /// file then still waits.
+    pub(super) fn place(&self, item: &Item, dirs: &mut Dirs) -> Result<bool, TreeError> {
+        let (above, name) = split(item.path.as_bytes());
+        let above = dirs.get(above, self)?;
+        let shown = dirs.shown(item.path.as_bytes());
+        self.rename(&item.name.to_string(), &above, name, &shown, dirs.overwrite())
+    }
+
+    /// Makes a link. Returns `false` if something stands there and must not be replaced.
+    pub(super) fn link(&self, path: &ConfigPath, target: &[u8], dirs: &mut Dirs) -> Result<bool, TreeError> {
+        let (above, name) = split(path.as_bytes());
+        let above = dirs.get(above, self)?;
+        let shown = dirs.shown(path.as_bytes());
+        let waiting = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        step(Step::Create, "create", &shown)?;
+        rustix::fs::symlinkat(target, &self.dir, waiting.as_str()).map_err(|e| Error::new("create", &shown, e.into()))?;
+        let done = self.rename(&waiting, &above, name, &shown, dirs.overwrite());
+        if !matches!(done, Ok(true)) {
+            self.remove(&waiting, path)?;
+        }
+        done
+    }
+
+    fn rename(&self, from: &str, above: &OwnedFd, name: &OsStr, shown: &Path, overwrite: bool) -> Result<bool, TreeError> {
+        step(Step::Rename, "rename", shown)?;
+        let flags = if overwrite { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+        let mut done = rustix::fs::renameat_with(&self.dir, from, above, name, flags);
+        if matches!(done, Err(Errno::INVAL | Errno::NOSYS)) && !overwrite {
+            // A file system without NOREPLACE, such as NFS: a hard link refuses to replace as well.
+            done = rustix::fs::linkat(&self.dir, from, above, name, AtFlags::empty())
+                .and_then(|()| rustix::fs::unlinkat(&self.dir, from, AtFlags::empty()));
+        }
+        if matches!(done, Err(Errno::XDEV)) {
+            return self.carry(from, above, name, shown, overwrite);
+        }
+        match done {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) if !overwrite => Ok(false),
+            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+                Err(TreeError::Blocked { found: what_stands(above, name), path: shown.to_owned() })
+            }
+            Err(e) => Err(Error::new("rename", shown, e.into()).into()),
+        }
+    }
+
+    /// Takes a file to a directory on another file system that is mounted below the root: a copy beside
+    /// its place, then a rename there.
+    fn carry(&self, from: &str, above: &OwnedFd, name: &OsStr, shown: &Path, overwrite: bool) -> Result<bool, TreeError> {
+        let refused = |e: io::Error| TreeError::from(Error::new("write", shown, e));
+        let there = format!("{PREFIX}{}-{from}", std::process::id());
+        let stat = rustix::fs::statat(&self.dir, from, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| refused(e.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            let target = rustix::fs::readlinkat(&self.dir, from, Vec::new()).map_err(|e| refused(e.into()))?;
+            rustix::fs::symlinkat(&*target, above, there.as_str()).map_err(|e| refused(e.into()))?;
+        } else {
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+            let input = rustix::fs::openat(&self.dir, from, flags, Mode::empty()).map_err(|e| refused(e.into()))?;
+            let output =
+                rustix::fs::openat(above, &there, NEW_FILE, Mode::from_raw_mode(0o600)).map_err(|e| refused(e.into()))?;
+            let (mut input, mut output) = (File::from(input), File::from(output));
+            let copied = copy(&mut input, &mut output, &stat);
+            if let Err(e) = copied {
+                attempt(rustix::fs::unlinkat(above, &there, AtFlags::empty()));
+                return Err(refused(e));
+            }
+        }
+        let flags = if overwrite { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+        let done = rustix::fs::renameat_with(above, &there, above, name, flags);
+        if done.is_err() {
+            attempt(rustix::fs::unlinkat(above, &there, AtFlags::empty()));
+        }
+        match done {
+            Ok(()) => {
+                rustix::fs::unlinkat(&self.dir, from, AtFlags::empty()).map_err(|e| refused(e.into()))?;
+                Ok(true)
+            }
+            Err(Errno::EXIST) if !overwrite => Ok(false),
+            Err(Errno::ISDIR) => Err(TreeError::Blocked { found: "a directory", path: shown.to_owned() }),
+            Err(e) => Err(Error::new("rename", shown, e.into()).into()),
+        }
+    }
+
+    /// Puts a new directory where something else stands, in one step, and removes what stood there.
+    pub(super) fn exchange_for_dir(&self, above: &OwnedFd, name: &OsStr, shown: &Path) -> Result<(), TreeError> {
+        let waiting = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let refused = |e: Errno| TreeError::from(Error::new("create", shown, e.into()));
+        step(Step::Rename, "rename", shown)?;
+        rustix::fs::mkdirat(&self.dir, waiting.as_str(), Mode::from_raw_mode(0o700)).map_err(refused)?;
+        let swap = || rustix::fs::renameat_with(&self.dir, waiting.as_str(), above, name, RenameFlags::EXCHANGE);
+        if let Err(e) = swap() {
+            attempt(rustix::fs::unlinkat(&self.dir, waiting.as_str(), AtFlags::REMOVEDIR));
+            return Err(refused(e));
+        }
+        if rustix::fs::unlinkat(&self.dir, waiting.as_str(), AtFlags::empty()).is_err() {
+            // It became a directory in the meantime: back with it.
+            attempt(swap());
+            attempt(rustix::fs::unlinkat(&self.dir, waiting.as_str(), AtFlags::REMOVEDIR));
+            return Err(TreeError::Moved { path: shown.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Removes the folder, which is empty now.
+    pub(super) fn end(&mut self, root: &OwnedFd) -> Result<()> {
+        self.ended = true;
+        step(Step::Unlink, "remove", &self.shown)?;
+        rustix::fs::unlinkat(root, self.name.as_str(), AtFlags::REMOVEDIR)
+            .map_err(|e| Error::new("remove", &self.shown, e.into()))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.ended {
+            // An error is on its way already; what cannot be removed is swept by the next restore.
+            empty(&self.dir);
+            attempt(rustix::fs::unlinkat(&self.root, self.name.as_str(), AtFlags::REMOVEDIR));
+        }
+    }
+}
+
+fn copy(input: &mut File, output: &mut File, stat: &rustix::fs::Stat) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let n = input.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        output.write_all(&buffer[..n])?;
+    }
+    let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+    rustix::fs::fchown(&*output, Some(uid), Some(gid))?;
+    rustix::fs::fchmod(&*output, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    output.sync_all()
+}
+
+/// Removes what lies directly in a folder of ours.
+fn empty(dir: &OwnedFd) {
+    let Ok(mut list) = Dir::read_from(dir) else { return };
+    let mut names = Vec::new();
+    while let Some(Ok(entry)) = list.read() {
+        names.push(entry.file_name().to_owned());
+    }
+    for name in names.iter().filter(|n| !matches!(n.to_bytes(), b"." | b"..")) {
+        if rustix::fs::unlinkat(dir, name, AtFlags::empty()).is_err() {
+            attempt(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR));
+        }
+    }
+}
+
+/// Removes the folders that killed restores left: ours, private, and locked by nobody.
+fn sweep(root: &OwnedFd) {
+    let Ok(mut list) = Dir::read_from(root) else { return };
+    let mut names = Vec::new();
+    while let Some(Ok(entry)) = list.read() {
+        if entry.file_name().to_bytes().starts_with(PREFIX.as_bytes()) {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    for name in names {
+        let Ok(dir) = rustix::fs::openat(root, &name, OPEN_DIR, Mode::empty()) else { continue };
+        let Ok(stat) = rustix::fs::fstat(&dir) else { continue };
+        let ours = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+        if ours && rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            empty(&dir);
+            attempt(rustix::fs::unlinkat(root, &name, AtFlags::REMOVEDIR));
+        }
+    }
+}
