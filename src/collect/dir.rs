@@ -1,26 +1,419 @@
 //! The source `dir:`: a folder of this machine.
+//!
+//! The path of a file on the device is its path below the folder. Links are never followed, what is
+//! neither file, folder nor link is reported and left out, and whatever cannot be read fails the
+//! whole device. A file that the look proves unchanged is not opened.
 
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat};
+use rustix::io::Errno;
 
 use crate::inventory::Device;
-use crate::model::{Digest, Look};
-use crate::profile::Profile;
+use crate::model::{ConfigPath, ConfigSet, Content, Digest, Entry, Kind, Look, LookEntry, Owner, Scope, Stamp};
+use crate::profile::{Claim, Profile};
 
-use super::{CollectError, Collected, Context, Referenced};
+use super::{CollectError, Collected, Context, Referenced, Skipped, beneath, finish};
 
+/// Bytes of one device that are read into memory; what comes behind them is referred to.
+const MEMORY_BYTES: u64 = 32 << 20;
+
+/// Collects a folder.
 pub(super) fn collect(
     folder: &Path,
-    _device: &Device,
-    _profile: &Profile,
-    _look: Option<&Look>,
-    _rules: Digest,
+    device: &Device,
+    profile: &Profile,
+    look: Option<&Look>,
+    rules: Digest,
     context: &Context<'_>,
 ) -> Result<Collected, CollectError> {
-    context.check_cancel()?;
-    Err(CollectError::Missing(folder.to_path_buf()))
+    let root = File::open(folder).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => CollectError::Missing(folder.to_path_buf()),
+        _ => CollectError::Read { path: folder.to_path_buf(), source },
+    })?;
+    if !root.metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Err(CollectError::NotFolder(folder.to_path_buf()));
+    }
+    let taken_ns = super::now_ns();
+    let mut walk = Walk {
+        folder,
+        root: root.as_fd(),
+        profile,
+        look,
+        known: look.map(known).unwrap_or_default(),
+        context,
+        max_files: context.policy.max_files,
+        max_bytes: device.max_size.unwrap_or(context.policy.max_size).0,
+        large_over: context.policy.large_over.0,
+        count: 0,
+        bytes: 0,
+        in_memory: 0,
+        all_same: true,
+        folders: Vec::new(),
+        entries: Vec::with_capacity(look.map_or(16, |look| look.entries.len())),
+        out: Found::default(),
+    };
+    walk.run()?;
+    let Walk { entries, out, all_same, .. } = walk;
+    if !entries.iter().any(|entry| entry.kind != Kind::Directory) {
+        return Err(CollectError::Empty(folder.to_path_buf()));
+    }
+    let same = look.filter(|look| all_same && look.entries.len() == entries.len());
+    let release = match (&device.release, same) {
+        (Some(release), _) => Some(release.clone()),
+        (None, Some(look)) => Some(look.release.clone()),
+        (None, None) => {
+            finish::check_required(profile, &entries)?;
+            let mut read = |path: &ConfigPath| whole(root.as_fd(), path);
+            Some(finish::release(device, profile, &entries, &mut read)?)
+        }
+    };
+    Ok(Collected {
+        set: ConfigSet::new(entries, release, out.unclaimed)?,
+        taken_ns,
+        rules,
+        skipped: out.skipped,
+        warnings: Vec::new(),
+        read_bytes: out.read_bytes,
+        referenced: out.referenced,
+    })
 }
 
+/// Checks that a file which the set refers to is still the one that was looked at.
 pub(super) fn recheck(file: &Referenced) -> Result<(), CollectError> {
-    let _ = (&file.file, file.stamp);
-    Err(CollectError::Changing(file.path.clone()))
+    let now = File::open(&file.folder)
+        .map_err(|_| Errno::NOENT)
+        .and_then(|root| beneath::open(&root, file.path.as_bytes(), OFlags::RDONLY))
+        .and_then(rustix::fs::fstat);
+    match now {
+        Ok(stat) if stamp(&stat) == file.stamp => Ok(()),
+        _ => Err(CollectError::Changing(file.path.clone())),
+    }
+}
+
+/// Reads a file again, for the release.
+fn whole(root: BorrowedFd<'_>, path: &ConfigPath) -> Option<Vec<u8>> {
+    let fd = beneath::open(root, path.as_bytes(), OFlags::RDONLY).ok()?;
+    let stat = rustix::fs::fstat(&fd).ok()?;
+    let mut bytes = Vec::new();
+    read_up_to(fd.as_fd(), &mut bytes, size(&stat).min(MEMORY_BYTES)).ok()?;
+    Some(bytes)
+}
+
+/// The files and links of a look by path; a path of a folder has one scope for these.
+fn known(look: &Look) -> HashMap<&[u8], &LookEntry> {
+    let leaves = look.entries.iter().filter(|entry| entry.kind != Kind::Directory);
+    leaves.map(|entry| (entry.path.as_bytes(), entry)).collect()
+}
+
+#[derive(Default)]
+struct Found {
+    unclaimed: Vec<ConfigPath>,
+    skipped: Vec<Skipped>,
+    referenced: Vec<Referenced>,
+    read_bytes: u64,
+}
+
+/// A folder that was walked, until it is known which scopes it belongs to.
+struct Folder {
+    path: ConfigPath,
+    stat: Stat,
+}
+
+struct Walk<'a> {
+    folder: &'a Path,
+    root: BorrowedFd<'a>,
+    profile: &'a Profile,
+    look: Option<&'a Look>,
+    known: HashMap<&'a [u8], &'a LookEntry>,
+    context: &'a Context<'a>,
+    max_files: u32,
+    max_bytes: u64,
+    large_over: u64,
+    count: u32,
+    bytes: u64,
+    in_memory: u64,
+    all_same: bool,
+    folders: Vec<Folder>,
+    entries: Vec<Entry>,
+    out: Found,
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), CollectError> {
+        self.walk_folder(None)?;
+        let mut next = 0;
+        while next < self.folders.len() {
+            let path = self.folders[next].path.clone();
+            self.walk_folder(Some(&path))?;
+            next += 1;
+        }
+        self.place_folders();
+        Ok(())
+    }
+
+    /// Where something is, for messages.
+    fn place(&self, path: &[u8]) -> PathBuf {
+        self.folder.join(std::ffi::OsStr::from_bytes(path))
+    }
+
+    fn unreadable(&self, path: &[u8], source: Errno) -> CollectError {
+        CollectError::Read { path: self.place(path), source: source.into() }
+    }
+
+    fn walk_folder(&mut self, path: Option<&ConfigPath>) -> Result<(), CollectError> {
+        self.context.check_cancel()?;
+        let bytes = path.map_or(&b""[..], ConfigPath::as_bytes);
+        let fd = match beneath::open(self.root, bytes, OFlags::RDONLY | OFlags::DIRECTORY) {
+            // Removed, or replaced by something else, since its parent was read.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if path.is_some() => return Ok(()),
+            fd => fd.map_err(|e| self.unreadable(bytes, e))?,
+        };
+        let mut dir = Dir::read_from(&fd).map_err(|e| self.unreadable(bytes, e))?;
+        while let Some(entry) = dir.read() {
+            let entry = entry.map_err(|e| self.unreadable(bytes, e))?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let wrong = |source| CollectError::Path { folder: self.place(bytes), source };
+            let path = match path {
+                Some(parent) => parent.join(name),
+                None => ConfigPath::new(name),
+            };
+            self.visit(fd.as_fd(), entry.file_name(), path.map_err(wrong)?)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, dir: BorrowedFd<'_>, name: &std::ffi::CStr, path: ConfigPath) -> Result<(), CollectError> {
+        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            stat => stat.map_err(|e| self.unreadable(path.as_bytes(), e))?,
+        };
+        let (kind, what) = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => (Kind::Directory, ""),
+            FileType::RegularFile => (Kind::File, ""),
+            FileType::Symlink => (Kind::Link, ""),
+            FileType::Socket => (Kind::File, "socket"),
+            FileType::Fifo => (Kind::File, "FIFO"),
+            _ => (Kind::File, "device"),
+        };
+        if kind == Kind::Directory {
+            if self.profile.claim(&path) != Claim::Skip {
+                self.count_one()?;
+                self.folders.push(Folder { path, stat });
+            }
+            return Ok(());
+        }
+        let before = self.known.get(path.as_bytes()).copied().filter(|_| what.is_empty());
+        let scope = match before {
+            Some(entry) => entry.scope,
+            None => match self.profile.claim(&path) {
+                Claim::Skip => return Ok(()),
+                _ if !what.is_empty() => {
+                    self.out.skipped.push(Skipped { path, what });
+                    return Ok(());
+                }
+                Claim::Scope(scope) => scope,
+                Claim::Unclaimed => {
+                    self.out.unclaimed.push(path.clone());
+                    Scope::System
+                }
+            },
+        };
+        self.count_one()?;
+        let taken = stamp(&stat);
+        let same = before.filter(|old| {
+            old.kind == kind && old.stamp == taken && self.look.is_some_and(|look| look.trusts(&taken, granularity(&taken)))
+        });
+        let (stat, content) = match same {
+            Some(old) => {
+                self.add_bytes(taken.size)?;
+                (stat, Content::Same(old.plain))
+            }
+            None => {
+                self.all_same = false;
+                match self.content(dir, name, &path, kind, stat)? {
+                    Some(found) => found,
+                    None => return Ok(()),
+                }
+            }
+        };
+        self.entries.push(entry(scope, path, kind, &stat, content));
+        Ok(())
+    }
+
+    fn count_one(&mut self) -> Result<(), CollectError> {
+        self.count += 1;
+        if self.count.is_multiple_of(256) {
+            self.context.check_cancel()?;
+        }
+        if self.count > self.max_files { Err(CollectError::TooMany { limit: self.max_files }) } else { Ok(()) }
+    }
+
+    fn add_bytes(&mut self, bytes: u64) -> Result<(), CollectError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > self.max_bytes { Err(CollectError::TooLarge { limit: self.max_bytes }) } else { Ok(()) }
+    }
+
+    /// Reads what stands under a name, with the stat that belongs to it; nothing if it is gone.
+    fn content(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &std::ffi::CStr,
+        path: &ConfigPath,
+        kind: Kind,
+        mut stat: Stat,
+    ) -> Result<Option<(Stat, Content)>, CollectError> {
+        for _ in 0..2 {
+            let read = match kind {
+                Kind::Link => rustix::fs::readlinkat(dir, name, Vec::new()).map(|target| Some(target.into_bytes())),
+                _ if size(&stat) > self.large_over || self.in_memory + size(&stat) > MEMORY_BYTES => Ok(None),
+                _ => read_file(dir, name, &stat),
+            };
+            let after = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+            let (read, after) = match (read, after) {
+                (_, Err(Errno::NOENT)) => return Ok(None),
+                (_, Err(error)) => return Err(self.unreadable(path.as_bytes(), error)),
+                // It was replaced in between: the second round sees what stands there now.
+                (Err(Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NXIO), Ok(after)) => (None, Some(after)),
+                (Err(error), _) => return Err(self.unreadable(path.as_bytes(), error)),
+                (Ok(read), Ok(after)) if stamp(&after) == stamp(&stat) => (read, None),
+                (_, Ok(after)) => (None, Some(after)),
+            };
+            if let Some(after) = after {
+                if FileType::from_raw_mode(after.st_mode) != FileType::from_raw_mode(stat.st_mode) {
+                    break;
+                }
+                stat = after;
+                continue;
+            }
+            self.add_bytes(size(&stat))?;
+            let content = match read {
+                Some(bytes) => {
+                    self.in_memory += bytes.len() as u64;
+                    self.out.read_bytes += bytes.len() as u64;
+                    Content::Bytes(bytes)
+                }
+                None => self.refer(dir, name, path, &stat)?,
+            };
+            return Ok(Some((stat, content)));
+        }
+        Err(CollectError::Changing(path.clone()))
+    }
+
+    /// Refers to a file in place of reading it, once it is known that it can be read.
+    fn refer(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &std::ffi::CStr,
+        path: &ConfigPath,
+        stat: &Stat,
+    ) -> Result<Content, CollectError> {
+        beneath::open(dir, name.to_bytes(), OFlags::RDONLY).map_err(|e| self.unreadable(path.as_bytes(), e))?;
+        let folder = self.folder.to_path_buf();
+        self.out.referenced.push(Referenced { folder, path: path.clone(), stamp: stamp(stat) });
+        Ok(Content::Spooled { file: self.place(path.as_bytes()), size: size(stat) })
+    }
+
+    /// Gives each folder to every scope that has something below it; one that has nothing goes
+    /// where the profile puts it.
+    fn place_folders(&mut self) {
+        let mut scopes: HashMap<Vec<u8>, BTreeSet<Scope>> = HashMap::new();
+        for entry in &self.entries {
+            let bytes = entry.path.as_bytes();
+            for (at, _) in bytes.iter().enumerate().rev().filter(|(_, b)| **b == b'/') {
+                let known = match scopes.get_mut(&bytes[..at]) {
+                    Some(known) => known,
+                    None => scopes.entry(bytes[..at].to_vec()).or_default(),
+                };
+                // Whoever put the scope here put it above, too.
+                if !known.insert(entry.scope) {
+                    break;
+                }
+            }
+        }
+        // Deepest first, so that an empty folder tells its scope to those above.
+        self.folders.sort_by(|a, b| b.path.cmp(&a.path));
+        for Folder { path, stat } in std::mem::take(&mut self.folders) {
+            let own = scopes.remove(path.as_bytes()).unwrap_or_else(|| {
+                BTreeSet::from([match self.profile.claim(&path) {
+                    Claim::Scope(scope) => scope,
+                    _ => Scope::System,
+                }])
+            });
+            if let Some(parent) = path.parent() {
+                scopes.entry(parent.as_bytes().to_vec()).or_default().extend(&own);
+            }
+            for scope in own {
+                self.entries.push(entry(scope, path.clone(), Kind::Directory, &stat, Content::Bytes(Vec::new())));
+            }
+        }
+    }
+}
+
+fn entry(scope: Scope, path: ConfigPath, kind: Kind, stat: &Stat, content: Content) -> Entry {
+    let owner = Some(Owner { uid: stat.st_uid, gid: stat.st_gid });
+    let mode = if kind == Kind::Link { 0o777 } else { stat.st_mode & 0o7777 };
+    Entry { scope, path, kind, mode, owner, stamp: stamp(stat), content }
+}
+
+/// Reads a file whole, if it is a regular one; it may have changed since `stat`.
+fn read_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr, stat: &Stat) -> Result<Option<Vec<u8>>, Errno> {
+    let fd = beneath::open(dir, name.to_bytes(), OFlags::RDONLY)?;
+    let opened = rustix::fs::fstat(&fd)?;
+    if FileType::from_raw_mode(opened.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let mut bytes = Vec::new();
+    read_up_to(fd.as_fd(), &mut bytes, size(stat))?;
+    let whole = bytes.len() as u64 == size(stat) && stamp(&opened) == stamp(stat);
+    // The caller compares the stamps once more; what does not fit is told as a change.
+    if whole { Ok(Some(bytes)) } else { Err(Errno::INVAL) }
+}
+
+/// Reads up to `limit` bytes.
+fn read_up_to(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, limit: u64) -> Result<(), Errno> {
+    let limit = usize::try_from(limit).map_err(|_| Errno::FBIG)?;
+    bytes.reserve_exact(limit);
+    while bytes.len() < limit {
+        let room = limit - bytes.len();
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(bytes)) {
+            Ok(0) => break,
+            Ok(count) if count > room => {
+                bytes.truncate(limit);
+                break;
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn size(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast, reason = "the types differ between systems")]
+fn stamp(stat: &Stat) -> Stamp {
+    let ns = |s, ns| i64::saturating_add(i64::saturating_mul(s, 1_000_000_000), ns);
+    Stamp {
+        mtime_ns: ns(i64::from(stat.st_mtime), stat.st_mtime_nsec as i64),
+        ctime_ns: ns(i64::from(stat.st_ctime), stat.st_ctime_nsec as i64),
+        inode: u64::from(stat.st_ino),
+        size: size(stat),
+    }
+}
+
+/// The step of the clock that made a stamp: that of the kernel's tick, with a margin, or of a file
+/// system that keeps seconds.
+fn granularity(stamp: &Stamp) -> i64 {
+    let coarse = stamp.mtime_ns % 1_000_000_000 == 0 && stamp.ctime_ns % 1_000_000_000 == 0;
+    if coarse { 2_000_000_000 } else { 20_000_000 }
 }

@@ -7,15 +7,17 @@
 //! This room knows no store: what an earlier run learnt comes in as a [`Look`], what this one
 //! learnt goes out in [`Collected`].
 
+mod beneath;
 mod dir;
 mod error;
+mod finish;
 pub mod fleet;
 mod network;
 pub mod session;
 mod shrink;
 mod watch;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -118,10 +120,10 @@ impl Collected {
 /// A file of this machine that a set refers to.
 #[derive(Debug)]
 struct Referenced {
+    /// The folder that the path counts from.
+    folder: PathBuf,
     /// Path in the set.
     path: ConfigPath,
-    /// Open descriptor of the very file that was looked at.
-    file: std::fs::File,
     /// Its stamp when it was looked at.
     stamp: Stamp,
 }
@@ -160,4 +162,10 @@ pub fn collect(
 pub fn look_rules(device: &Device, profile: &Profile) -> Digest {
     let text = format!("{}\n{}\n{}\n", device.source, profile.name(), profile.rules_id());
     Digest(*blake3::hash(text.as_bytes()).as_bytes())
+}
+
+/// The current time in nanoseconds since 1970.
+fn now_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }

@@ -190,6 +190,7 @@ fn apply(table: &mut dyn toml_edit::TableLike, change: &DeviceChange) {
             }
             if let Some(labels) = table.get_mut("labels").and_then(Item::as_table_like_mut) {
                 set(labels, key.as_str(), text.as_str().into());
+                labels.fmt();
             }
         }
         DeviceChange::Unlabel(key) => {

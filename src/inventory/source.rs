@@ -246,6 +246,10 @@ impl FromStr for MirrorUrl {
             if path.starts_with('-') || path.is_empty() {
                 return Err(part("path", text));
             }
+            // git reads this as a path; whoever wrote it meant a password.
+            if path.split('/').next().is_some_and(|first| first.contains('@')) {
+                return Err(UrlError::Password(redact(text)));
+            }
             remote(host, text)?;
         }
         Ok(Self(text.to_owned()))
