@@ -24,6 +24,7 @@ pub mod script;
 mod secret;
 mod signing;
 mod token;
+mod trust;
 #[cfg(test)]
 mod vectors;
 
@@ -37,3 +38,4 @@ pub use recipient::{Recipient, Recipients};
 pub use secret::{Redacted, Secret};
 pub use signing::{AllowedSigner, Fingerprint, PublicKey, SigningKey, parse_signers, signer_of, verify, write_signers};
 pub use token::{OPENING, Token};
+pub use trust::{CollectorKeys, Cut, Epoch, StoreKeyAt, Trust, TrustFiles, principal};
