@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -156,4 +156,20 @@ pub fn create_dir_all(path: &Path, mode: u32) -> Result<()> {
 /// The disk refused.
 pub fn sync_dir(path: &Path) -> Result<()> {
     run("sync", Step::SyncDir, path, || File::open(path)?.sync_all())
+}
+
+/// Opens a file to be locked, and makes it, empty and private, if it is not there.
+///
+/// # Errors
+/// The disk refused.
+pub fn open_lock_file(path: &Path) -> Result<File> {
+    let open = || {
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(path)?;
+        if file.metadata()?.permissions().mode() & 0o777 != PRIVATE_FILE {
+            // Fails for who may write but does not own it, and then the mode is not ours to set.
+            drop(file.set_permissions(fs::Permissions::from_mode(PRIVATE_FILE)));
+        }
+        Ok(file)
+    };
+    open().map_err(|e| Error::new("open", path, e))
 }

@@ -86,6 +86,12 @@ pub enum Error {
     /// The bytes are made to collide with another object's.
     #[error("Object bears the marks of a SHA-1 collision attack")]
     Collision,
+    /// An earlier write of this batch failed, so nothing of it can be committed.
+    #[error("An earlier write of this batch failed")]
+    BatchBroken,
+    /// A pack cannot hold more objects.
+    #[error("More than 4294967295 objects in one commit")]
+    TooManyObjects,
     /// A ref does not have the value that a change to it was built on.
     #[error("Ref has moved from {} to {}: {name}", show(expected), show(found))]
     RefMoved {

@@ -1,10 +1,21 @@
-//! The writers' lock: `confvault/lock` under the kernel's advisory lock.
+//! The writers' lock: a file under the kernel's advisory lock (`flock`).
+//!
+//! It ends with its process, however that ends, so there is no stale lock to break and no lock of a
+//! living process is ever broken. See the end of "Writing and reading" in `docs/format.md`.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::error::Result;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::error::{Error, Result};
+use crate::fsio;
+
+/// The longest pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The lock, held until dropped or until the process ends, however it ends.
 #[derive(Debug)]
@@ -16,8 +27,71 @@ impl Lock {
     /// Takes the lock at `path`, waiting at most `wait` for a living holder.
     ///
     /// # Errors
-    /// [`Error::Locked`](super::Error::Locked) if a living process held it all that time.
-    pub fn take(_path: &Path, _wait: Duration) -> Result<Self> {
-        todo!()
+    /// [`Error::Locked`] if a living process held it all that time.
+    pub fn take(path: &Path, wait: Duration) -> Result<Self> {
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let file = fsio::open_lock_file(path)?;
+            if try_lock(&file).map_err(|source| Error::Read { path: path.to_owned(), source })? {
+                if is_at(&file, path) {
+                    return Ok(Self { _file: file });
+                }
+                // The file was removed between opening and locking: this lock excludes nobody.
+                continue;
+            }
+            let left = wait.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return Err(Error::Locked { waited_seconds: wait.as_secs(), path: path.to_owned() });
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+}
+
+/// Tries to lock a file for this handle alone; false: another handle has it locked.
+pub(super) fn try_lock(file: &File) -> std::io::Result<bool> {
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Says whether the open file is the one that stands at the path.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_refused_and_a_dropped_one_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        assert!(matches!(Lock::take(&path, Duration::from_millis(5)), Err(Error::Locked { .. })));
+        drop(held);
+        Lock::take(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_lock_on_a_removed_file_counts_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = Lock::take(&path, Duration::ZERO).unwrap();
+        assert!(matches!(Lock::take(&path, Duration::ZERO), Err(Error::Locked { .. })));
+        drop((held, second));
     }
 }

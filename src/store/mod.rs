@@ -1,8 +1,8 @@
 //! The store: generations, manifest, forms, points, journal, pack writing (`docs/format.md`).
 //!
 //! The low half knows a repository and nothing of devices: [`repo`] opens it and reads objects, [`refs`]
-//! reads and rewrites refs, [`pack`] writes packs, [`batch`] commits a pack and its refs as one,
-//! [`lock`] is the writers' lock, [`maintain`] folds packs. See "Writing and reading" in `docs/format.md`.
+//! reads refs, [`batch`] commits a pack and its refs as one, [`lock`] is the writers' lock, [`maintain`]
+//! folds packs. See "Writing and reading" in `docs/format.md`.
 //!
 //! The high half knows devices and generations: a [`Store`] is opened, read by [`Store::history`],
 //! [`Store::resolve`] and [`Store::read_set`], and written by a [`Transaction`], which encodes sets and
@@ -19,6 +19,7 @@ pub mod encode;
 pub mod error;
 pub mod facts;
 pub mod generation;
+mod guard;
 pub mod history;
 pub mod journal;
 pub mod lock;
@@ -26,9 +27,12 @@ pub mod maintain;
 pub mod manifest;
 pub mod names;
 pub mod object;
-pub mod pack;
+mod objects;
+mod pack;
+mod pending;
 pub mod place;
 pub mod refs;
+mod reftx;
 pub mod repo;
 #[allow(clippy::module_inception)]
 mod store;

@@ -1,0 +1,315 @@
+//! Reading objects: packs and loose objects below `objects/`.
+//!
+//! gix decodes; which packs there are is known here, so that a damaged pack or index costs only what
+//! lies in it alone, and a pack that `maintain` folded away is looked for once more.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use gix::ObjectId;
+use gix::objs::Kind;
+use gix::odb::loose;
+use gix::odb::pack::cache::Never;
+use gix::odb::pack::data::decode::entry::ResolvedBase;
+use gix::odb::pack::data::decode::header::ResolvedBase as HeaderBase;
+use gix::odb::pack::{data, index};
+
+use super::error::{Error, Result};
+use super::repo::Object;
+
+const SHA1: gix::hash::Kind = gix::hash::Kind::Sha1;
+
+/// A pack with its index; the pack itself is opened when it is first read.
+pub(super) struct Pack {
+    pub(super) index: index::File,
+    pub(super) path: PathBuf,
+    data: OnceLock<Option<data::File>>,
+}
+
+/// The packs as they were listed at one moment, newest first.
+#[derive(Debug, Default)]
+struct Listing {
+    packs: Vec<Arc<Pack>>,
+    /// Indices that do not open, and why.
+    broken: Vec<(PathBuf, String)>,
+    /// Where the last object was found.
+    last: AtomicUsize,
+}
+
+/// All objects of a repository.
+pub(super) struct Objects {
+    folder: PathBuf,
+    loose: loose::Store,
+    listing: RwLock<Arc<Listing>>,
+    inflaters: Mutex<Vec<gix::zlib::Inflate>>,
+}
+
+impl std::fmt::Debug for Pack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pack").field(&self.path).finish()
+    }
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Objects").field(&self.folder).finish()
+    }
+}
+
+/// Why a pack did not give an object.
+enum Failure {
+    /// The file of the pack is not there any more.
+    Gone,
+    /// This one is final for this pack.
+    Bad(Error),
+}
+
+impl Pack {
+    fn open(index: &Path) -> std::result::Result<Self, gix::Error> {
+        Ok(Self { index: index::File::at(index, SHA1)?, path: index.with_extension("pack"), data: OnceLock::new() })
+    }
+
+    /// Gives the open pack; none: its file does not open.
+    pub(super) fn data(&self) -> Option<&data::File> {
+        self.data.get_or_init(|| data::File::at(&self.path, SHA1).ok()).as_ref()
+    }
+}
+
+impl Objects {
+    pub(super) fn open(objects: &Path) -> Self {
+        Self {
+            folder: objects.join("pack"),
+            loose: loose::Store::at(objects, SHA1),
+            listing: RwLock::default(),
+            inflaters: Mutex::default(),
+        }
+    }
+
+    /// Gives kind and size in bytes.
+    pub(super) fn header(&self, id: &ObjectId) -> Result<(Kind, u64)> {
+        self.find(
+            id,
+            |pack, at, inflate| pack.header(id, at, inflate),
+            |loose| Ok(loose.try_header(id).map_err(|e| corrupt(id, &e))?.map(|(size, kind)| (kind, size))),
+        )
+    }
+
+    /// Reads an object of at most `limit` bytes; `check` compares it with its id.
+    pub(super) fn object(&self, id: &ObjectId, limit: u64, check: bool) -> Result<Object> {
+        let verify = |object: Object| if check { verify(id, object) } else { Ok(object) };
+        self.find(
+            id,
+            |pack, at, inflate| pack.object(id, at, limit, inflate).and_then(|o| verify(o).map_err(Failure::Bad)),
+            |loose| {
+                let Some((size, _)) = loose.try_header(id).map_err(|e| corrupt(id, &e))? else { return Ok(None) };
+                within(id, size, limit)?;
+                let mut data = Vec::new();
+                let kind = match loose.try_find(id, &mut data).map_err(|e| corrupt(id, &e))? {
+                    Some(found) => found.kind,
+                    None => return Ok(None),
+                };
+                verify(Object { kind, data }).map(Some)
+            },
+        )
+    }
+
+    /// Looks in all packs, then among loose objects, then once more in a fresh list of packs.
+    ///
+    /// An object that is damaged in one place is taken from another.
+    fn find<T>(
+        &self,
+        id: &ObjectId,
+        in_pack: impl Fn(&Pack, u64, &mut gix::zlib::Inflate) -> std::result::Result<T, Failure>,
+        in_loose: impl Fn(&loose::Store) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let mut inflate = self.inflaters.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let mut listing = self.listing();
+        let mut failed = None;
+        // A pack can vanish again and again beside a busy `maintain`; each time another one has its objects.
+        let found = 'found: {
+            for _ in 0..5 {
+                let last = listing.last.load(Ordering::Relaxed);
+                let count = listing.packs.len();
+                let mut gone = false;
+                for n in 0..count {
+                    let n = (n + last) % count;
+                    let pack = &listing.packs[n];
+                    let Some(entry) = pack.index.lookup(id) else { continue };
+                    match in_pack(pack, pack.index.pack_offset_at_index(entry), &mut inflate) {
+                        Ok(found) => {
+                            listing.last.store(n, Ordering::Relaxed);
+                            break 'found Some(found);
+                        }
+                        Err(Failure::Gone) => gone = true,
+                        Err(Failure::Bad(e)) => failed = failed.or(Some(e)),
+                    }
+                }
+                match in_loose(&self.loose) {
+                    Ok(Some(found)) => break 'found Some(found),
+                    Ok(None) => {}
+                    Err(e) => failed = failed.or(Some(e)),
+                }
+                let (fresh, changed) = self.relist(&listing)?;
+                listing = fresh;
+                if !changed && !gone {
+                    break;
+                }
+            }
+            None
+        };
+        self.inflaters.lock().unwrap_or_else(PoisonError::into_inner).push(inflate);
+        match (found, failed, listing.broken.first()) {
+            (Some(found), ..) => Ok(found),
+            (None, Some(failed), _) => Err(failed),
+            (None, None, Some((path, what))) => Err(Error::CorruptFile { what: what.clone(), path: path.clone() }),
+            (None, None, None) => Err(Error::ObjectMissing { id: *id }),
+        }
+    }
+
+    fn listing(&self) -> Arc<Listing> {
+        Arc::clone(&self.listing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lists the packs anew; says whether other ones are there than in `known`. Packs that stay are
+    /// not opened again.
+    fn relist(&self, known: &Arc<Listing>) -> Result<(Arc<Listing>, bool)> {
+        let mut shared = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&shared, known) {
+            // Another thread has listed meanwhile.
+            return Ok((Arc::clone(&shared), true));
+        }
+        let mut found = index_files(&self.folder)?;
+        found.sort_by(|a, b| b.cmp(a));
+        let old = |path: &Path| {
+            shared.packs.iter().find(|p| p.index.path() == path && p.data.get().is_none_or(Option::is_some)).cloned()
+        };
+        let mut fresh = Listing::default();
+        let mut changed = false;
+        for (_, path) in found {
+            if let Some(pack) = old(&path) {
+                fresh.packs.push(pack);
+                continue;
+            }
+            match Pack::open(&path) {
+                Ok(pack) => {
+                    changed = true;
+                    fresh.packs.push(Arc::new(pack));
+                }
+                Err(_) if !path.exists() => changed = true,
+                Err(e) => fresh.broken.push((path, e.to_string())),
+            }
+        }
+        changed |= fresh.packs.len() != shared.packs.len();
+        let fresh = Arc::new(fresh);
+        *shared = Arc::clone(&fresh);
+        Ok((fresh, changed))
+    }
+
+    /// Lists the packs anew and gives them, and the indices that do not open.
+    pub(super) fn packs(&self) -> Result<(Vec<Arc<Pack>>, Vec<(PathBuf, String)>)> {
+        let (listing, _) = self.relist(&self.listing())?;
+        Ok((listing.packs.clone(), listing.broken.clone()))
+    }
+
+    /// Gives the loose objects.
+    pub(super) fn loose(&self) -> &loose::Store {
+        &self.loose
+    }
+}
+
+/// Gives the indices of packs in a folder with the times they were changed.
+fn index_files(folder: &Path) -> Result<Vec<(std::time::SystemTime, PathBuf)>> {
+    let read = |source| Error::Read { path: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("pack-") && name.ends_with(".idx") {
+            // A file that vanishes meanwhile is none.
+            if let Ok(changed) = entry.metadata().and_then(|m| m.modified()) {
+                found.push((changed, entry.path()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Pack {
+    fn file(&self, id: &ObjectId) -> std::result::Result<&data::File, Failure> {
+        self.data().ok_or_else(|| {
+            if self.path.exists() {
+                let path = self.path.display();
+                Failure::Bad(Error::ObjectCorrupt { what: format!("its pack does not open, {path}"), id: *id })
+            } else {
+                Failure::Gone
+            }
+        })
+    }
+
+    fn bad(&self, id: &ObjectId, e: &dyn std::fmt::Display) -> Failure {
+        Failure::Bad(Error::ObjectCorrupt { what: format!("{e}, in {}", self.path.display()), id: *id })
+    }
+
+    /// Gives the entry of a base that a delta names by its id; packs of `git` may have such.
+    fn base(&self, file: &data::File, base: &gix::oid) -> std::result::Result<Option<data::Entry>, gix::Error> {
+        self.index.lookup(base).map(|at| file.entry(self.index.pack_offset_at_index(at))).transpose()
+    }
+
+    fn header(&self, id: &ObjectId, at: u64, inflate: &mut gix::zlib::Inflate) -> std::result::Result<(Kind, u64), Failure> {
+        let file = self.file(id)?;
+        let entry = file.entry(at).map_err(|e| self.bad(id, &e))?;
+        let base = |base: &gix::oid| Ok(self.base(file, base)?.map(HeaderBase::InPack));
+        let header = file.decode_header(entry, inflate, &base).map_err(|e| self.bad(id, &e))?;
+        Ok((header.kind, header.object_size))
+    }
+
+    fn object(
+        &self,
+        id: &ObjectId,
+        at: u64,
+        limit: u64,
+        inflate: &mut gix::zlib::Inflate,
+    ) -> std::result::Result<Object, Failure> {
+        let (_, size) = self.header(id, at, inflate)?;
+        within(id, size, limit).map_err(Failure::Bad)?;
+        let file = self.file(id)?;
+        let mut data = Vec::new();
+        let kind = self.decode(file, at, &mut data, inflate, &mut Never).map_err(|e| self.bad(id, &e))?;
+        Ok(Object { kind, data })
+    }
+
+    /// Decodes the object at an offset of the pack.
+    pub(super) fn decode(
+        &self,
+        file: &data::File,
+        at: u64,
+        out: &mut Vec<u8>,
+        inflate: &mut gix::zlib::Inflate,
+        cache: &mut dyn gix::odb::pack::cache::DecodeEntry,
+    ) -> std::result::Result<Kind, gix::Error> {
+        let base = |base: &gix::oid, _: &mut Vec<u8>| Ok(self.base(file, base)?.map(ResolvedBase::InPack));
+        Ok(file.decode_entry(file.entry(at)?, out, inflate, &base, cache)?.kind)
+    }
+}
+
+fn within(id: &ObjectId, size: u64, limit: u64) -> Result<()> {
+    if size > limit { Err(Error::ObjectTooLarge { size, limit, id: *id }) } else { Ok(()) }
+}
+
+/// Computes the id of an object, detecting bytes made to collide.
+pub(super) fn id_of(kind: Kind, data: &[u8]) -> Result<ObjectId> {
+    gix::objs::compute_hash(SHA1, kind, data).map_err(|_| Error::Collision)
+}
+
+fn verify(id: &ObjectId, object: Object) -> Result<Object> {
+    if id_of(object.kind, &object.data)? == *id {
+        return Ok(object);
+    }
+    Err(Error::ObjectCorrupt { what: "its bytes give another id".into(), id: *id })
+}
+
+fn corrupt(id: &ObjectId, e: &dyn std::fmt::Display) -> Error {
+    Error::ObjectCorrupt { what: e.to_string(), id: *id }
+}
