@@ -1,1 +1,3 @@
 //! What an administrator does: snapshot, restore, check.
+
+pub mod keys;

@@ -1,0 +1,95 @@
+//! What an administrator has and a collector has not.
+
+use std::path::{Path, PathBuf};
+
+use super::KeyError;
+use crate::fsio;
+use crate::seal::{EpochIdentity, Recipient, Secret, SigningKey, protect, write_private};
+
+/// The folder of an administrator, mode 0700, outside of the store's folder:
+///
+/// ```text
+/// identity.txt        an age identity that opens everything (identity.age: behind a passphrase)
+/// administrator.key   signs `_store`, OpenSSH Ed25519
+/// ```
+///
+/// Who has it reads every secret and decides who else does: it is to be kept apart.
+#[derive(Debug, Clone)]
+pub struct AdminFolder {
+    dir: PathBuf,
+}
+
+impl AdminFolder {
+    /// A folder; it need not be there.
+    #[must_use]
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// The folder that `init` makes for the store in `root`: beside it, not in it.
+    #[must_use]
+    pub fn beside(root: &Path) -> Self {
+        let mut name = root.file_name().unwrap_or_default().to_owned();
+        name.push("-admin");
+        Self { dir: root.with_file_name(name) }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file of the signing key.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.dir.join("administrator.key")
+    }
+
+    /// Makes the key that signs `_store`.
+    ///
+    /// # Errors
+    /// There is one, or the disk refused.
+    pub fn create_key(&self) -> Result<SigningKey, KeyError> {
+        fsio::create_dir_all(&self.dir, 0o700)?;
+        let path = self.key_file();
+        if path.exists() {
+            return Err(KeyError::Exists { path });
+        }
+        Ok(SigningKey::create(&path, "administrator@confvault")?)
+    }
+
+    /// Loads the key that signs `_store`.
+    ///
+    /// # Errors
+    /// What [`SigningKey::load`] gives.
+    pub fn key(&self) -> Result<SigningKey, KeyError> {
+        let path = self.key_file();
+        if !path.exists() {
+            return Err(KeyError::Missing { path });
+        }
+        Ok(SigningKey::load(&path)?)
+    }
+
+    /// Makes an identity, behind a passphrase if one is given. Gives its file and its recipient.
+    ///
+    /// # Errors
+    /// There is one, or the disk refused.
+    pub fn create_identity(&self, passphrase: Option<&Secret>) -> Result<(PathBuf, Recipient), KeyError> {
+        fsio::create_dir_all(&self.dir, 0o700)?;
+        let identity = EpochIdentity::generate();
+        let text = identity.to_text();
+        let (path, bytes) = match passphrase {
+            Some(passphrase) => (self.dir.join("identity.age"), protect(&text, passphrase)?),
+            None => (self.dir.join("identity.txt"), text.as_bytes().to_vec()),
+        };
+        for path in [self.dir.join("identity.age"), self.dir.join("identity.txt")] {
+            if path.exists() {
+                return Err(KeyError::Exists { path });
+            }
+        }
+        write_private(&path, &bytes)?;
+        let recipient: Recipient = identity.recipient().to_string().parse()?;
+        Ok((path, recipient.with_comment("made by init")))
+    }
+}

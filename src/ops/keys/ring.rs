@@ -1,0 +1,171 @@
+//! The key folder of an installation: `DIR/keys`, beside the store and never in it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::KeyError;
+use crate::fsio;
+use crate::model::CollectorName;
+use crate::seal::{
+    AllowedSigner, EpochIdentity, EpochRecipient, Error, Identities, SigningKey, parse_signers, read_private, read_public,
+    write_private, write_signers,
+};
+
+/// The heads that this installation has seen: ref and commit, as hexadecimal digits.
+pub type Seen = BTreeMap<String, String>;
+
+const SEEN_HEAD: &str = "# confvault-seen 1";
+
+/// The key folder of an installation, mode 0700:
+///
+/// ```text
+/// signing.key       the collector's signing key, OpenSSH Ed25519
+/// identity.txt      the collector's own age identity: opens the store keys and its device credentials
+/// administrators    the administrators' public keys that this installation has pinned
+/// seen              the heads that it has seen last
+/// ```
+///
+/// Nothing here opens what is sealed.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    dir: PathBuf,
+}
+
+impl KeyRing {
+    /// The key folder of the installation in the folder `root`; it need not be there.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self { dir: root.join("keys") }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file of the collector's signing key.
+    #[must_use]
+    pub fn signing_file(&self) -> PathBuf {
+        self.dir.join("signing.key")
+    }
+
+    fn identity_file(&self) -> PathBuf {
+        self.dir.join("identity.txt")
+    }
+
+    fn pinned_file(&self) -> PathBuf {
+        self.dir.join("administrators")
+    }
+
+    fn seen_file(&self) -> PathBuf {
+        self.dir.join("seen")
+    }
+
+    /// Tells whether the installation has keys.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.signing_file().exists()
+    }
+
+    /// Makes the keys of a collector: for signing, and an identity of its own. Gives their public halves.
+    ///
+    /// # Errors
+    /// [`KeyError::Exists`] if there is one, or the disk refused.
+    pub fn create(&self, collector: &CollectorName) -> Result<(SigningKey, EpochRecipient), KeyError> {
+        for path in [self.signing_file(), self.identity_file()] {
+            if path.exists() {
+                return Err(KeyError::Exists { path });
+            }
+        }
+        fsio::create_dir_all(&self.dir, 0o700)?;
+        let identity = EpochIdentity::generate();
+        write_private(&self.identity_file(), identity.to_text().as_bytes())?;
+        // The signing key last: it is what tells that the keys are there.
+        let signing = SigningKey::create(&self.signing_file(), &format!("{collector}@confvault"))?;
+        Ok((signing, identity.recipient()))
+    }
+
+    /// Loads the collector's signing key.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], or what [`SigningKey::load`] gives.
+    pub fn signing(&self) -> Result<SigningKey, KeyError> {
+        SigningKey::load(&self.signing_file()).map_err(|error| self.missing(error))
+    }
+
+    /// Loads the collector's own identity.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], or what [`Identities::read`] gives.
+    pub fn own(&self) -> Result<Identities, KeyError> {
+        Identities::read(&self.identity_file(), &mut |_| None).map_err(|error| self.missing(error))
+    }
+
+    /// Gives the public halves: of the collector's own identity and of its signing key.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], or what reading the files gives.
+    pub fn public(&self) -> Result<(EpochRecipient, SigningKey), KeyError> {
+        let text = read_private(&self.identity_file()).map_err(|error| self.missing(error))?;
+        Ok((EpochIdentity::parse(text.expose())?.recipient(), self.signing()?))
+    }
+
+    fn missing(&self, error: Error) -> KeyError {
+        match error {
+            Error::KeyFile { path, source } if source.kind() == io::ErrorKind::NotFound => KeyError::Missing { path },
+            error => KeyError::Seal(error),
+        }
+    }
+
+    /// Gives the administrators' keys that this installation has pinned.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], [`KeyError::Damaged`].
+    pub fn pinned(&self) -> Result<Vec<AllowedSigner>, KeyError> {
+        let path = self.pinned_file();
+        let text = read_public(&path).map_err(|error| self.missing(error))?;
+        let pinned = parse_signers(&text)?;
+        if pinned.is_empty() { Err(KeyError::Damaged { what: "no administrator", path }) } else { Ok(pinned) }
+    }
+
+    /// Pins administrators' keys.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn pin(&self, administrators: &[AllowedSigner]) -> Result<(), KeyError> {
+        fsio::create_dir_all(&self.dir, 0o700)?;
+        Ok(fsio::write_file(&self.pinned_file(), write_signers(administrators).as_bytes(), 0o600)?)
+    }
+
+    /// Gives the heads that this installation has seen; none if it has seen none.
+    ///
+    /// # Errors
+    /// [`KeyError::Damaged`]: a file that could be damaged to hide a rollback is never taken for empty.
+    pub fn seen(&self) -> Result<Seen, KeyError> {
+        let path = self.seen_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::new()),
+            Err(_) => return Err(KeyError::Damaged { what: "unreadable", path }),
+        };
+        let body = text.strip_prefix(SEEN_HEAD).and_then(|t| t.strip_prefix('\n')).and_then(|t| t.strip_suffix("# end\n"));
+        let body = body.ok_or_else(|| KeyError::Damaged { what: "not whole", path: path.clone() })?;
+        let line = |line: &str| line.split_once(' ').map(|(commit, name)| (name.to_owned(), commit.to_owned()));
+        body.lines().map(line).collect::<Option<_>>().ok_or(KeyError::Damaged { what: "a line", path })
+    }
+
+    /// Remembers heads.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn set_seen(&self, seen: &Seen) -> Result<(), KeyError> {
+        let mut text = format!("{SEEN_HEAD}\n");
+        for (name, commit) in seen {
+            text.extend([commit.as_str(), " ", name.as_str(), "\n"]);
+        }
+        text.push_str("# end\n");
+        Ok(fsio::write_file(&self.seen_file(), text.as_bytes(), 0o600)?)
+    }
+}

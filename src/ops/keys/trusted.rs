@@ -1,0 +1,90 @@
+//! Following the line of `_store` back to a pinned key.
+
+use std::collections::BTreeSet;
+
+use super::{KeyError, KeyRing};
+use crate::seal::{AllowedSigner, Trust, TrustFiles, parse_signers, verify};
+use crate::store::facts::STORE_REF;
+use crate::store::object::{Commit, parse_tree, split_commit};
+use crate::store::{ObjectId, Repo, Store};
+
+/// What `_store` says, once it is known to be said by administrators.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    /// The commit of `_store`.
+    pub commit: ObjectId,
+    /// What it says.
+    pub trust: Trust,
+}
+
+/// Reads what `_store` says and checks that every commit of its first-parent line is signed by an
+/// administrator whom the line itself has named before, beginning with a pinned key; and that the line has
+/// not gone back behind what this installation has seen.
+///
+/// # Errors
+/// [`KeyError::Untrusted`], [`KeyError::RolledBack`], and what reading gives.
+pub fn trusted(store: &Store, ring: &KeyRing) -> Result<Trusted, KeyError> {
+    let commit = store.facts().commit;
+    let mut seen = ring.seen()?;
+    let before = seen.get(STORE_REF).cloned();
+    if before.as_deref() != Some(&commit.to_string()) {
+        follow(store.repo(), commit, &ring.pinned()?, before.as_deref())?;
+        seen.insert(STORE_REF.to_owned(), commit.to_string());
+        ring.set_seen(&seen)?;
+    }
+    Ok(Trusted { commit, trust: Trust::parse(store.facts().files())? })
+}
+
+/// Checks the line that ends in `head`; `seen` must be on it.
+fn follow(repo: &Repo, head: ObjectId, pinned: &[AllowedSigner], seen: Option<&str>) -> Result<(), KeyError> {
+    let mut line = Vec::new();
+    let mut known = BTreeSet::new();
+    let mut next = Some(head);
+    while let Some(id) = next {
+        let untrusted = |why: &str| KeyError::Untrusted { why: why.to_owned(), commit: id.to_string() };
+        if !known.insert(id) {
+            return Err(untrusted("its line is a circle"));
+        }
+        let data = repo.commit(&id)?;
+        let commit = Commit::parse(&data).map_err(|e| untrusted(e.0))?;
+        let (payload, armour) = split_commit(&data).ok_or_else(|| untrusted("it is not signed"))?;
+        next = commit.parents.first().copied();
+        line.push((id, commit.tree, payload, armour));
+    }
+    if let Some(seen) = seen
+        && !known.iter().any(|id| id.to_string() == seen)
+    {
+        return Err(KeyError::RolledBack { seen: seen.to_owned(), found: head.to_string() });
+    }
+    // Oldest first: each commit names who may sign the next.
+    let mut administrators = pinned.to_vec();
+    for (id, tree, payload, armour) in line.into_iter().rev() {
+        let untrusted = |why: String| KeyError::Untrusted { why, commit: id.to_string() };
+        verify(&payload, &armour, &administrators).map_err(|e| untrusted(e.to_string()))?;
+        let file = file_of(repo, tree, b"administrators")?.unwrap_or_default();
+        let named = parse_signers(&file)?;
+        if named.is_empty() {
+            return Err(untrusted("it names no administrator".to_owned()));
+        }
+        administrators = named;
+    }
+    Ok(())
+}
+
+/// Reads a file at the root of a tree.
+fn file_of(repo: &Repo, tree: ObjectId, name: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
+    let corrupt = |_| KeyError::Untrusted { why: "its tree does not read".to_owned(), commit: tree.to_string() };
+    let entries = parse_tree(&repo.tree(&tree)?).map_err(corrupt)?;
+    let Some(entry) = entries.iter().find(|e| e.name == name) else { return Ok(None) };
+    Ok(Some(repo.blob(&entry.id, 1 << 20)?))
+}
+
+impl Trusted {
+    /// The files of `_store` that are about trust.
+    #[must_use]
+    pub fn files(&self) -> TrustFiles {
+        let mut files = TrustFiles::new();
+        self.trust.write(&mut files);
+        files
+    }
+}
