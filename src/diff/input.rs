@@ -6,29 +6,7 @@ use std::time::Duration;
 
 use super::Error;
 use crate::model::{ConfigPath, Digest, Kind, Owner, Scope};
-
-/// How a text is built. Taken as a value until the profile room has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Syntax {
-    /// `[section]`, `key = value`.
-    Ini,
-    /// Blocks by indentation, as of Cisco IOS and FRR.
-    IosBlocks,
-    /// XML.
-    Xml,
-    /// JSON.
-    Json,
-    /// YAML.
-    Yaml,
-    /// Blocks in braces, as of Junos.
-    JunosBraces,
-    /// `key value` or `key = value` lines without sections.
-    KeyValue,
-    /// Lines.
-    #[default]
-    Plain,
-}
+use crate::profile::Syntax;
 
 /// Says why the bytes of a file are not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +90,8 @@ impl Side {
     }
 }
 
-/// Removes what is volatile from a text: the signature of `Profile::normalise`.
+/// Removes what is volatile from a text: the signature of `Profile::normalise`. It must treat each line by
+/// itself, and may blank a part of it or leave it out.
 pub type Normalise<'a> = &'a dyn for<'t> Fn(&ConfigPath, &'t [u8]) -> Cow<'t, [u8]>;
 
 /// How to compare.

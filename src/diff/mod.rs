@@ -20,8 +20,10 @@ pub mod semantic;
 pub mod visible;
 pub mod words;
 
+pub use crate::profile::Syntax;
 pub use compare::compare;
-pub use input::{Body, File, Normalise, Options, Side, Syntax, Why};
+pub use input::{Body, File, Normalise, Options, Side, Why};
+pub use render::Render;
 pub use result::{BodyDiff, Facts, FileDiff, Hunk, Line, LineDiff, LineOp, SetDiff, Stats, Status};
 pub use semantic::{Setting, settings};
 

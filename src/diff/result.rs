@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Why;
 use super::visible;
+use super::{Body, File, Why};
 use crate::model::{ConfigPath, Kind, Owner, Scope};
 
 /// All that differs between two sides, sorted by scope and path.
@@ -90,6 +90,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Takes the facts of an entry.
+    #[must_use]
+    pub fn of(file: &File) -> Self {
+        let size = match (&file.body, file.kind) {
+            (_, Kind::Directory) => None,
+            (Body::Bytes(bytes), _) => u64::try_from(bytes.len()).ok(),
+            (Body::Closed { size, .. }, _) => *size,
+        };
+        Self { scope: file.scope, path: file.path.clone(), kind: file.kind, mode: file.mode, owner: file.owner, size }
+    }
+
     /// Gives `<scope>/<path>` as raw bytes.
     #[must_use]
     pub fn place(&self) -> Vec<u8> {
@@ -146,7 +157,7 @@ pub enum BodyDiff {
     Binary,
     /// The digests differ (or are unknown), and the bytes of at least one side are not there.
     Closed(Why),
-    /// The entry is of another type, or a link on both sides: each side's text whole, where there is text.
+    /// The entry is of another type: each side's text whole, where there is text.
     Replaced {
         /// The old text, as one removed hunk.
         old: Box<BodyDiff>,

@@ -1,8 +1,22 @@
 //! A difference written as text, JSON or HTML. Nothing here prints: each function writes to what it is given.
 
-use std::io::{self, Write};
+mod html;
+mod json;
+mod notes;
+mod rows;
+mod semantic;
+mod side;
+mod stat;
+mod unified;
+mod word;
 
-use super::SetDiff;
+pub use html::{html, html_settings};
+pub use json::{json, json_settings};
+pub use semantic::settings;
+pub use side::side_by_side;
+pub use stat::stat;
+pub use unified::unified;
+pub use word::word;
 
 /// Whether colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,8 +33,8 @@ pub enum Style {
 pub struct Render {
     /// Colours.
     pub style: Style,
-    /// Shows control characters as visible escapes: for a terminal. Without it `unified` is exact to the byte,
-    /// for `patch`. What is laid out in columns, `html` and `stat` always escape.
+    /// Shows control characters as visible escapes: for a terminal. Without it `unified` and `word` give the
+    /// bytes of the files as they are, for `patch`. All other forms always escape.
     pub escape_control: bool,
     /// Columns of the terminal, for `side_by_side` and `stat`.
     pub width: usize,
@@ -32,54 +46,36 @@ impl Default for Render {
     }
 }
 
-/// Writes git's unified shape.
-///
-/// # Errors
-/// What `out` returns.
-pub fn unified(diff: &SetDiff, render: &Render, out: &mut dyn Write) -> io::Result<()> {
-    let _ = (diff, render, out);
-    Ok(())
+/// The colours, those of git.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paint {
+    Head,
+    Place,
+    Removed,
+    Added,
+    Secret,
+    Note,
 }
 
-/// Writes both sides in two columns.
-///
-/// # Errors
-/// What `out` returns.
-pub fn side_by_side(diff: &SetDiff, render: &Render, out: &mut dyn Write) -> io::Result<()> {
-    let _ = (diff, render, out);
-    Ok(())
-}
+impl Style {
+    /// The sequences before and behind a text.
+    fn around(self, paint: Paint) -> (&'static str, &'static str) {
+        if self == Style::Plain {
+            return ("", "");
+        }
+        let on = match paint {
+            Paint::Head => "\x1b[1m",
+            Paint::Place => "\x1b[36m",
+            Paint::Removed => "\x1b[31m",
+            Paint::Added => "\x1b[32m",
+            Paint::Secret => "\x1b[1;35m",
+            Paint::Note => "\x1b[2m",
+        };
+        (on, "\x1b[m")
+    }
 
-/// Writes one line a file and a sum, as `git diff --stat`.
-///
-/// # Errors
-/// What `out` returns.
-pub fn stat(diff: &SetDiff, render: &Render, out: &mut dyn Write) -> io::Result<()> {
-    let _ = (diff, render, out);
-    Ok(())
-}
-
-/// Writes changed words as `[-old-]{+new+}`, as `git diff --word-diff`.
-///
-/// # Errors
-/// What `out` returns.
-pub fn word(diff: &SetDiff, render: &Render, out: &mut dyn Write) -> io::Result<()> {
-    let _ = (diff, render, out);
-    Ok(())
-}
-
-/// Gives the difference as JSON; the schema is in `docs/diff.md`.
-#[must_use]
-pub fn json(diff: &SetDiff) -> serde_json::Value {
-    let _ = diff;
-    serde_json::Value::Null
-}
-
-/// Writes one HTML file without scripts and without anything from outside.
-///
-/// # Errors
-/// What `out` returns.
-pub fn html(diff: &SetDiff, title: &str, out: &mut dyn Write) -> io::Result<()> {
-    let _ = (diff, title, out);
-    Ok(())
+    fn paint(self, paint: Paint, text: &str) -> String {
+        let (on, off) = self.around(paint);
+        format!("{on}{text}{off}")
+    }
 }

@@ -1,6 +1,7 @@
 //! Comparison by setting instead of by line.
 
-use super::{Error, Facts, LineDiff, Options, Side, Status, Syntax};
+use super::{BodyDiff, Error, Facts, FileDiff, LineDiff, Options, Side, Status, Why};
+use crate::profile::Syntax;
 
 /// One setting of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -104,8 +105,8 @@ pub enum SettingsDiff {
         /// Why; nothing where the syntax has no settings.
         why: Option<Error>,
     },
-    /// The bytes differ and are not text, or not there.
-    Opaque,
+    /// The bytes differ and are not text, or, with a cause, not there.
+    Opaque(Option<Why>),
 }
 
 /// A file that differs.
@@ -119,6 +120,19 @@ pub struct SemanticFile {
     pub new: Option<Facts>,
     /// What happened to its content.
     pub body: SettingsDiff,
+}
+
+impl SemanticFile {
+    /// Gives the same entry as a comparison by line knows it, without lines.
+    #[must_use]
+    pub fn shell(&self) -> FileDiff {
+        let body = match &self.body {
+            SettingsDiff::Opaque(None) => BodyDiff::Binary,
+            SettingsDiff::Opaque(Some(why)) => BodyDiff::Closed(*why),
+            SettingsDiff::Same | SettingsDiff::Settings(_) | SettingsDiff::Lines { .. } => BodyDiff::Same,
+        };
+        FileDiff { status: self.status, old: self.old.clone(), new: self.new.clone(), body }
+    }
 }
 
 /// All that differs by setting.

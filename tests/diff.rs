@@ -1,0 +1,13 @@
+//! Differences of sets, proven with the real `patch` and `git`.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "diff/apply.rs"]
+mod apply;
+#[path = "diff/hostile.rs"]
+mod hostile;
+#[path = "diff/render.rs"]
+mod render;
+#[path = "diff/support.rs"]
+mod support;
+#[path = "diff/volatile.rs"]
+mod volatile;

@@ -1,0 +1,106 @@
+//! Volatile lines are left out, and the patch still applies to the real old file.
+
+use std::borrow::Cow;
+
+use confvault::diff::{Options, SetDiff, Side, compare};
+use confvault::model::ConfigPath;
+use proptest::prelude::*;
+
+use crate::support::{GIT, GNU, applied, file, side, unified};
+
+/// Leaves out lines that begin with `! Last`, blanks the number behind `clock-period`.
+fn normalise<'t>(_: &ConfigPath, text: &'t [u8]) -> Cow<'t, [u8]> {
+    let mut out = Vec::new();
+    for line in text.split_inclusive(|&b| b == b'\n') {
+        if line.starts_with(b"! Last") {
+            continue;
+        }
+        if line.starts_with(b"clock-period ") {
+            out.extend_from_slice(b"clock-period ");
+            out.extend_from_slice(if line.ends_with(b"\n") { b"\n" } else { b"" });
+            continue;
+        }
+        out.extend_from_slice(line);
+    }
+    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}
+
+fn quiet(old: &Side, new: &Side) -> SetDiff {
+    compare(old, new, &Options { normalise: Some(&normalise), ..Options::default() })
+}
+
+fn text(text: &str) -> Side {
+    side(vec![file("run", text.as_bytes())])
+}
+
+#[test]
+fn hunks_of_volatile_lines_alone_are_left_out() {
+    let old = text("! Last change 1\nhostname a\nclock-period 17\nend\n");
+    let new = text("! Last change 2\n! Last saved 2\nhostname a\nclock-period 18\nend\n");
+    assert!(quiet(&old, &new).is_empty());
+    assert!(!compare(&old, &new, &Options::default()).is_empty());
+}
+
+#[test]
+fn in_other_hunks_they_are_context_of_the_old_side() {
+    let old = text("one\n! Last change 1\nhostname a\nclock-period 17\nend\n");
+    let new = text("one\n! Last change 2\n! Last saved 2\nhostname b\nclock-period 18\nend\n");
+    let result = quiet(&old, &new);
+    let patch = String::from_utf8(unified(&result)).unwrap();
+    assert!(patch.contains(" ! Last change 1\n-hostname a\n+hostname b\n clock-period 17\n"), "{patch}");
+    assert!(!patch.contains("18") && !patch.contains("saved"), "{patch}");
+    let hunk = match &result.files[0].body {
+        confvault::diff::BodyDiff::Lines(lines) => &lines.hunks[0],
+        other => panic!("{other:?}"),
+    };
+    // Numbers are those of the real files.
+    assert_eq!(hunk.lines.iter().find(|l| l.text == b"hostname b\n").unwrap().new, Some(4));
+    assert_eq!(hunk.lines.iter().filter(|l| l.volatile).count(), 2);
+    for program in [GIT, GNU] {
+        let (found, said) = applied(&old, patch.as_bytes(), program);
+        assert_eq!(found[0].2, b"one\n! Last change 1\nhostname b\nclock-period 17\nend\n", "{said}");
+    }
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    let line = prop_oneof![Just("a\n".to_owned()), Just("b\n".to_owned()), "c[0-9]\n", "! Last [0-9]\n", "clock-period [0-9]\n",];
+    (proptest::collection::vec(line, 0..30), any::<bool>()).prop_map(|(lines, cut)| {
+        let mut text = lines.concat();
+        if cut {
+            text.pop();
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_patch_applies_to_the_real_old_file(old in texts(), new in texts()) {
+        let (a, b) = (text(&old), text(&new));
+        let result = quiet(&a, &b);
+        let path = ConfigPath::new("run").unwrap();
+        let norm = |t: &[u8]| normalise(&path, t).into_owned();
+        // How a file ends is no volatile thing, else equal means equal without volatile lines.
+        if old.ends_with('\n') == new.ends_with('\n') {
+            prop_assert_eq!(result.is_empty(), norm(old.as_bytes()) == norm(new.as_bytes()));
+        }
+        if result.is_empty() {
+            return Ok(());
+        }
+        let patch = unified(&result);
+        for program in [GIT, GNU] {
+            let (found, said) = applied(&a, &patch, program);
+            prop_assert!(!said.contains("offset") && !said.contains("fuzz"), "{}", said);
+            let made = found.first().map(|f| f.2.clone()).unwrap_or_default();
+            // What was made is the new file but for volatile lines, and has no volatile line of the new file.
+            if old.ends_with('\n') == new.ends_with('\n') {
+                prop_assert_eq!(norm(&made), norm(new.as_bytes()));
+            }
+            for line in made.split_inclusive(|&b| b == b'\n').filter(|l| l.starts_with(b"! Last") && l.ends_with(b"\n")) {
+                prop_assert!(old.as_bytes().split_inclusive(|&b| b == b'\n').any(|l| l == line));
+            }
+        }
+    }
+}
