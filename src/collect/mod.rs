@@ -107,6 +107,13 @@ pub struct Collected {
 }
 
 impl Collected {
+    /// Takes the set out and leaves an empty one.
+    #[must_use]
+    pub fn take_set(&mut self) -> ConfigSet {
+        let empty = ConfigSet::new(Vec::new(), None, Vec::new()).expect("no entries are always a set");
+        std::mem::replace(&mut self.set, empty)
+    }
+
     /// Checks, once everything was read through the set, that no file that the set only refers to
     /// has changed since. Must be called before what was read is committed.
     ///

@@ -1,3 +1,14 @@
-//! What an administrator does: snapshot, restore, check.
+//! What an administrator does: make a store, take snapshots, put back, check.
+//!
+//! Each job is one file: plain options in, a plain report out. Nothing is printed here, and no rule of a
+//! job stands in the command line or in a page. A failure of one device is a line of the report, never an
+//! error of the job.
 
+mod error;
+pub mod init;
 pub mod keys;
+pub mod snapshot;
+mod vault;
+
+pub use error::Error;
+pub use vault::Vault;

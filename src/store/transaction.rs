@@ -68,6 +68,10 @@ impl<'s> Transaction<'s> {
         Err(super::Error::UnknownFeature(String::new()))
     }
 
+    /// Takes back what [`Transaction::snapshot`] encoded for a device: nothing of it will be committed, neither
+    /// its generation nor its logs nor its look. Called when the source turns out to have changed while it was read.
+    pub fn withdraw(&self, _device: &DeviceName) {}
+
     /// Gives a generation a name.
     ///
     /// # Errors

@@ -1,0 +1,42 @@
+//! Why a job could not be done.
+
+use std::path::PathBuf;
+
+/// Says why a job as a whole could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The inventory.
+    #[error(transparent)]
+    Inventory(#[from] crate::inventory::InventoryError),
+    /// A profile.
+    #[error(transparent)]
+    Profile(#[from] crate::profile::ProfileError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// A key, or something sealed.
+    #[error(transparent)]
+    Seal(#[from] crate::seal::Error),
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] crate::fsio::Error),
+    /// A device could not be collected.
+    #[error(transparent)]
+    Collect(#[from] crate::collect::CollectError),
+    /// Keys of the installation or of the store.
+    #[error(transparent)]
+    Key(#[from] super::keys::KeyError),
+    /// Where a store is to be made, one is already.
+    #[error("A store is there already: {}", .0.display())]
+    Exists(PathBuf),
+    /// The code that works on a device broke; the others were not touched by it.
+    #[error("Internal error ({0})")]
+    Internal(String),
+    /// Another process kept writing to the device.
+    #[error("Device was written to by another process each time")]
+    Moved,
+    /// The run was asked to end before this device was begun.
+    #[error("Not begun, as the run was stopped")]
+    NotBegun,
+}

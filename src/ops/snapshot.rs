@@ -1,0 +1,429 @@
+//! Taking snapshots: collect, compare, commit what differs.
+//!
+//! Devices are collected and encoded side by side; what they give goes into one transaction, which is
+//! committed at the end, and in a long run every [`COMMIT_EVERY`]. So a local run is one pack, and a slow
+//! one loses at most a minute. Memory is bounded by the devices that are in work, not by the fleet.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use std::{collections::BTreeMap, collections::BTreeSet, mem};
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::{Error, Vault};
+use crate::collect::fleet::{self, Attempt, Finished, MayPass};
+use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
+use crate::fsio;
+use crate::inventory::{Device, LabelSelector, ProfileName};
+use crate::model::{ConfigPath, DeviceName};
+use crate::profile::Profile;
+use crate::store::{
+    ChangeId, EncodeContext, Generation, GenerationKind, Meta, Outcome, ProfileRules, Record, RunId, Transaction,
+};
+
+/// How long a transaction stays open at most before what is in it is committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(60);
+/// How often devices are begun anew that another process wrote to meanwhile.
+const ROUNDS: u32 = 3;
+
+/// What is to be taken, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The devices; none for all of the inventory that are enabled.
+    pub devices: Vec<DeviceName>,
+    /// Only devices with all of these labels.
+    pub labels: Vec<LabelSelector>,
+    /// The note of new generations.
+    pub note: Option<String>,
+    /// Devices at the same time; nothing for the policy's number.
+    pub jobs: Option<usize>,
+    /// Take a set that shrank, with these words as the reason.
+    pub accept: Option<String>,
+    /// Read everything, whatever the time stamps say.
+    pub full: bool,
+    /// The phase of a change that the snapshots belong to.
+    pub change: Option<(GenerationKind, ChangeId)>,
+}
+
+/// What a run needs of the world around it.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// Gives a variable of the environment.
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// The home of the user, where there is one.
+    pub home: Option<&'a std::path::Path>,
+    /// Becomes true when the run is to end.
+    pub cancel: &'a AtomicBool,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+/// How one device ended.
+#[derive(Debug)]
+pub struct DeviceReport {
+    /// The device.
+    pub device: DeviceName,
+    /// A new generation, the number of the one that it still is, or why there is none.
+    pub result: Result<Outcome, Error>,
+    /// What stands at the source and cannot be part of a set.
+    pub skipped: Vec<Skipped>,
+    /// Files that no rule of the profile claims and that were not seen before; kept in scope `system`.
+    pub unclaimed: Vec<ConfigPath>,
+    /// What the administrator should know.
+    pub warnings: Vec<String>,
+    /// Bytes that were read from the device.
+    pub read_bytes: u64,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Time from the start of its first try to the end of its last.
+    pub took: Duration,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report {
+    /// The id of the run in the journal.
+    pub run: RunId,
+    /// The devices, sorted by name.
+    pub devices: Vec<DeviceReport>,
+    /// Bytes that the store grew by.
+    pub added_bytes: u64,
+    /// Time of the whole run.
+    pub took: Duration,
+}
+
+impl Report {
+    /// Counts new generations, unchanged devices and failures.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |test: fn(&DeviceReport) -> bool| self.devices.iter().filter(|d| test(d)).count();
+        (
+            count(|d| matches!(d.result, Ok(Outcome::Generation(_)))),
+            count(|d| matches!(d.result, Ok(Outcome::Unchanged { .. }))),
+            count(|d| d.result.is_err()),
+        )
+    }
+}
+
+/// Takes snapshots of devices. `progress` is told each device as it is done with, on the caller's thread.
+///
+/// # Errors
+/// What stops the run as a whole: an unknown device or profile, the store refused. A failure of a device is in
+/// the report.
+pub fn snapshot(
+    vault: &Vault,
+    options: &Options,
+    world: &World<'_>,
+    progress: &mut dyn FnMut(&DeviceReport),
+) -> Result<Report, Error> {
+    let begun = Instant::now();
+    let chosen = vault.inventory.select(&options.devices, &options.labels)?;
+    let mut profiles = BTreeMap::new();
+    for device in &chosen {
+        if !profiles.contains_key(&device.profile) {
+            profiles.insert(device.profile.clone(), vault.profile(&device.profile)?);
+        }
+    }
+    let spool = Spool::create(vault)?;
+    let run = Run { vault, options, world, profiles, spool: &spool, network: Network::new(), id: Vault::new_run() };
+
+    let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
+    let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
+    for round in 1..=ROUNDS {
+        let moved = run.round(&devices, round == ROUNDS, &mut report, progress)?;
+        if moved.is_empty() {
+            break;
+        }
+        devices.retain(|device| moved.contains(&device.name));
+    }
+    report.devices.sort_by(|a, b| a.device.cmp(&b.device));
+    report.took = begun.elapsed();
+    Ok(report)
+}
+
+/// A folder for what is too large for memory; goes with the run.
+struct Spool(PathBuf);
+
+impl Spool {
+    fn create(vault: &Vault) -> Result<Self, Error> {
+        let dir = vault.store.repo().cache_dir().join(format!("spool-{}", std::process::id()));
+        fsio::create_dir_all(&dir, 0o700)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // What a killed run left is removed by the next `maintain`; here nothing can be done about a failure.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A device that was encoded; it counts once its transaction is committed.
+struct Encoded {
+    outcome: Outcome,
+    skipped: Vec<Skipped>,
+    unclaimed: Vec<ConfigPath>,
+    warnings: Vec<String>,
+    read_bytes: u64,
+}
+
+impl MayPass for Error {
+    fn may_pass(&self) -> bool {
+        matches!(self, Error::Collect(error) if error.may_pass())
+    }
+}
+
+struct Run<'a> {
+    vault: &'a Vault,
+    options: &'a Options,
+    world: &'a World<'a>,
+    profiles: BTreeMap<ProfileName, (Arc<Profile>, ProfileRules)>,
+    spool: &'a Spool,
+    network: Network,
+    id: RunId,
+}
+
+/// What waits for the next commit.
+#[derive(Default)]
+struct Pending {
+    reports: Vec<DeviceReport>,
+    since: Option<Instant>,
+}
+
+impl Run<'_> {
+    /// Takes the devices once; gives those that have to be begun anew.
+    fn round(
+        &self,
+        devices: &[Device],
+        last: bool,
+        report: &mut Report,
+        progress: &mut dyn FnMut(&DeviceReport),
+    ) -> Result<BTreeSet<DeviceName>, Error> {
+        let begin = || self.vault.store.begin(self.vault.who(&self.id));
+        let open = RwLock::new(begin()?);
+        let mut pending = Pending::default();
+        let mut moved = BTreeSet::new();
+        let trouble = Mutex::new(None);
+        let work = |device: &Device, attempt: Attempt| {
+            let transaction = open.read().unwrap_or_else(PoisonError::into_inner);
+            self.device(device, attempt, &transaction)
+        };
+        fleet::run(devices, &self.fleet_options(), self.world.cancel, work, |finished| {
+            pending.since.get_or_insert_with(Instant::now);
+            pending.reports.push(device_report(&devices[finished.index].name, finished));
+            if pending.since.is_some_and(|since| since.elapsed() > COMMIT_EVERY) {
+                let mut guard = open.write().unwrap_or_else(PoisonError::into_inner);
+                let done = begin().and_then(|fresh| {
+                    let full = mem::replace(&mut *guard, fresh);
+                    drop(guard);
+                    self.commit(full, mem::take(&mut pending), last, report, &mut moved, progress)
+                });
+                if let Err(error) = done {
+                    self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+                    *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+            }
+        });
+        if let Some(error) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error.into());
+        }
+        let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.commit(transaction, pending, last, report, &mut moved, progress)?;
+        Ok(moved)
+    }
+
+    fn fleet_options(&self) -> fleet::Options {
+        let policy = &self.vault.inventory.policy;
+        let jobs = self.options.jobs.or(policy.jobs.map(usize::from));
+        fleet::Options {
+            jobs: jobs.unwrap_or_else(fleet::default_jobs),
+            jobs_per_site: policy.jobs_per_site.map(usize::from),
+            timeout: Duration::from_secs(policy.timeout.0.into()),
+            ..fleet::Options::default()
+        }
+    }
+
+    /// Collects and encodes one device.
+    fn device(&self, device: &Device, attempt: Attempt, transaction: &Transaction<'_>) -> Result<Encoded, Error> {
+        let vault = self.vault;
+        let (profile, rules) = &self.profiles[&device.profile];
+        let wanted = look_rules(device, profile);
+        let look = match self.options.full {
+            true => None,
+            false => vault.store.look(transaction.refs(), &device.name, &wanted),
+        };
+        let context = Context {
+            root: vault.root(),
+            spool: &self.spool.0,
+            policy: &vault.inventory.policy,
+            env: self.world.env,
+            home: self.world.home,
+            cancel: self.world.cancel,
+            deadline: Some(attempt.deadline),
+            network: &self.network,
+            trace: None,
+        };
+        let encode = EncodeContext {
+            device: &device.name,
+            keys: &vault.keys,
+            rules,
+            sealer: vault.sealer.as_ref(),
+            large_over: vault.inventory.policy.large_over.0,
+        };
+        let mut look = look.as_ref();
+        loop {
+            let mut collected = collect(device, profile, look, &context)?;
+            let accepted = self.shrink(device, &collected, look, transaction)?;
+            let mut meta = Meta::new(Utc::now(), collected.rules, collected.taken_ns);
+            meta.note.clone_from(&self.options.note);
+            meta.accepted = accepted;
+            if let Some((kind, change)) = &self.options.change {
+                meta.kind = Some(*kind);
+                meta.change = Some(change.clone());
+            }
+            let unclaimed = collected.set.unclaimed.clone();
+            let set = collected.take_set();
+            match transaction.snapshot(&encode, set, look, meta) {
+                // The look was true of the source and not of the store: a store that was put back, say.
+                Err(crate::store::Error::ContentNeeded { .. }) if look.is_some() => look = None,
+                other => {
+                    let outcome = other?;
+                    if let Err(error) = collected.recheck() {
+                        transaction.withdraw(&device.name);
+                        return Err(error.into());
+                    }
+                    let Collected { skipped, warnings, read_bytes, .. } = collected;
+                    return Ok(Encoded { outcome, skipped, unclaimed, warnings, read_bytes });
+                }
+            }
+        }
+    }
+
+    /// Refuses a set that lost too much; gives the reason where it was taken on purpose.
+    fn shrink(
+        &self,
+        device: &Device,
+        collected: &Collected,
+        look: Option<&crate::model::Look>,
+        transaction: &Transaction<'_>,
+    ) -> Result<Option<String>, Error> {
+        let store = &self.vault.store;
+        let mut before = SetSize::default();
+        let mut count = |bytes: u64| before = SetSize { files: before.files + 1, bytes: before.bytes + bytes };
+        match look {
+            Some(look) => {
+                let files = look.entries.iter().filter(|e| e.kind == crate::model::Kind::File);
+                files.filter(|e| e.scope != crate::model::Scope::Logs).for_each(|e| count(e.stamp.size));
+            }
+            None => match store.newest(transaction.refs(), &device.name) {
+                Err(crate::store::Error::NoDevice { .. }) => return Ok(None),
+                newest => {
+                    let manifest = store.manifest(&newest?)?;
+                    let files = manifest.lines.iter().filter(|l| l.kind == crate::model::Kind::File);
+                    files.filter_map(|l| l.body.as_ref()).for_each(|body| count(body.size));
+                }
+            },
+        }
+        let allowed = device.max_shrink.unwrap_or(self.vault.inventory.policy.max_shrink);
+        match check_shrink(before, SetSize::of(&collected.set), allowed) {
+            Err(error) => match &self.options.accept {
+                Some(why) => Ok(Some(format!("{error}: {why}"))),
+                None => Err(error.into()),
+            },
+            Ok(()) => Ok(None),
+        }
+    }
+
+    /// Commits a transaction with the journal's records of what is in it.
+    fn commit(
+        &self,
+        transaction: Transaction<'_>,
+        pending: Pending,
+        last: bool,
+        report: &mut Report,
+        moved: &mut BTreeSet<DeviceName>,
+        progress: &mut dyn FnMut(&DeviceReport),
+    ) -> Result<(), crate::store::Error> {
+        let mut unchanged = Vec::new();
+        for device in &pending.reports {
+            let record = |outcome| Record::new("snapshot", outcome).with("device", device.device.as_str());
+            match &device.result {
+                Ok(Outcome::Unchanged { .. }) => unchanged.push(Value::from(device.device.as_str())),
+                Ok(Outcome::Generation(generation)) => transaction.record(generation_record(record("generation"), generation)),
+                Err(error) => transaction.record(record("failed").with("reason", reason(error))),
+            }
+        }
+        if !unchanged.is_empty() {
+            transaction.record(Record::new("snapshot", "unchanged").with("devices", unchanged));
+        }
+        let done = transaction.commit()?;
+        report.added_bytes += done.committed.added_bytes;
+        let again: BTreeSet<DeviceName> = done.moved.into_iter().collect();
+        for mut device in pending.reports {
+            if again.contains(&device.device) {
+                if !last {
+                    moved.insert(device.device);
+                    continue;
+                }
+                device.result = Err(Error::Moved);
+            }
+            progress(&device);
+            report.devices.push(device);
+        }
+        Ok(())
+    }
+}
+
+fn generation_record(record: Record, generation: &Generation) -> Record {
+    record
+        .with("generation", generation.number)
+        .with("release", generation.release.as_str())
+        .with("kind", generation.kind.as_str())
+        .with("changed", json!(generation.changed))
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
+}
+
+fn device_report(name: &DeviceName, finished: Finished<Encoded, Error>) -> DeviceReport {
+    let mut report = DeviceReport {
+        device: name.clone(),
+        result: Err(Error::NotBegun),
+        skipped: Vec::new(),
+        unclaimed: Vec::new(),
+        warnings: Vec::new(),
+        read_bytes: 0,
+        tries: finished.tries,
+        took: finished.took,
+    };
+    match finished.outcome {
+        fleet::Outcome::Done(encoded) => {
+            report.result = Ok(encoded.outcome);
+            report.skipped = encoded.skipped;
+            report.unclaimed = encoded.unclaimed;
+            report.warnings = encoded.warnings;
+            report.read_bytes = encoded.read_bytes;
+        }
+        fleet::Outcome::Failed(error) => report.result = Err(error),
+        fleet::Outcome::Panicked(text) => report.result = Err(Error::Internal(text)),
+        fleet::Outcome::NotBegun => {}
+    }
+    report
+}

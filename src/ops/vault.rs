@@ -1,0 +1,97 @@
+//! Everything that a job needs, opened: inventory, store, profiles and keys.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use super::Error;
+use super::keys::{KeyRing, Trusted, trusted};
+use crate::inventory::{Inventory, ProfileName};
+use crate::profile::{MaskOverrides, Profile, Profiles};
+use crate::seal::{Sealer, SigningKey, StoreKeys};
+use crate::store::{Feature, ProfileRules, RunId, Store, Who};
+
+/// An installation, opened.
+#[derive(Debug)]
+pub struct Vault {
+    /// Devices and policies.
+    pub inventory: Inventory,
+    /// The store.
+    pub store: Store,
+    /// All profiles.
+    pub profiles: Profiles,
+    /// The private keys of this installation.
+    pub ring: KeyRing,
+    /// What `_store` says, followed back to a pinned key.
+    pub trusted: Trusted,
+    /// The store keys of all epochs.
+    pub keys: StoreKeys,
+    /// The key of the collector; nothing in a store whose generations are not signed.
+    pub signing: Option<SigningKey>,
+    /// Seals to the newest epoch; nothing in a store that keeps secrets in clear.
+    pub sealer: Option<Sealer>,
+    overrides: Arc<MaskOverrides>,
+}
+
+impl Vault {
+    /// Opens the installation in the folder `root`.
+    ///
+    /// # Errors
+    /// What is wrong with the inventory, a profile of the user, the store or a key.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let inventory = Inventory::load(root)?;
+        let store = Store::open(&inventory.store_dir())?;
+        let profiles = Profiles::load(Some(&inventory.profiles_dir()))?;
+        let overrides = Arc::new(MaskOverrides::new(&inventory.never_mask, &inventory.always_mask)?);
+        let ring = KeyRing::at(root);
+        let trusted = trusted(&store, &ring)?;
+        let keys = trusted.trust.collector_keys(&inventory.collector, &ring.own()?)?;
+        let signing = match store.facts().has(Feature::Signing) {
+            true => Some(ring.signing()?),
+            false => None,
+        };
+        let sealer = trusted.trust.sealer();
+        Ok(Self { inventory, store, profiles, ring, trusted, keys, signing, sealer, overrides })
+    }
+
+    /// The folder of the installation.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.inventory.root()
+    }
+
+    /// Gives a profile, and what the store asks of it.
+    ///
+    /// # Errors
+    /// There is no such profile, or it is not in the language.
+    pub fn profile(&self, name: &ProfileName) -> Result<(Arc<Profile>, ProfileRules), Error> {
+        let profile = self.profiles.get(name.as_str())?;
+        let rules = ProfileRules::new(profile.clone(), self.overrides.clone());
+        Ok((profile, rules))
+    }
+
+    /// The rules of the inventory about what is masked.
+    #[must_use]
+    pub fn overrides(&self) -> &MaskOverrides {
+        &self.overrides
+    }
+
+    /// Says who writes a run that begins now.
+    pub fn who(&self, run: &RunId) -> Who {
+        Who { collector: self.inventory.collector.clone(), signing: self.signing.clone(), run: run.clone(), now: Utc::now() }
+    }
+
+    /// Makes the id of a run that begins now.
+    #[must_use]
+    pub fn new_run() -> RunId {
+        // Half of a fresh key is as random as ids need to be; the system's generator stands behind it.
+        let key = crate::seal::StoreKey::generate().to_hex();
+        let mut random = [0; 10];
+        for (byte, pair) in random.iter_mut().zip(key.as_bytes().chunks_exact(2)) {
+            let digit = |b: u8| char::from(b).to_digit(16).unwrap_or(0) as u8;
+            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+        }
+        RunId::new(Utc::now(), random)
+    }
+}
