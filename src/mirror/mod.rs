@@ -10,11 +10,30 @@
 //!
 //! `docs/mirror.md` describes what an administrator sees.
 
+mod activity;
+mod compare;
 mod error;
+mod git;
+mod hook;
+mod independence;
+mod listing;
+mod outbox;
+mod prove;
+mod push;
+mod refname;
+mod status;
 mod url;
 
+pub use compare::{GroupStatus, RefState, RefStatus};
 pub use error::MirrorError;
-pub use url::MirrorUrl;
+pub use git::{GitEnv, Remote};
+pub use hook::hook;
+pub use independence::{Independence, independence};
+pub use prove::{Attack, Attempt, Proof, prove};
+pub use push::{GroupPush, PushOutcome, PushReport, push};
+pub use refname::Group;
+pub use status::{Status, status};
+pub use url::GitUrl;
 
 use std::time::Duration;
 

@@ -15,11 +15,11 @@ use super::MirrorError;
 ///
 /// [`fmt::Display`] and [`fmt::Debug`] show it without the user of `https://`, which can be a token.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct MirrorUrl(String);
+pub struct GitUrl(String);
 
 const SCHEMES: &[&str] = &["ssh", "git+ssh", "ssh+git", "https", "http", "git", "file"];
 
-impl MirrorUrl {
+impl GitUrl {
     /// Gives the URL as `git` takes it. It can hold a token; it is for `git` and the inventory only.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -111,7 +111,16 @@ pub(super) fn redact(text: &str) -> String {
     }
 }
 
-impl FromStr for MirrorUrl {
+/// Makes one word of what `git` said safe to show.
+pub(super) fn redact_word(word: &str) -> String {
+    let (quote, inner) = match word.strip_prefix('\'') {
+        Some(inner) => ("'", inner),
+        None => ("", word),
+    };
+    format!("{quote}{}", redact(inner))
+}
+
+impl FromStr for GitUrl {
     type Err = MirrorError;
 
     fn from_str(text: &str) -> Result<Self, MirrorError> {
@@ -165,15 +174,15 @@ impl FromStr for MirrorUrl {
     }
 }
 
-impl fmt::Display for MirrorUrl {
+impl fmt::Display for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&redact(&self.0))
     }
 }
 
-impl fmt::Debug for MirrorUrl {
+impl fmt::Debug for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MirrorUrl({self})")
+        write!(f, "GitUrl({self})")
     }
 }
 
@@ -209,14 +218,14 @@ mod tests {
             "host:",
             "http\u{202e}s://x",
         ] {
-            let refused = bad.parse::<MirrorUrl>().unwrap_err().to_string();
+            let refused = bad.parse::<GitUrl>().unwrap_err().to_string();
             assert!(!refused.contains("canary") && !refused.chars().any(char::is_control), "{refused}");
         }
     }
 
     #[test]
     fn usual_urls_are_taken_apart() {
-        let url = |text: &str| text.parse::<MirrorUrl>().unwrap();
+        let url = |text: &str| text.parse::<GitUrl>().unwrap();
         for (text, host) in [
             ("ssh://git@mirror.example:2222/srv/x.git", "mirror.example"),
             ("git@mirror.example:voip/x.git", "mirror.example"),
