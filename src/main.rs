@@ -1,3 +1,5 @@
 //! The `confvault` program: a thin shell over the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    confvault::cli::main()
+}

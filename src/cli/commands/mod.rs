@@ -1,0 +1,37 @@
+//! The commands, one file each.
+
+mod completions;
+mod device;
+mod profile;
+
+use clap::Subcommand;
+
+use super::Outcome;
+use super::context::Context;
+use super::exit::Exit;
+use super::ui::Ui;
+
+/// All commands, in the order of a first day.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Device(device::DeviceArgs),
+    Profile(profile::ProfileArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// The exit code of every failure, for a command that keeps the codes of its trade.
+    pub(super) fn trouble(&self) -> Option<Exit> {
+        match self {
+            Self::Device(_) | Self::Profile(_) | Self::Completions(_) => None,
+        }
+    }
+
+    pub(super) fn run(&self, ui: &mut Ui, context: &Context) -> Outcome {
+        match self {
+            Self::Device(args) => device::run(ui, context, args),
+            Self::Profile(args) => profile::run(ui, context, args),
+            Self::Completions(args) => completions::run(ui, context, args),
+        }
+    }
+}

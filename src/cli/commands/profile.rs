@@ -1,0 +1,68 @@
+//! `confvault profile`
+
+use serde_json::json;
+
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::table::{Table, plain};
+use crate::cli::ui::{Look, Ui};
+use crate::profile::Origin;
+
+/// List, show and test profiles
+///
+/// A profile says what is known of a device family: what belongs to which scope, where the release
+/// stands, which lines are volatile, where secrets are. Profiles of your own lie in the folder
+/// `profiles` beside confvault.toml.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProfileArgs {
+    #[command(subcommand)]
+    command: ProfileCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ProfileCommand {
+    List(ListArgs),
+}
+
+/// List all profiles, and what in them was never verified
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault profile list\n  confvault profile list --json\n", exit_codes!()))]
+struct ListArgs {}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ProfileArgs) -> Outcome {
+    match &args.command {
+        ProfileCommand::List(_) => list(ui, context),
+    }
+}
+
+fn list(ui: &mut Ui, context: &Context) -> Outcome {
+    let profiles = context.profiles()?.list()?;
+    if ui.json_wished() {
+        let profiles: Vec<_> = profiles
+            .iter()
+            .map(|p| {
+                let file = match &p.origin {
+                    Origin::Builtin => None,
+                    Origin::File(file) => Some(file),
+                };
+                json!({ "name": p.name, "title": p.title, "file": file, "unverified": p.unverified })
+            })
+            .collect();
+        ui.json("profile list", &json!({ "profiles": profiles }))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["NAME", "FROM", "TITLE"]);
+    for profile in &profiles {
+        let origin = match &profile.origin {
+            Origin::Builtin => "built-in".to_owned(),
+            Origin::File(file) => file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        };
+        table.row(vec![(Look::Strong, profile.name.clone()), plain(origin), plain(&profile.title)]);
+        for fact in &profile.unverified {
+            table.row(vec![plain(""), (Look::Notice, "unverified".to_owned()), (Look::Dim, fact.clone())]);
+        }
+    }
+    table.print(ui)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,75 @@
+//! What commands share: where the store is, and what opens it.
+
+use std::path::{Path, PathBuf};
+
+use super::env::Env;
+use super::error::CommandError;
+use crate::inventory::{Inventory, InventoryError, locate};
+use crate::profile::Profiles;
+use crate::store::Store;
+
+/// The surroundings of a command.
+pub(crate) struct Context {
+    pub(crate) env: Env,
+    dir: Option<PathBuf>,
+}
+
+impl Context {
+    /// `dir` is that of `-C`.
+    pub(crate) fn new(env: Env, dir: Option<PathBuf>) -> Self {
+        let dir = dir.or_else(|| env.dir.clone());
+        Self { env, dir }
+    }
+
+    /// The current folder.
+    pub(crate) fn here(&self) -> Result<&Path, CommandError> {
+        self.env.here.as_deref().ok_or_else(|| CommandError::failed("The current folder is not there any more"))
+    }
+
+    /// A path that the user typed, from the current folder.
+    pub(crate) fn absolute(&self, path: &Path) -> Result<PathBuf, CommandError> {
+        if path.is_absolute() { Ok(path.to_path_buf()) } else { Ok(self.here()?.join(path)) }
+    }
+
+    /// The folder of the store: `-C`, `CONFVAULT_DIR`, or the nearest one from here upwards.
+    pub(crate) fn root(&self) -> Result<PathBuf, CommandError> {
+        let found = match &self.dir {
+            Some(dir) => locate(&self.absolute(dir)?, false),
+            None => locate(self.here()?, true),
+        };
+        Ok(found?)
+    }
+
+    /// The folder where a store is to be made.
+    pub(crate) fn new_root(&self, given: Option<&Path>) -> Result<PathBuf, CommandError> {
+        self.absolute(given.or(self.dir.as_deref()).unwrap_or(Path::new("")))
+    }
+
+    /// The inventory.
+    pub(crate) fn inventory(&self) -> Result<Inventory, CommandError> {
+        Ok(Inventory::load(&self.root()?)?)
+    }
+
+    /// The profiles: the user's over those that are built in. Without a store, the latter only.
+    pub(crate) fn profiles(&self) -> Result<Profiles, CommandError> {
+        let own = match self.root() {
+            Ok(root) => Some(root.join(crate::inventory::PROFILES_DIR)).filter(|dir| dir.is_dir()),
+            Err(_) if self.dir.is_none() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Profiles::load(own.as_deref())?)
+    }
+
+    /// The store, without need of an inventory that reads.
+    pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        let root = match &self.dir {
+            // A store without its inventory can still be read.
+            Some(dir) => self.absolute(dir)?,
+            None => locate(self.here()?, true).or_else(|error| match error {
+                InventoryError::NotFound(at) if at.join(crate::inventory::STORE_DIR).is_dir() => Ok(at),
+                error => Err(error),
+            })?,
+        };
+        Ok(Store::open(&root.join(crate::inventory::STORE_DIR))?)
+    }
+}

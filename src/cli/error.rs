@@ -1,0 +1,108 @@
+//! What a command failed with, and what to do about it.
+
+use std::error::Error;
+use std::io;
+
+use super::exit::Exit;
+use super::hints;
+
+/// A command that failed: the facts come from the rooms, the exit code and the advice from here.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    exit: Exit,
+    source: Box<dyn Error + Send + Sync>,
+    hints: Vec<String>,
+    silent: bool,
+}
+
+impl CommandError {
+    /// Makes an error of a room's error.
+    pub(crate) fn new(exit: Exit, source: impl Into<Box<dyn Error + Send + Sync>>, hints: Vec<String>) -> Self {
+        Self { exit, source: source.into(), hints, silent: false }
+    }
+
+    /// Makes an error of how the command was used.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, text.into(), Vec::new())
+    }
+
+    /// Takes the parser's error on a value that is not what an argument takes, without the value.
+    pub(crate) fn value(error: &clap::Error) -> Self {
+        let argument = error.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+        let cause = error.source().map(|cause| chain(cause).join(": ")).unwrap_or_default();
+        Self::usage(format!("Not a value of {argument}: {cause}")).hint("`--help` shows what it takes")
+    }
+
+    /// Makes a plain failure.
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, text.into(), Vec::new())
+    }
+
+    /// Adds what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// How the process ends.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Tells whether nothing is to be said: whoever read the output has gone.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// What to do.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The error and its causes, one line each.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        chain(self.source.as_ref())
+    }
+}
+
+/// Gives an error and its causes, one line each, none twice.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
+    let mut at = error.source();
+    while let Some(cause) = at {
+        let text = cause.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        at = cause.source();
+    }
+    texts
+}
+
+impl From<io::Error> for CommandError {
+    /// Takes the error of writing to standard output.
+    fn from(error: io::Error) -> Self {
+        let silent = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { silent, ..Self::new(Exit::Failed, error, Vec::new()) }
+    }
+}
+
+/// Takes the errors of the rooms, with the advice that belongs to them.
+macro_rules! from_room {
+    ($($error:ty => $advice:path),+ $(,)?) => {$(
+        impl From<$error> for CommandError {
+            fn from(error: $error) -> Self {
+                let (exit, hints) = $advice(&error);
+                Self::new(exit, error, hints)
+            }
+        }
+    )+};
+}
+
+from_room! {
+    crate::inventory::InventoryError => hints::inventory,
+    crate::inventory::UrlError => hints::url,
+    crate::profile::ProfileError => hints::profile,
+    crate::collect::CollectError => hints::collect,
+    crate::store::Error => hints::store,
+}

@@ -1,0 +1,122 @@
+//! Advice: what to do about each error. The rooms know facts, this file knows the commands.
+//!
+//! A hint is a runnable command or a decision, and never offers to switch a protection off.
+
+use super::exit::Exit;
+use crate::collect::CollectError;
+use crate::inventory::{InventoryError, UrlError};
+use crate::profile::ProfileError;
+use crate::store;
+
+type Advice = (Exit, Vec<String>);
+
+fn advice(exit: Exit, hints: &[&str]) -> Advice {
+    (exit, hints.iter().map(|hint| (*hint).to_owned()).collect())
+}
+
+/// Advice on an inventory.
+pub(super) fn inventory(error: &InventoryError) -> Advice {
+    match error {
+        InventoryError::NotFound(_) => {
+            advice(Exit::NoStore, &["name the folder with `-C DIR` or CONFVAULT_DIR, or make a store with `confvault init DIR`"])
+        }
+        InventoryError::Syntax { .. } => advice(Exit::Usage, &[]),
+        InventoryError::Exists(name) => (Exit::Failed, vec![format!("change it with `confvault device set {name} …`")]),
+        InventoryError::NoDevice(_) => advice(Exit::Failed, &["`confvault device list` shows all devices"]),
+        InventoryError::NoMirror(_) => advice(Exit::Failed, &["add it with `confvault mirror add NAME URL`"]),
+        InventoryError::MirrorExists(_) => advice(Exit::Failed, &["`confvault mirror status` shows all mirrors"]),
+        InventoryError::NoFolders(_) => advice(Exit::Failed, &["name a folder that has one folder for each device"]),
+        InventoryError::Folder(_) => {
+            advice(Exit::Failed, &["rename the folder, or add the device with `confvault device add NAME --source dir:FOLDER`"])
+        }
+        InventoryError::Url(error) => url(error),
+        InventoryError::Read(..) | InventoryError::Write(_) => advice(Exit::Failed, &[]),
+    }
+}
+
+/// Advice on a URL.
+pub(super) fn url(error: &UrlError) -> Advice {
+    match error {
+        UrlError::Password(_) => advice(
+            Exit::Usage,
+            &["leave the password out; say where it is with `credential = \"env:VARIABLE\"`, `file:`, `command:` or `key:`"],
+        ),
+        UrlError::Scheme { .. } => advice(Exit::Usage, &["a folder of this machine is `dir:/etc/asterisk`"]),
+        UrlError::Part { .. } => advice(Exit::Usage, &[]),
+    }
+}
+
+/// Advice on a profile.
+pub(super) fn profile(error: &ProfileError) -> Advice {
+    match error {
+        ProfileError::Unknown(_) => advice(Exit::Failed, &["`confvault profile list` shows all profiles"]),
+        _ => advice(Exit::Usage, &[]),
+    }
+}
+
+/// Advice on a device that could not be collected.
+pub(super) fn collect(error: &CollectError) -> Advice {
+    match error {
+        CollectError::NoRelease { .. } => {
+            advice(Exit::Failed, &["declare it with `confvault device set NAME --release RELEASE`, or choose another profile"])
+        }
+        CollectError::Shrank { .. } => {
+            advice(Exit::Failed, &["if the device really lost that much, take it once with `confvault snapshot NAME --accept`"])
+        }
+        CollectError::Missing(_) | CollectError::NotFolder(_) => {
+            advice(Exit::Failed, &["mount or export the folder, or correct it with `confvault device set NAME --source URL`"])
+        }
+        CollectError::TooMany { .. } | CollectError::TooLarge { .. } => {
+            advice(Exit::Failed, &["leave files out by a profile of your own, or raise the limit in confvault.toml"])
+        }
+        CollectError::Changing(_) => advice(Exit::Failed, &["run `confvault snapshot NAME` again when the device is at rest"]),
+        CollectError::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            advice(Exit::Failed, &["run confvault as a user that may read the folder"])
+        }
+        _ => advice(Exit::Failed, &[]),
+    }
+}
+
+/// Advice on a store.
+pub(super) fn store(error: &store::Error) -> Advice {
+    use store::Error as E;
+    match error {
+        E::NoStore { .. } => {
+            advice(Exit::NoStore, &["make one with `confvault init DIR`, or rebuild it with `confvault init DIR --from URL`"])
+        }
+        E::Exists { .. } => advice(Exit::Failed, &["choose an empty folder"]),
+        E::ForeignOwner { .. } => advice(Exit::Failed, &["run confvault as the owner of the store"]),
+        E::RefusedSetting { .. } => advice(Exit::Failed, &["if you trust the store, remove the setting from its `config` file"]),
+        E::Locked { .. } => advice(Exit::Locked, &["wait for the other process; its lock ends with it"]),
+        E::NoDevice { near, .. } => {
+            let near = near.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+            let hint = "`confvault device list` shows all devices".to_owned();
+            (Exit::Failed, vec![if near.is_empty() { hint } else { format!("near: {near}") }])
+        }
+        E::NoGeneration { device, .. } => (Exit::Failed, vec![format!("`confvault log {device}` shows all generations")]),
+        E::NoName { there, device, .. } if there.is_empty() => {
+            (Exit::Failed, vec![format!("give one with `confvault name {device}@NUMBER NAME`")])
+        }
+        E::NoName { there, .. } => (Exit::Failed, vec![format!("names: {}", there.join(", "))]),
+        E::NameTaken { device, name, .. } => {
+            (Exit::Failed, vec![format!("choose another name, or remove it with `confvault unname {device} {name}`")])
+        }
+        E::NameUsed { .. } => advice(Exit::Failed, &["choose another name, such as one with a date"]),
+        E::Sealed { .. } | E::NoStoreKey(_) | E::Seal(_) => {
+            advice(Exit::Key, &["name a key with `--identity FILE` or CONFVAULT_IDENTITY"])
+        }
+        E::ObjectMissing { .. }
+        | E::ObjectCorrupt { .. }
+        | E::CorruptFile { .. }
+        | E::Corrupt { .. }
+        | E::Manifest { .. }
+        | E::FileDamaged { .. } => advice(
+            Exit::Damage,
+            &["`confvault check --read-data` shows all damage; `confvault init DIR --from URL` rebuilds a store from its mirror"],
+        ),
+        E::UnknownFormat(_) | E::UnknownFeature(_) => {
+            advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"])
+        }
+        _ => advice(Exit::Failed, &[]),
+    }
+}

@@ -1,0 +1,25 @@
+//! The program as its user meets it: one file for each command.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "support/env.rs"]
+mod env;
+
+#[path = "cli/device.rs"]
+mod device;
+#[path = "cli/general.rs"]
+mod general;
+
+/// Every file of `tests/cli` stands above.
+#[test]
+fn no_test_file_is_forgotten() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let text = std::fs::read_to_string(root.join("cli.rs")).unwrap();
+    for entry in std::fs::read_dir(root.join("cli")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // Snapshots under review lie here as hidden files.
+        if name.starts_with('.') {
+            continue;
+        }
+        assert!(text.contains(&format!("\"cli/{name}\"")), "{name} is not registered in tests/cli.rs");
+    }
+}
