@@ -173,3 +173,14 @@ pub fn open_lock_file(path: &Path) -> Result<File> {
     };
     open().map_err(|e| Error::new("open", path, e))
 }
+
+/// Gives a file that another program wrote its mode, and syncs it.
+///
+/// # Errors
+/// It is not there, or the disk refused.
+pub fn set_mode_and_sync(path: &Path, mode: u32) -> Result<()> {
+    run("sync", Step::Sync, path, || {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        File::open(path)?.sync_all()
+    })
+}

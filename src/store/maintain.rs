@@ -1,7 +1,20 @@
-//! Folding packs by `git`, beside running writers and readers.
+//! Folding packs by `git pack-objects`, beside running writers and readers.
+//!
+//! Why no object of a running or just finished batch is lost: the packs that may go are listed under
+//! the writers' lock, when every pack that is there has its refs; `git` reads the refs later. As refs only move
+//! forward, the new pack holds whatever the listed ones had that is still wanted, and packs that appear
+//! meanwhile are not on the list. Readers that hold an old pack keep it, others look once more.
 
-use super::error::Result;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::{Error, Result};
+use super::lock::Lock;
 use super::repo::Repo;
+use super::{git, pending};
+use crate::fsio;
 
 /// How much work maintenance does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +30,7 @@ pub enum Effort {
 pub struct Maintained {
     /// Packs before.
     pub packs_before: usize,
-    /// Packs after.
+    /// Packs after, those that appeared meanwhile included.
     pub packs_after: usize,
     /// Size of all packs and indices before, in bytes.
     pub before_bytes: u64,
@@ -25,10 +38,278 @@ pub struct Maintained {
     pub after_bytes: u64,
 }
 
-/// Folds packs.
+/// A pack on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OnDisk {
+    /// `pack-<hash>`.
+    stem: String,
+    objects: u64,
+    /// Size of the pack and what belongs to it, in bytes.
+    bytes: u64,
+    /// Marked by someone to stay.
+    keep: bool,
+}
+
+/// How long maintenance waits for a writer.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The ends of the names of the files of a pack, its index first: without it, no reader looks at the others.
+const PARTS: &[&str] = &["idx", "pack", "rev", "bitmap", "mtimes"];
+
+/// A file of a killed `git` is left alone for this long, as it could be a living one's.
+const FOREIGN_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// Each pack that stays is at least this many times as large as all smaller ones together.
+const GEOMETRY: u64 = 2;
+
+/// Counts the packs: each snapshot run adds one, and every one costs each reader some time.
 ///
 /// # Errors
-/// Another maintenance runs, `git` failed, or the disk refused; the store is then as it was.
-pub fn maintain(_repo: &Repo, _effort: Effort) -> Result<Maintained> {
-    todo!()
+/// The folder of packs cannot be read.
+pub fn pack_count(repo: &Repo) -> Result<usize> {
+    Ok(list(&repo.pack_dir())?.len())
+}
+
+/// Folds packs, beside running writers and readers.
+///
+/// # Errors
+/// [`Error::Locked`] if another maintenance runs, [`Error::Git`], or the disk refused; the store then holds what it held.
+pub fn maintain(repo: &Repo, effort: Effort) -> Result<Maintained> {
+    let cache = repo.make_cache_dir()?;
+    let _alone = Lock::take(&cache.join("maintain.lock"), Duration::ZERO)?;
+    let folder = repo.pack_dir();
+    let packs = {
+        let _writers = repo.lock(WAIT)?;
+        pending::recover(repo)?;
+        list(&folder)?
+    };
+    sweep_foreign(&folder)?;
+    let work = Work::create(cache, &repo.dir().join("objects"))?;
+    let chosen: Vec<&OnDisk> = match effort {
+        Effort::Fold => fold_choice(&packs),
+        Effort::Thorough => packs.iter().filter(|p| !p.keep).collect(),
+    };
+    let sum = |packs: &[OnDisk]| packs.iter().map(|p| p.bytes).sum();
+    if !chosen.is_empty() {
+        let new = match effort {
+            Effort::Fold => work.fold(repo, &chosen)?,
+            Effort::Thorough => work.thorough(repo)?,
+        };
+        for stem in &new {
+            work.publish(stem, &folder)?;
+        }
+        fsio::sync_dir(&folder)?;
+        // Lists of packs and commits that `git` made by hand name what goes now.
+        for list in ["multi-pack-index", "../info/commit-graph"] {
+            fsio::unlink_if_there(&folder.join(list))?;
+        }
+        for pack in chosen.iter().filter(|p| !new.contains(&p.stem)) {
+            remove(&folder, &pack.stem)?;
+        }
+        fsio::sync_dir(&folder)?;
+        if effort == Effort::Thorough {
+            let mut command = git::command(repo.dir());
+            command.args(["prune-packed", "--quiet"]);
+            git::run(command, "prune-packed", b"")?;
+        }
+    }
+    work.remove();
+    let after = list(&folder)?;
+    Ok(Maintained { packs_before: packs.len(), packs_after: after.len(), before_bytes: sum(&packs), after_bytes: sum(&after) })
+}
+
+/// Gives the packs that must be folded so that the rest is a geometric row; none if it is one already.
+fn fold_choice(packs: &[OnDisk]) -> Vec<&OnDisk> {
+    let mut row: Vec<&OnDisk> = packs.iter().filter(|p| !p.keep).collect();
+    row.sort_by(|a, b| a.objects.cmp(&b.objects).then_with(|| a.stem.cmp(&b.stem)));
+    // From the largest down, as long as each is large enough against the next smaller one.
+    let mut split = row.len();
+    while split > 1 && row[split - 1].objects >= GEOMETRY * row[split - 2].objects {
+        split -= 1;
+    }
+    if split <= 1 {
+        return Vec::new();
+    }
+    // What is folded becomes one pack; the ones above must be large enough against that too.
+    let mut total: u64 = row[..split].iter().map(|p| p.objects).sum();
+    while split < row.len() && row[split].objects < GEOMETRY * total {
+        total += row[split].objects;
+        split += 1;
+    }
+    row.truncate(split);
+    row
+}
+
+/// The folder `confvault/work`: an object directory for `git`, in which it leaves what it makes.
+#[derive(Debug)]
+struct Work {
+    dir: PathBuf,
+}
+
+impl Work {
+    /// Makes the folder anew; what a killed maintenance left in it goes.
+    fn create(cache: &Path, objects: &Path) -> Result<Self> {
+        let work = Self { dir: cache.join("work") };
+        work.remove();
+        for folder in ["", "info", "pack"] {
+            fsio::create_dir_all(&work.dir.join(folder), fsio::PRIVATE_DIR)?;
+        }
+        let mut line = objects.as_os_str().as_encoded_bytes().to_vec();
+        line.push(b'\n');
+        fsio::write_file(&work.dir.join("info/alternates"), &line, fsio::PRIVATE_FILE)?;
+        Ok(work)
+    }
+
+    /// Removes the folder; what cannot be removed now is removed the next time.
+    fn remove(&self) {
+        drop(fs::remove_dir_all(&self.dir));
+    }
+
+    fn fold(&self, repo: &Repo, packs: &[&OnDisk]) -> Result<Vec<String>> {
+        let mut input = String::new();
+        for pack in packs {
+            input.push_str(&format!("{}.pack\n", pack.stem));
+        }
+        // Fast-written objects are compressed well here, once.
+        self.pack(repo, &["--stdin-packs"], input.as_bytes())
+    }
+
+    fn thorough(&self, repo: &Repo) -> Result<Vec<String>> {
+        self.pack(repo, &["--all", "--window=20"], b"")
+    }
+
+    /// Runs `git pack-objects` and gives the stems of the packs that it made.
+    fn pack(&self, repo: &Repo, args: &[&str], input: &[u8]) -> Result<Vec<String>> {
+        let mut command = git::command(repo.dir());
+        command.env("GIT_OBJECT_DIRECTORY", &self.dir);
+        command.args(["-c", "pack.packSizeLimit=0", "-c", "pack.writeReverseIndex=true", "pack-objects"]);
+        command.args(["--quiet", "--non-empty", "--delta-base-offset", "--depth=50"]).args(args);
+        command.arg(self.dir.join("pack/pack"));
+        let out = git::run(command, "pack-objects", input)?;
+        let out = String::from_utf8_lossy(&out);
+        Ok(out.lines().filter(|l| l.len() == 40).map(|hash| format!("pack-{hash}")).collect())
+    }
+
+    /// Moves a pack among the others, synced, its index last.
+    fn publish(&self, stem: &str, folder: &Path) -> Result<()> {
+        for part in PARTS.iter().rev() {
+            let name = format!("{stem}.{part}");
+            let from = self.dir.join("pack").join(&name);
+            if from.exists() {
+                fsio::set_mode_and_sync(&from, fsio::PRIVATE_FILE)?;
+                fsio::rename(&from, &folder.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remove(folder: &Path, stem: &str) -> Result<()> {
+    for part in PARTS {
+        fsio::unlink_if_there(&folder.join(format!("{stem}.{part}")))?;
+    }
+    Ok(())
+}
+
+/// Lists the packs that have an index.
+fn list(folder: &Path) -> Result<Vec<OnDisk>> {
+    let read = |path: &Path, source| Error::Read { path: path.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| read(folder, e))? {
+        let path = entry.map_err(|e| read(folder, e))?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !stem.starts_with("pack-") || path.extension().is_none_or(|e| e != "idx") {
+            continue;
+        }
+        let mut bytes = 0;
+        for part in PARTS {
+            match fs::metadata(path.with_extension(part)) {
+                Ok(meta) => bytes += meta.len(),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(read(&path, e)),
+            }
+        }
+        let objects = count_objects(&path).map_err(|e| read(&path, e))?;
+        let keep = path.with_extension("keep").exists() || path.with_extension("promisor").exists();
+        found.push(OnDisk { stem, objects, bytes, keep });
+    }
+    found.sort_by(|a, b| a.stem.cmp(&b.stem));
+    Ok(found)
+}
+
+/// Reads the number of objects from an index: the last word of the table behind eight bytes.
+fn count_objects(index: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut word = [0; 4];
+    fs::File::open(index)?.read_exact_at(&mut word, 8 + 255 * 4)?;
+    Ok(u64::from(u32::from_be_bytes(word)))
+}
+
+/// Removes what a `git` that was killed long ago left among the packs.
+fn sweep_foreign(folder: &Path) -> Result<()> {
+    let read = |source| Error::Read { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let foreign = ["tmp_pack_", "tmp_idx_", "tmp_rev_", ".tmp-"].iter().any(|begin| name.starts_with(begin));
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+        if foreign && age.is_some_and(|age| age > FOREIGN_AGE) {
+            fsio::unlink_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packs(objects: &[u64]) -> Vec<OnDisk> {
+        let name = |(i, n): (usize, &u64)| OnDisk { stem: format!("pack-{i:02}"), objects: *n, bytes: 0, keep: false };
+        objects.iter().enumerate().map(name).collect()
+    }
+
+    fn chosen(objects: &[u64]) -> Vec<u64> {
+        fold_choice(&packs(objects)).iter().map(|p| p.objects).collect()
+    }
+
+    #[test]
+    fn a_geometric_row_is_left_alone() {
+        assert_eq!(chosen(&[]), []);
+        assert_eq!(chosen(&[7]), []);
+        assert_eq!(chosen(&[1, 2, 4, 100]), []);
+    }
+
+    #[test]
+    fn what_breaks_the_row_is_folded_and_no_more() {
+        assert_eq!(chosen(&[1, 1, 100]), [1, 1]);
+        assert_eq!(chosen(&[5; 40]), [5; 40]);
+        assert_eq!(chosen(&[1, 1, 3, 100]), [1, 1, 3]);
+        assert_eq!(chosen(&[10, 10, 1000, 1]), [1, 10, 10]);
+    }
+
+    #[test]
+    fn after_a_fold_nothing_is_left_to_fold() {
+        let mut row: Vec<u64> = Vec::new();
+        let mut work = 0;
+        for _ in 0..366 {
+            row.push(300);
+            let folded: u64 = chosen(&row).iter().sum();
+            let out: Vec<usize> = fold_choice(&packs(&row)).iter().map(|p| p.stem[5..].parse().unwrap()).collect();
+            let mut at = 0;
+            row.retain(|_| {
+                at += 1;
+                !out.contains(&(at - 1))
+            });
+            if folded > 0 {
+                row.push(folded);
+            }
+            work += folded;
+            assert_eq!(chosen(&row), []);
+            assert!(row.len() < 12);
+        }
+        // Each object is packed anew a logarithmic number of times.
+        assert!(work < 366 * 300 * 12);
+    }
 }

@@ -19,6 +19,7 @@ pub mod encode;
 pub mod error;
 pub mod facts;
 pub mod generation;
+mod git;
 mod guard;
 pub mod history;
 pub mod journal;
@@ -37,6 +38,7 @@ pub mod repo;
 #[allow(clippy::module_inception)]
 mod store;
 pub mod transaction;
+pub mod verify;
 
 pub use batch::{Batch, Committed};
 pub use decode::{Access, Decoded, SetReader};
