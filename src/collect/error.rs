@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::session::SessionError;
+use super::ssh::ConnectError;
 use crate::inventory::{Percent, ProfileName, SourceUrl};
 use crate::model::{ConfigPath, PathError, SetError};
 
@@ -78,6 +80,18 @@ pub enum CollectError {
     /// The entries are not a set.
     #[error("What the source gave is not a set")]
     Set(#[from] SetError),
+    /// There is no connection to the device, or it was refused.
+    #[error("Device cannot be reached")]
+    Connect(#[from] ConnectError),
+    /// The device gave no whole answer.
+    #[error("Device gave no whole answer")]
+    Session(#[from] SessionError),
+    /// The profile has no commands, so there is nothing to ask the device.
+    #[error("Profile has no commands to run: {profile}")]
+    NoCommands {
+        /// The profile.
+        profile: ProfileName,
+    },
     /// The run was asked to end.
     #[error("Stopped before it was done")]
     Cancelled,
@@ -85,6 +99,11 @@ pub enum CollectError {
 
 impl super::fleet::MayPass for CollectError {
     fn may_pass(&self) -> bool {
-        matches!(self, Self::Changing(_))
+        match self {
+            Self::Changing(_) => true,
+            Self::Connect(error) => error.may_pass(),
+            Self::Session(error) => error.may_pass(),
+            _ => false,
+        }
     }
 }

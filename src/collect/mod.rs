@@ -8,13 +8,17 @@
 //! learnt goes out in [`Collected`].
 
 mod beneath;
+pub mod credentials;
 mod dir;
 mod error;
 mod finish;
 pub mod fleet;
+pub mod hostkeys;
 mod network;
 pub mod session;
 mod shrink;
+mod ssh;
+mod sshconfig;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +32,7 @@ use crate::profile::Profile;
 pub use error::CollectError;
 pub use network::Network;
 pub use shrink::{SetSize, check_shrink};
+pub use ssh::{ConnectError, Shown, show_host_key};
 
 /// What a source needs beside the device: one for a whole run, shared by all threads.
 #[derive(Clone, Copy)]
@@ -69,6 +74,12 @@ impl std::fmt::Debug for Context<'_> {
 }
 
 impl Context<'_> {
+    /// When the time of a device that is begun now is over.
+    pub(crate) fn deadline_of(&self, device: &Device) -> Instant {
+        let seconds = device.timeout.unwrap_or(self.policy.timeout);
+        Instant::now() + Duration::from_secs(u64::from(seconds.0))
+    }
+
     /// Tells the trace of a step that began at `begun` and is done.
     pub(crate) fn step(&self, begun: Instant, what: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
@@ -160,6 +171,7 @@ pub fn collect(
     let look = look.filter(|look| look.rules == rules);
     match &device.source {
         SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
+        SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, rules, context),
         other => Err(CollectError::NotSupported(other.clone())),
     }
 }

@@ -158,7 +158,8 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
         context.profiles()?.get(profile.as_str())?;
     }
     let changes = args.keys.changes();
-    let known = |name: &DeviceName, source: &SourceUrl| editor.inventory().device(name).is_ok_and(|device| device.source == *source);
+    let known =
+        |name: &DeviceName, source: &SourceUrl| editor.inventory().device(name).is_ok_and(|device| device.source == *source);
     let (there, devices): (Vec<_>, Vec<_>) =
         devices.into_iter().partition(|(name, source)| args.from.is_some() && known(name, source));
     for (name, source) in &devices {

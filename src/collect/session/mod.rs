@@ -132,6 +132,16 @@ pub enum SessionError {
         /// The phrase that matched, control characters escaped.
         phrase: String,
     },
+    /// A command ended with another status than 0.
+    #[error("The command failed with {}{}: {command}", status_words(*status), said(phrase))]
+    Status {
+        /// The command.
+        command: String,
+        /// The exit status, where there was one.
+        status: Option<i32>,
+        /// The first line of its error output, control characters escaped.
+        phrase: String,
+    },
     /// The device asked again what a step of the login had answered: a wrong password, or rights that
     /// the login may not have.
     #[error("The device refused a step of the login: {step}")]
@@ -211,4 +221,28 @@ pub enum SessionError {
         #[source]
         source: WireError,
     },
+}
+
+fn status_words(status: Option<i32>) -> String {
+    status.map_or_else(|| "no exit status".to_owned(), |status| format!("exit status {status}"))
+}
+
+fn said(phrase: &str) -> String {
+    if phrase.is_empty() { String::new() } else { format!(" ({phrase})") }
+}
+
+impl SessionError {
+    /// Tells whether another try may succeed: a connection that broke or was silent can pass, and so
+    /// can an answer that a busy device cut off; what the device refused cannot.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::NoPrompt { .. }
+                | Self::Silent { .. }
+                | Self::Closed { .. }
+                | Self::Truncated { .. }
+                | Self::Wire { source: WireError::Failed(_), .. }
+        )
+    }
 }

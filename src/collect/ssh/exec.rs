@@ -1,0 +1,119 @@
+//! One command in a channel of its own.
+
+use std::io::{ErrorKind, Read as _};
+use std::time::{Duration, Instant};
+
+use super::ConnectError;
+use super::link::Link;
+
+/// Bytes of the error output that are kept.
+const STDERR_LIMIT: usize = 64 << 10;
+
+/// What a command gave.
+pub(crate) struct Output {
+    /// Its standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// Its error output, at most 64 KiB of it.
+    pub(crate) stderr: Vec<u8>,
+    /// Its exit status; nothing where the device closed the channel without one.
+    pub(crate) status: Option<i32>,
+}
+
+/// Says why a command gave nothing that could be judged.
+pub(crate) enum ExecError {
+    /// The connection failed.
+    Connect(ConnectError),
+    /// It was silent for longer than it may.
+    Silent { bytes: usize, seconds: u64 },
+    /// It gave more bytes than it may.
+    Flood { limit: u64 },
+}
+
+impl From<ConnectError> for ExecError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(error)
+    }
+}
+
+/// Runs a command and hands its standard output to `sink`, piece by piece; the output given back has none of it.
+pub(crate) fn stream(
+    link: &Link<'_>,
+    command: &str,
+    idle: Duration,
+    limit: u64,
+    mut sink: impl FnMut(&[u8]) -> Result<(), ExecError>,
+) -> Result<Output, ExecError> {
+    const DOING: &str = "running a command";
+    let mut channel = link.channel()?;
+    link.call("starting a command", |_| channel.exec(command))?;
+    let mut output = Output { stdout: Vec::new(), stderr: Vec::new(), status: None };
+    let mut buffer = vec![0; 32 << 10];
+    let (mut total, mut last) = (0_u64, Instant::now());
+    loop {
+        let mut moved = false;
+        for stream in [0, 1] {
+            match channel.stream(stream).read(&mut buffer) {
+                Ok(0) => {}
+                Ok(count) => {
+                    moved = true;
+                    total += count as u64;
+                    if total > limit {
+                        return Err(ExecError::Flood { limit });
+                    }
+                    if stream == 0 {
+                        sink(&buffer[..count])?;
+                    } else {
+                        let room = STDERR_LIMIT.saturating_sub(output.stderr.len());
+                        output.stderr.extend_from_slice(&buffer[..count.min(room)]);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    link.patience.slice(Instant::now(), DOING, &link.address)?;
+                    return Err(ConnectError::Protocol { doing: DOING, reason: super::plain(&error.to_string()) }.into());
+                }
+            }
+        }
+        if moved {
+            last = Instant::now();
+            continue;
+        }
+        if channel.eof() {
+            break;
+        }
+        let slice = link.patience.slice(Instant::now(), DOING, &link.address)?;
+        let left = idle.saturating_sub(last.elapsed());
+        if left.is_zero() {
+            let bytes = usize::try_from(total).unwrap_or(usize::MAX);
+            return Err(ExecError::Silent { bytes, seconds: idle.as_secs() });
+        }
+        link.wait(slice.min(left));
+    }
+    // The status comes with the end of the channel, not with the end of the output.
+    let closed =
+        link.call("ending a command", |_| channel.close()).and_then(|()| link.call("ending a command", |_| channel.wait_close()));
+    match closed {
+        Ok(()) => output.status = status(&channel),
+        Err(stop @ (ConnectError::Cancelled | ConnectError::Overdue { .. })) => return Err(stop.into()),
+        Err(_) => {}
+    }
+    Ok(output)
+}
+
+/// The exit status; a signal, or none at all, is no status. libssh2 has 0 where none came, so the signal is asked first.
+fn status(channel: &ssh2::Channel) -> Option<i32> {
+    match channel.exit_signal() {
+        Ok(signal) if signal.exit_signal.is_some() => None,
+        _ => channel.exit_status().ok(),
+    }
+}
+
+/// Runs a command and gives all of its output.
+pub(crate) fn run(link: &Link<'_>, command: &str, idle: Duration, limit: u64) -> Result<Output, ExecError> {
+    let mut stdout = Vec::new();
+    let output = stream(link, command, idle, limit, |bytes| {
+        stdout.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    Ok(Output { stdout, ..output })
+}

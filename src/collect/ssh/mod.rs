@@ -1,0 +1,264 @@
+//! The source `ssh://`: the output of commands, each in an exec channel or all in one terminal session, as
+//! the profile says.
+//!
+//! No credential is sent before the host key of the device was found good, a refused login is never
+//! tried again, and whatever is not whole by the rules of the profile fails the device.
+
+mod algorithms;
+mod auth;
+mod connect;
+mod error;
+pub(crate) mod exec;
+mod jump;
+mod link;
+mod socket;
+mod terminal;
+
+use std::time::{Duration, Instant};
+
+use crate::inventory::{Device, Remote};
+use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Stamp};
+use crate::profile::{Command, Profile, Session as Script, SessionMode};
+
+use super::session::{Limits, Replies, Session, SessionError, judge};
+use super::{CollectError, Collected, Context, finish};
+
+pub(crate) use connect::connect;
+pub use connect::{Shown, show_host_key};
+pub use error::ConnectError;
+pub(crate) use exec::ExecError;
+pub(crate) use link::Link;
+pub(crate) use terminal::Terminal;
+
+/// The longest silence where neither profile nor policy says so.
+const IDLE: Duration = Duration::from_secs(30);
+/// Bytes of the answers of one device that are kept in memory; a policy can only make it less.
+const MEMORY: u64 = 48 << 20;
+
+/// A text from outside in one line without control characters, at most 200 characters.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .take(200)
+        .flat_map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>())
+        .collect()
+}
+
+/// Collects the output of the profile's commands.
+pub(super) fn collect(
+    remote: &Remote,
+    device: &Device,
+    profile: &Profile,
+    rules: Digest,
+    context: &Context<'_>,
+) -> Result<Collected, CollectError> {
+    if profile.commands().is_empty() {
+        return Err(CollectError::NoCommands { profile: device.profile.clone() });
+    }
+    let taken_ns = super::now_ns();
+    let link = connect(device, remote, context)?;
+    let answers = run_commands(&link, device, profile, context)?;
+    drop(link);
+    finish_set(answers, Vec::new(), device, profile, rules, taken_ns)
+}
+
+/// What the commands gave.
+#[derive(Default)]
+pub(super) struct Answers {
+    pub(super) entries: Vec<Entry>,
+    pub(super) warnings: Vec<String>,
+    pub(super) read_bytes: u64,
+}
+
+/// Makes a set of entries that are all there.
+pub(super) fn finish_set(
+    answers: Answers,
+    more: Vec<Entry>,
+    device: &Device,
+    profile: &Profile,
+    rules: Digest,
+    taken_ns: i64,
+) -> Result<Collected, CollectError> {
+    let mut entries = answers.entries;
+    entries.extend(more);
+    finish::check_required(profile, &entries)?;
+    let release = finish::release(device, profile, &entries, &mut |_| None)?;
+    let set = ConfigSet::new(entries, Some(release), Vec::new())?;
+    Ok(Collected {
+        set,
+        taken_ns,
+        rules,
+        skipped: Vec::new(),
+        warnings: answers.warnings,
+        read_bytes: answers.read_bytes,
+        referenced: Vec::new(),
+    })
+}
+
+/// Runs the commands of the profile over a connection.
+pub(super) fn run_commands(
+    link: &Link<'_>,
+    device: &Device,
+    profile: &Profile,
+    context: &Context<'_>,
+) -> Result<Answers, CollectError> {
+    let default = Script::default();
+    let script = profile.session().unwrap_or(&default);
+    let total = device.max_size.unwrap_or(context.policy.max_size).0.min(MEMORY);
+    let mut answers = Answers::default();
+    for old in algorithms::old_ones(&link.core.session) {
+        answers.warnings.push(format!("Old SSH algorithm in use: {old}"));
+    }
+    match script.mode {
+        SessionMode::Terminal => in_terminal(link, script, device, profile, context, total, &mut answers)?,
+        SessionMode::Exec => in_channels(link, script, profile, context, total, &mut answers)?,
+    }
+    Ok(answers)
+}
+
+struct Typed<'a> {
+    device: &'a Device,
+    user: Option<String>,
+    context: &'a Context<'a>,
+    failed: std::cell::Cell<Option<super::credentials::CredentialError>>,
+}
+
+impl Replies for Typed<'_> {
+    fn reply(&self, what: &str) -> Option<String> {
+        use super::credentials::{Slot, password};
+        let user = self.user.clone().unwrap_or_default();
+        let (credential, slot) = match what {
+            "user" => return self.user.clone(),
+            "password" => (self.device.credential.as_ref(), Slot::First),
+            // A device whose enable password is its login's names no second one.
+            _ if self.device.credential2.is_some() => (self.device.credential2.as_ref(), Slot::Second),
+            _ => (self.device.credential.as_ref(), Slot::First),
+        };
+        match password(credential?, slot, &self.device.name, &user, "", self.context) {
+            Ok(secret) => String::from_utf8(secret.expose().to_vec()).ok(),
+            Err(error) => {
+                self.failed.set(Some(error));
+                None
+            }
+        }
+    }
+}
+
+fn in_terminal(
+    link: &Link<'_>,
+    script: &Script,
+    device: &Device,
+    profile: &Profile,
+    context: &Context<'_>,
+    total: u64,
+    answers: &mut Answers,
+) -> Result<(), CollectError> {
+    let begun = Instant::now();
+    let mut session = open_session(link, script, device, context, total)?;
+    context.step(begun, || format!("prompt {}", session.prompt()));
+    for command in profile.commands() {
+        let begun = Instant::now();
+        match session.run(command) {
+            Ok(answer) => {
+                context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
+                push(answers, command, answer.bytes);
+            }
+            Err(SessionError::Refused { .. }) if !command.required => {
+                context.step(begun, || format!("the device has no `{}`", command.run));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    drop(session.leave());
+    Ok(())
+}
+
+/// Opens a terminal session: prompt, login steps, paging off.
+pub(super) fn open_session<'s, 'l, 'a>(
+    link: &'l Link<'a>,
+    script: &'s Script,
+    device: &Device,
+    context: &Context<'_>,
+    total: u64,
+) -> Result<Session<'s, Terminal<'l, 'a>>, CollectError> {
+    let total_bytes = usize::try_from(total).unwrap_or(usize::MAX);
+    let limits = Limits { idle: IDLE, total_bytes, ..Limits::default() };
+    let user = match &device.source {
+        crate::inventory::SourceUrl::Ssh(remote) => remote.user.clone(),
+        _ => None,
+    };
+    let replies = Typed { device, user, context, failed: std::cell::Cell::new(None) };
+    let terminal = Terminal::open(link, script)?;
+    match Session::open(terminal, script, limits, &replies) {
+        Err(SessionError::NoReply { .. }) if let Some(error) = replies.failed.take() => Err(ConnectError::from(error).into()),
+        session => Ok(session?),
+    }
+}
+
+fn in_channels(
+    link: &Link<'_>,
+    script: &Script,
+    profile: &Profile,
+    context: &Context<'_>,
+    total: u64,
+    answers: &mut Answers,
+) -> Result<(), CollectError> {
+    for command in profile.commands() {
+        let begun = Instant::now();
+        let mut result = run_one(link, &command.run, command, script, total - answers.read_bytes.min(total));
+        for other in &command.or {
+            if !matches!(result, Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. }))) {
+                break;
+            }
+            result = run_one(link, other, command, script, total - answers.read_bytes.min(total));
+        }
+        match result {
+            Ok(bytes) => {
+                context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
+                push(answers, command, bytes);
+            }
+            Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. })) if !command.required => {
+                context.step(begun, || format!("the device has no `{}`", command.run));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn run_one(link: &Link<'_>, text: &str, command: &Command, script: &Script, limit: u64) -> Result<Vec<u8>, CollectError> {
+    let idle = command.timeout().unwrap_or(IDLE);
+    let name = || text.to_owned();
+    let output = exec::run(link, text, idle, limit).map_err(|error| match error {
+        ExecError::Connect(error) => CollectError::Connect(error),
+        ExecError::Silent { bytes, seconds } => SessionError::Silent { command: name(), bytes, seconds }.into(),
+        ExecError::Flood { limit } => {
+            SessionError::Flood { command: name(), limit: usize::try_from(limit).unwrap_or(usize::MAX) }.into()
+        }
+    })?;
+    // Network devices refuse on standard output with status 0, hosts on the error output with another.
+    let bytes = match judge(text, command, &script.refusals, output.stdout) {
+        Err(error @ SessionError::Refused { .. }) => return Err(error.into()),
+        result => match output.status {
+            Some(0) => result?,
+            status => {
+                let phrase = output.stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
+                let phrase = plain(&String::from_utf8_lossy(phrase.unwrap_or_default()));
+                return Err(SessionError::Status { command: name(), status, phrase }.into());
+            }
+        },
+    };
+    Ok(bytes)
+}
+
+fn push(answers: &mut Answers, command: &Command, bytes: Vec<u8>) {
+    answers.read_bytes += bytes.len() as u64;
+    answers.entries.push(Entry {
+        scope: command.scope,
+        path: command.path.clone(),
+        kind: Kind::File,
+        mode: 0o644,
+        owner: None,
+        stamp: Stamp::default(),
+        content: Content::Bytes(bytes),
+    });
+}
