@@ -123,8 +123,11 @@ pub(crate) struct SecretRule {
     /// Regular expression, matched against each line, with groups named `secret…`.
     pub(crate) regex: Option<Pattern>,
     /// With `regex` and `begin`: one of these words stands on each line that can match, in any case.
+    /// A `regex` with `paths` and without words is tried on every line.
     #[serde(default)]
     pub(crate) words: Vec<String>,
+    /// Regular expression; the rule holds only on lines whose section it matches.
+    pub(crate) section: Option<Pattern>,
     /// Regular expression for the line that begins a block whose body is secret.
     pub(crate) begin: Option<Pattern>,
     /// Regular expression for the end of the block.

@@ -8,6 +8,8 @@
 //! It reads the user's folder of profiles and nothing else, writes nothing, and runs nothing.
 //! Rules are compiled when they are first used.
 
+mod builtin;
+mod check;
 mod error;
 mod globs;
 mod language;
@@ -16,6 +18,7 @@ mod profiles;
 mod rules;
 pub mod secrets;
 pub mod syntax;
+mod volatile;
 
 pub use error::ProfileError;
 pub use language::{Action, Cannot, Collect, Command, Health, Restore, RestoreMethod, Session, SessionMode, Step};

@@ -49,7 +49,7 @@ impl Pattern {
 
 /// Compiles as all expressions of profiles are compiled: `^` and `$` match at lines, bytes that are no UTF-8 match `.`.
 pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
-    regex::bytes::RegexBuilder::new(text).multi_line(true).unicode(false).size_limit(1 << 22).build()
+    regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).unicode(false).size_limit(1 << 22).build()
 }
 
 impl<'de> Deserialize<'de> for Pattern {

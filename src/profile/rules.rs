@@ -1,11 +1,22 @@
 //! A profile that is ready to answer.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use globset::{GlobSet, GlobSetBuilder};
+
+use super::globs::{as_path, glob};
 use super::language::{Collect, Command, Health, ProfileFile, Restore, Session};
-use super::secrets::{MaskOverrides, SecretSpan};
-use super::syntax::Syntax;
+use super::pattern::Pattern;
+use super::secrets::{Applies, Finder, MaskOverrides, SecretSpan, suspects};
+use super::syntax::{Syntax, guess};
+use super::volatile::Normaliser;
 use crate::model::{ConfigPath, Release, Scope};
+
+/// Goes up when the code that runs rules gives other results for the same rules.
+const ENGINE: &str = "confvault rules 1";
 
 /// What a profile says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +29,73 @@ pub enum Claim {
     Unclaimed,
 }
 
+/// Globs of many rules, asked at once.
+#[derive(Debug)]
+struct Globs {
+    set: GlobSet,
+    /// For each glob the rule that it belongs to.
+    owner: Vec<usize>,
+}
+
+impl Globs {
+    fn new<'p>(rules: impl Iterator<Item = &'p [Pattern]>) -> Self {
+        let mut set = GlobSetBuilder::new();
+        let mut owner = Vec::new();
+        for (index, patterns) in rules.enumerate() {
+            // Those of a profile were checked when it was loaded.
+            for glob in patterns.iter().filter_map(|pattern| glob(pattern.as_str()).ok()) {
+                set.add(glob);
+                owner.push(index);
+            }
+        }
+        Self { set: set.build().unwrap_or_else(|_| GlobSet::empty()), owner }
+    }
+
+    /// Gives the rules that match, in order.
+    fn matching(&self, path: &ConfigPath) -> Vec<usize> {
+        let mut rules: Vec<usize> = self.set.matches(as_path(path)).into_iter().map(|at| self.owner[at]).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
+    }
+}
+
+/// Values that are built once for each set of rules that hold for a file.
+type Memo<K, V> = RwLock<HashMap<K, Arc<V>>>;
+
+fn memo<K: std::hash::Hash + Eq, V>(known: &Memo<K, V>, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+    if let Some(value) = known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return value.clone();
+    }
+    let value = Arc::new(make());
+    known.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(value).clone()
+}
+
 /// A profile: everything known of a device family.
 #[derive(Debug)]
 pub struct Profile {
     file: ProfileFile,
+    general: Arc<ProfileFile>,
+    files: OnceLock<Globs>,
+    volatile: OnceLock<Globs>,
+    normalisers: Memo<Vec<usize>, Option<Normaliser>>,
+    secret_globs: OnceLock<Globs>,
+    finder: OnceLock<Finder>,
+    applies: Memo<(Vec<usize>, Syntax), Applies>,
 }
 
 impl Profile {
-    pub(super) fn new(file: ProfileFile) -> Self {
-        Self { file }
+    pub(super) fn new(file: ProfileFile, general: Arc<ProfileFile>) -> Self {
+        Self {
+            file,
+            general,
+            files: OnceLock::new(),
+            volatile: OnceLock::new(),
+            normalisers: Memo::default(),
+            secret_globs: OnceLock::new(),
+            finder: OnceLock::new(),
+            applies: Memo::default(),
+        }
     }
 
     /// Gives the name.
@@ -44,13 +113,33 @@ impl Profile {
     /// Lists in words what was never verified on a device or in a source.
     #[must_use]
     pub fn unverified(&self) -> Vec<String> {
-        self.file.unverified.clone()
+        self.file.all_unverified()
     }
 
-    /// Says which scope a file has.
+    fn files(&self) -> &Globs {
+        self.files.get_or_init(|| Globs::new(self.file.file.iter().map(|rule| rule.paths.as_slice())))
+    }
+
+    /// Says which scope a file has: the first rule that matches and gives one decides.
     #[must_use]
-    pub fn claim(&self, _path: &ConfigPath) -> Claim {
-        Claim::Unclaimed
+    pub fn claim(&self, path: &ConfigPath) -> Claim {
+        if let Some(command) = self.file.command.iter().find(|command| command.path == *path) {
+            return Claim::Scope(command.scope);
+        }
+        let rules = self.files().matching(path);
+        let rule = rules.into_iter().map(|at| &self.file.file[at]).find(|rule| rule.skip || rule.scope.is_some());
+        match rule {
+            Some(rule) if rule.skip => Claim::Skip,
+            Some(rule) => rule.scope.map_or(Claim::Unclaimed, Claim::Scope),
+            None => Claim::Unclaimed,
+        }
+    }
+
+    /// Gives the syntax of a file, by the rules, its name, or its first bytes.
+    #[must_use]
+    pub fn syntax(&self, path: &ConfigPath, bytes: &[u8]) -> Syntax {
+        let rules = self.files().matching(path);
+        rules.into_iter().find_map(|at| self.file.file[at].syntax).unwrap_or_else(|| guess(path.as_bytes(), bytes))
     }
 
     /// Finds the release. `paths` are those of the set, outputs of commands included; `read` gives
@@ -58,45 +147,116 @@ impl Profile {
     ///
     /// A rule that finds two different releases counts as one that finds none.
     #[must_use]
-    pub fn release(&self, _paths: &[ConfigPath], _read: &mut dyn FnMut(&ConfigPath) -> Option<Vec<u8>>) -> Option<Release> {
+    pub fn release(&self, paths: &[ConfigPath], read: &mut dyn FnMut(&ConfigPath) -> Option<Vec<u8>>) -> Option<Release> {
+        for rule in &self.file.release {
+            let globs = Globs::new(std::iter::once(rule.paths.as_slice()));
+            let regex = rule.regex.regex()?;
+            let mut found: Vec<Release> = Vec::new();
+            for path in paths.iter().filter(|path| globs.set.is_match(as_path(path))) {
+                let content = if rule.in_path { Some(path.as_bytes().to_vec()) } else { read(path) };
+                let Some(content) = content else { continue };
+                let text = regex
+                    .captures(&content)
+                    .and_then(|c| Some(String::from_utf8_lossy(c.name("release")?.as_bytes()).trim().to_owned()));
+                if let Some(release) = text.and_then(|text| text.parse::<Release>().ok())
+                    && !found.contains(&release)
+                {
+                    found.push(release);
+                }
+            }
+            if found.len() == 1 {
+                return found.pop();
+            }
+        }
         None
     }
 
     /// Identifies the rules of [`Profile::normalise`]: 16 hexadecimal digits.
     #[must_use]
     pub fn rules_id(&self) -> String {
-        "0".repeat(16)
+        id(&serde_json::to_vec(&self.file.volatile).unwrap_or_default())
     }
 
     /// Identifies the rules of [`Profile::secrets`]: 16 hexadecimal digits.
     #[must_use]
-    pub fn masks_id(&self, _overrides: &MaskOverrides) -> String {
-        "0".repeat(16)
+    pub fn masks_id(&self, overrides: &MaskOverrides) -> String {
+        let own = (&self.file.name, &self.file.secret, &self.file.clear, self.file.syntaxes());
+        let general = (&self.general.secret, &self.general.clear);
+        let mut bytes = serde_json::to_vec(&(own, general)).unwrap_or_default();
+        bytes.extend_from_slice(overrides.canonical().as_bytes());
+        id(&bytes)
     }
 
     /// Gives a file without what is volatile in it; borrowed where there is nothing to leave out.
     #[must_use]
-    pub fn normalise<'a>(&self, _path: &ConfigPath, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        Cow::Borrowed(bytes)
+    pub fn normalise<'a>(&self, path: &ConfigPath, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.normaliser(path, bytes).as_deref() {
+            Some(Some(normaliser)) => normaliser.apply(bytes),
+            _ => Cow::Borrowed(bytes),
+        }
     }
 
-    /// Gives the syntax of a file, by the rules, its name, or its first bytes.
+    /// Finds what [`Profile::normalise`] leaves out: lines with their ends, or parts of lines.
     #[must_use]
-    pub fn syntax(&self, _path: &ConfigPath, _bytes: &[u8]) -> Syntax {
-        Syntax::Plain
+    pub fn volatile(&self, path: &ConfigPath, bytes: &[u8]) -> Vec<Range<usize>> {
+        match self.normaliser(path, bytes).as_deref() {
+            Some(Some(normaliser)) => normaliser.parts(bytes),
+            _ => Vec::new(),
+        }
+    }
+
+    fn normaliser(&self, path: &ConfigPath, bytes: &[u8]) -> Option<Arc<Option<Normaliser>>> {
+        let rules = &self.file.volatile;
+        if rules.is_empty() || memchr::memchr(0, bytes).is_some() {
+            return None;
+        }
+        let globs = self.volatile.get_or_init(|| Globs::new(rules.iter().map(|rule| rule.paths.as_slice())));
+        let matching = globs.matching(path);
+        let holding: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].paths.is_empty() || matching.contains(at)).collect();
+        if holding.is_empty() {
+            return None;
+        }
+        Some(memo(&self.normalisers, holding.clone(), || {
+            Normaliser::new(holding.iter().map(|at| rules[*at].regex.clone()).collect())
+        }))
     }
 
     /// Finds the secrets of a text, sorted and not overlapping; none in a file with a NUL byte.
     #[must_use]
-    pub fn secrets(&self, _path: &ConfigPath, _bytes: &[u8], _overrides: &MaskOverrides) -> Vec<SecretSpan> {
-        Vec::new()
+    pub fn secrets(&self, path: &ConfigPath, bytes: &[u8], overrides: &MaskOverrides) -> Vec<SecretSpan> {
+        if bytes.is_empty() || memchr::memchr(0, bytes).is_some() {
+            return Vec::new();
+        }
+        let syntax = self.syntax(path, bytes);
+        let rules = || {
+            let own = self.file.secret.iter().map(|rule| (self.file.name.as_str(), rule));
+            own.chain(self.general.secret.iter().map(|rule| ("general", rule)))
+        };
+        let clear = || self.file.clear.iter().chain(&self.general.clear);
+        let globs = self.secret_globs.get_or_init(|| {
+            Globs::new(rules().map(|(_, rule)| rule.paths.as_slice()).chain(clear().map(|rule| rule.paths.as_slice())))
+        });
+        let finder = self.finder.get_or_init(|| Finder::new(rules(), clear().cloned().collect()));
+        let matching = globs.matching(path);
+        let applies =
+            memo(&self.applies, (matching.clone(), syntax), || finder.applies(syntax, &|rule| matching.contains(&rule)));
+        finder.find(bytes, syntax, &applies, &self.file.name, path, overrides)
     }
 
     /// Finds texts of high entropy that lie in none of `spans`, the answer of [`Profile::secrets`].
     /// Their rule is `suspect`.
     #[must_use]
-    pub fn suspects(&self, _path: &ConfigPath, _bytes: &[u8], _spans: &[SecretSpan]) -> Vec<SecretSpan> {
-        Vec::new()
+    pub fn suspects(&self, _path: &ConfigPath, bytes: &[u8], spans: &[SecretSpan]) -> Vec<SecretSpan> {
+        if memchr::memchr(0, bytes).is_some() {
+            return Vec::new();
+        }
+        suspects(bytes, spans)
+    }
+
+    /// Lists the ids of the profile's own rules of secrets, as they stand in [`SecretSpan::rule`].
+    #[must_use]
+    pub fn secret_rules(&self) -> Vec<String> {
+        self.file.secret.iter().map(|rule| format!("{}/{}", self.file.name, rule.id)).collect()
     }
 
     /// Gives what the profile says about collecting.
@@ -128,4 +288,11 @@ impl Profile {
     pub fn health(&self) -> &[Health] {
         &self.file.health
     }
+}
+
+fn id(bytes: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(ENGINE.as_bytes());
+    hasher.update(bytes);
+    hasher.finalize().to_hex()[..16].to_owned()
 }

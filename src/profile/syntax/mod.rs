@@ -1,6 +1,11 @@
 //! The syntaxes of configuration files, as far as telling in which section a line stands.
 
+mod markup;
+mod sections;
+
 use serde::{Deserialize, Serialize};
+
+pub use sections::{Sections, sections};
 
 /// How a text file is built.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
@@ -29,25 +34,32 @@ pub enum Syntax {
     Plain,
 }
 
-/// The sections of a text, line by line.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sections {
-    names: Vec<String>,
-    lines: Vec<u32>,
-}
-
-impl Sections {
-    /// Gives the section in which a line stands; lines count from 0. The line that opens a
-    /// section stands in it. Control characters are replaced; the name is cut at 120 characters.
-    #[must_use]
-    pub fn of_line(&self, line: usize) -> Option<&str> {
-        let index = *self.lines.get(line)?;
-        self.names.get(usize::try_from(index).ok()?).map(String::as_str)
+/// Tells the syntax of a file that no rule gives one, by its name and its first bytes.
+pub(super) fn guess(path: &[u8], text: &[u8]) -> Syntax {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path).to_ascii_lowercase();
+    let extension = name.rsplit(|b| *b == b'.').next().unwrap_or_default();
+    let head = text[..text.len().min(512)].trim_ascii_start();
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    match extension {
+        b"json" => return Syntax::Json,
+        b"xml" | b"xsd" | b"xhtml" | b"plist" => return Syntax::Xml,
+        b"yaml" | b"yml" => return Syntax::Yaml,
+        b"ini" => return Syntax::Ini,
+        _ => {}
     }
+    if head.starts_with(b"<?xml") || head.starts_with(b"<!DOCTYPE") {
+        return Syntax::Xml;
+    }
+    if head.starts_with(b"{") && text.trim_ascii_end().ends_with(b"}") {
+        return Syntax::Json;
+    }
+    if matches!(extension, b"conf" | b"cfg" | b"cnf") && text.split(|b| *b == b'\n').take(200).any(is_ini_section) {
+        return Syntax::Ini;
+    }
+    Syntax::Plain
 }
 
-/// Tells for each line of a text the section in which it stands.
-#[must_use]
-pub fn sections(_syntax: Syntax, _text: &[u8]) -> Sections {
-    Sections::default()
+fn is_ini_section(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.len() > 2 && line[0] == b'[' && line.contains(&b']') && line[1].is_ascii_alphanumeric()
 }

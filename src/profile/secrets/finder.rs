@@ -1,0 +1,347 @@
+//! The automaton and what is done where it finds a word.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::{memchr, memrchr};
+
+use super::keys::KeyGlob;
+use super::value::{Site, can_be_secret, is_path, key_around, value_can_be_secret};
+use super::{MaskOverrides, SecretSpan, join};
+use crate::model::ConfigPath;
+use crate::profile::language::{ClearRule, SecretRule};
+use crate::profile::pattern::Pattern;
+use crate::profile::syntax::{Sections, Syntax, sections};
+
+/// Which rules hold for one file: bits by the place of the rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::profile) struct Applies {
+    bits: Vec<bool>,
+    clear: Vec<bool>,
+}
+
+/// Something to do where a word was found.
+#[derive(Debug)]
+enum Job {
+    Keys { rule: usize, globs: Vec<KeyGlob> },
+    Line { rule: usize },
+    Block { rule: usize },
+}
+
+struct Rule {
+    id: Arc<str>,
+    source: SecretRule,
+    not_keys: Vec<KeyGlob>,
+}
+
+impl Rule {
+    /// Tells whether the rule is tried on every line of its files.
+    fn every_line(&self) -> bool {
+        self.source.regex.is_some() && self.source.words.is_empty()
+    }
+}
+
+/// All rules of a profile, its own and the general ones, ready to run.
+pub(in crate::profile) struct Finder {
+    rules: Vec<Rule>,
+    clear: Vec<ClearRule>,
+    words: AhoCorasick,
+    jobs: Vec<Vec<Job>>,
+}
+
+impl std::fmt::Debug for Finder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Finder({} rules)", self.rules.len())
+    }
+}
+
+impl Finder {
+    /// Builds the automaton. `rules` come with the name of the profile that they stand in; the
+    /// first ones name a span that several find.
+    pub(in crate::profile) fn new<'r>(rules: impl Iterator<Item = (&'r str, &'r SecretRule)>, clear: Vec<ClearRule>) -> Self {
+        let rules: Vec<Rule> = rules
+            .map(|(profile, source)| Rule {
+                id: format!("{profile}/{}", source.id).into(),
+                not_keys: source.not_keys.iter().map(|k| KeyGlob::new(k)).collect(),
+                source: source.clone(),
+            })
+            .collect();
+        let mut by_word: BTreeMap<Vec<u8>, Vec<Job>> = BTreeMap::new();
+        for (index, rule) in rules.iter().enumerate() {
+            for key in &rule.source.keys {
+                let glob = KeyGlob::new(key);
+                let jobs = by_word.entry(glob.literal().to_vec()).or_default();
+                match jobs.iter_mut().find_map(|job| match job {
+                    Job::Keys { rule, globs } if *rule == index => Some(globs),
+                    _ => None,
+                }) {
+                    Some(globs) => globs.push(glob),
+                    None => jobs.push(Job::Keys { rule: index, globs: vec![glob] }),
+                }
+            }
+            for word in &rule.source.words {
+                let job = if rule.source.begin.is_some() { Job::Block { rule: index } } else { Job::Line { rule: index } };
+                by_word.entry(word.to_ascii_lowercase().into_bytes()).or_default().push(job);
+            }
+        }
+        let (words, jobs): (Vec<_>, Vec<_>) = by_word.into_iter().unzip();
+        let words = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(words)
+            .expect("the words of profiles are few and short");
+        Self { rules, clear, words, jobs }
+    }
+
+    /// Tells which rules hold for a file of these traits; `matches` says whether the
+    /// globs of the n-th rule do, those of the `clear` rules counted on.
+    pub(in crate::profile) fn applies(&self, syntax: Syntax, matches: &dyn Fn(usize) -> bool) -> Applies {
+        let holds = |at: usize, paths: &[Pattern]| paths.is_empty() || matches(at);
+        Applies {
+            bits: self
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(at, r)| (r.source.syntax.is_empty() || r.source.syntax.contains(&syntax)) && holds(at, &r.source.paths))
+                .collect(),
+            clear: self.clear.iter().enumerate().map(|(at, rule)| holds(self.rules.len() + at, &rule.paths)).collect(),
+        }
+    }
+
+    /// Finds the secrets of a text.
+    pub(in crate::profile) fn find(
+        &self,
+        text: &[u8],
+        syntax: Syntax,
+        applies: &Applies,
+        profile: &str,
+        path: &ConfigPath,
+        overrides: &MaskOverrides,
+    ) -> Vec<SecretSpan> {
+        let mut search = Search::new(self, text, syntax);
+        for hit in self.words.find_overlapping_iter(text) {
+            for job in &self.jobs[hit.pattern().as_usize()] {
+                let (Job::Keys { rule, .. } | Job::Line { rule } | Job::Block { rule }) = *job;
+                if applies.bits[rule] {
+                    search.run(job, hit.range());
+                }
+            }
+        }
+        for (rule, _) in self.rules.iter().enumerate().filter(|(rule, known)| known.every_line() && applies.bits[*rule]) {
+            lines(text).for_each(|line| search.line_rule(rule, line));
+        }
+        let mut spans = search.spans;
+        if !spans.is_empty() {
+            for (rule, _) in self.clear.iter().zip(&applies.clear).filter(|(_, holds)| **holds) {
+                if let Some(regex) = rule.regex.regex() {
+                    drop_inside(regex, "clear", text, &mut spans);
+                }
+            }
+        }
+        for rule in overrides.never.iter().filter(|rule| rule.holds(profile, path)) {
+            drop_inside(&rule.regex, "secret", text, &mut spans);
+        }
+        let always: Arc<str> = "always-mask".into();
+        for rule in overrides.always.iter().filter(|rule| rule.holds(profile, path)) {
+            for line in lines(text) {
+                for found in rule.regex.captures_iter(&text[line.clone()]) {
+                    let Some(part) = found.name("secret").or_else(|| found.get(0)) else { continue };
+                    if !part.is_empty() {
+                        let range = line.start + part.start()..line.start + part.end();
+                        spans.push((u32::MAX, SecretSpan { range, rule: always.clone() }));
+                    }
+                }
+            }
+        }
+        join(spans)
+    }
+}
+
+/// Gives the lines of a text, without their ends.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= text.len() {
+            return None;
+        }
+        let line = line_at(text, at);
+        at = memchr(b'\n', &text[line.end..]).map_or(text.len(), |n| line.end + n + 1);
+        Some(line)
+    })
+}
+
+/// Gives the line around a place, without its end.
+fn line_at(text: &[u8], at: usize) -> Range<usize> {
+    let start = memrchr(b'\n', &text[..at]).map_or(0, |n| n + 1);
+    let mut end = memchr(b'\n', &text[at..]).map_or(text.len(), |n| at + n);
+    if end > start && text[end - 1] == b'\r' {
+        end -= 1;
+    }
+    start..end
+}
+
+/// Drops the spans that lie inside a match of a rule, or of its group.
+fn drop_inside(regex: &regex::bytes::Regex, group: &str, text: &[u8], spans: &mut Vec<(u32, SecretSpan)>) {
+    spans.retain(|(_, span)| {
+        let line = line_at(text, span.range.start);
+        let end = line.end.max(span.range.end);
+        !regex.captures_iter(&text[line.start..end]).any(|found| {
+            found
+                .name(group)
+                .or_else(|| found.get(0))
+                .is_some_and(|part| line.start + part.start() <= span.range.start && span.range.end <= line.start + part.end())
+        })
+    });
+}
+
+/// One pass over one text.
+struct Search<'s> {
+    finder: &'s Finder,
+    text: &'s [u8],
+    syntax: Syntax,
+    /// The line of the last hit.
+    line: Range<usize>,
+    /// For each rule the start of the line that it was last tried on.
+    done: Vec<usize>,
+    /// End of the last block.
+    block_end: usize,
+    /// The sections of the text, once a rule has asked for them, and a place with its line's number.
+    sections: Option<Sections>,
+    counted: (usize, usize),
+    spans: Vec<(u32, SecretSpan)>,
+}
+
+impl<'s> Search<'s> {
+    fn new(finder: &'s Finder, text: &'s [u8], syntax: Syntax) -> Self {
+        let done = vec![usize::MAX; finder.rules.len()];
+        Self { finder, text, syntax, line: 0..0, done, block_end: 0, sections: None, counted: (0, 0), spans: Vec::new() }
+    }
+
+    fn push(&mut self, rule: usize, range: Range<usize>) {
+        if let Some(wanted) = &self.finder.rules[rule].source.section {
+            let section = self.section_at(range.start);
+            if !section.is_some_and(|name| wanted.is_match(name.as_bytes())) {
+                return;
+            }
+        }
+        let rank = u32::try_from(rule).unwrap_or(u32::MAX - 1);
+        self.spans.push((rank, SecretSpan { range, rule: self.finder.rules[rule].id.clone() }));
+    }
+
+    /// Gives the section of a place.
+    fn section_at(&mut self, at: usize) -> Option<&str> {
+        let (known, number) = self.counted;
+        let (known, number) = if at < known { (0, 0) } else { (known, number) };
+        let number = number + memchr::memchr_iter(b'\n', &self.text[known..at]).count();
+        self.counted = (at, number);
+        let (syntax, text) = (self.syntax, self.text);
+        self.sections.get_or_insert_with(|| sections(syntax, text)).of_line(number)
+    }
+
+    /// Gives the line of a hit; a hit that spans lines belongs to the line of its start.
+    fn line_of(&mut self, at: usize) -> Range<usize> {
+        if at < self.line.start || at > self.line.end || self.line.is_empty() {
+            self.line = line_at(self.text, at);
+        }
+        self.line.clone()
+    }
+
+    fn run(&mut self, job: &Job, hit: Range<usize>) {
+        match job {
+            Job::Keys { rule, globs } => self.key(*rule, globs, hit),
+            Job::Line { rule } => {
+                let line = self.line_of(hit.start);
+                if self.done[*rule] != line.start {
+                    self.done[*rule] = line.start;
+                    self.line_rule(*rule, line);
+                }
+            }
+            Job::Block { rule } => {
+                if hit.start >= self.block_end {
+                    self.block(*rule, hit);
+                }
+            }
+        }
+    }
+
+    fn key(&mut self, rule: usize, globs: &[KeyGlob], hit: Range<usize>) {
+        let key = key_around(self.text, hit);
+        let name = &self.text[key.clone()];
+        let known = &self.finder.rules[rule];
+        if !globs.iter().any(|glob| glob.matches(name)) || known.not_keys.iter().any(|glob| glob.matches(name)) {
+            return;
+        }
+        let line = self.line_of(key.start);
+        let site = Site { text: self.text, syntax: self.syntax, key, line, blank: known.source.blank };
+        let Some(value) = site.value() else { return };
+        if value.range.is_empty() || !value_can_be_secret(self.text, &value, self.syntax) {
+            return;
+        }
+        let bytes = &self.text[value.range.clone()];
+        let name = &self.text[site.key.clone()];
+        let names_key = name.len() >= 3 && name[name.len() - 3..].eq_ignore_ascii_case(b"key");
+        if names_key && is_path(bytes) {
+            return;
+        }
+        self.push(rule, value.range);
+    }
+
+    fn line_rule(&mut self, rule: usize, line: Range<usize>) {
+        let Some(regex) = self.finder.rules[rule].source.regex.as_ref().and_then(Pattern::regex) else { return };
+        let text = self.text;
+        for found in regex.captures_iter(&text[line.clone()]) {
+            for (part, name) in found.iter().zip(regex.capture_names()) {
+                let (Some(part), Some(name)) = (part, name) else { continue };
+                let range = line.start + part.start()..line.start + part.end();
+                if name.starts_with("secret") && can_be_secret(part.as_bytes(), self.syntax) {
+                    self.push(rule, range);
+                }
+            }
+        }
+    }
+
+    /// Takes what stands between the line that begins a block and its end.
+    fn block(&mut self, rule: usize, hit: Range<usize>) {
+        let source = &self.finder.rules[rule].source;
+        let (Some(begin), Some(end)) =
+            (source.begin.as_ref().and_then(Pattern::regex), source.end.as_ref().and_then(Pattern::regex))
+        else {
+            return;
+        };
+        let line = self.line_of(hit.start);
+        // Blocks can follow each other on one line, in JSON.
+        let from = line.start.max(self.block_end);
+        let Some(head) = begin.find(&self.text[from..line.end]) else { return };
+        let start = from + head.end();
+        let stop = match end.find(&self.text[start..]) {
+            Some(tail) => start + tail.start(),
+            None => start + key_body(&self.text[start..]),
+        };
+        self.block_end = stop;
+        let body = &self.text[start..stop];
+        let escaped = |body: &[u8]| body.strip_prefix(b"\\n").map_or(0, |rest| body.len() - rest.len());
+        let lead = escaped(body).max(body.len() - body.trim_ascii_start().len());
+        let tail = if body.ends_with(b"\\n") { 2 } else { body.len() - body.trim_ascii_end().len() };
+        if lead + tail < body.len() {
+            self.push(rule, start + lead..stop - tail);
+        }
+    }
+}
+
+/// Gives the length of what looks like the body of a key whose end was cut off.
+fn key_body(text: &[u8]) -> usize {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b':' | b',' | b'-' | b' ' | b'\t' | b'\r');
+    let mut end = 0;
+    for (count, line) in text.split_inclusive(|b| *b == b'\n').enumerate() {
+        let trimmed = line.trim_ascii();
+        if count > 0 && (trimmed.is_empty() || !trimmed.iter().all(|b| plain(b)) || trimmed.contains(&b' ') && trimmed.len() < 32)
+        {
+            break;
+        }
+        end += line.len();
+    }
+    end
+}

@@ -1,0 +1,90 @@
+//! Globs over the names of settings.
+
+/// A glob over keys: `*` is any text, `_` or `-` an optional separator, `.` a separator that must
+/// be there; letters match in any case. Digits that end the key are left out if the glob does not
+/// match with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyGlob {
+    pieces: Vec<u8>,
+}
+
+fn is_separator(b: u8) -> bool {
+    matches!(b, b'_' | b'-' | b'.')
+}
+
+/// Tells whether a byte can be part of a key.
+pub(super) fn is_key_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || is_separator(b)
+}
+
+impl KeyGlob {
+    pub(super) fn new(text: &str) -> Self {
+        let pieces = text.bytes().map(|b| if b == b'-' { b'_' } else { b.to_ascii_lowercase() }).collect();
+        Self { pieces }
+    }
+
+    /// Gives the longest text that stands in every key that matches.
+    pub(super) fn literal(&self) -> &[u8] {
+        let mut best: &[u8] = &[];
+        for piece in self.pieces.split(|b| matches!(b, b'*' | b'_' | b'.')) {
+            if piece.len() > best.len() {
+                best = piece;
+            }
+        }
+        best
+    }
+
+    pub(super) fn matches(&self, key: &[u8]) -> bool {
+        if go(&self.pieces, key) {
+            return true;
+        }
+        let cut = key.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
+        let cut = key[..cut].iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1);
+        cut < key.len() && cut > 0 && go(&self.pieces, &key[..cut])
+    }
+}
+
+/// Matches recursively; keys are short and globs have few stars.
+fn go(glob: &[u8], key: &[u8]) -> bool {
+    let Some((&first, rest)) = glob.split_first() else { return key.is_empty() };
+    match first {
+        b'*' => (0..=key.len()).any(|at| go(rest, &key[at..])),
+        b'_' => (key.first().is_some_and(|b| is_separator(*b)) && go(rest, &key[1..])) || go(rest, key),
+        b'.' => key.first().is_some_and(|b| is_separator(*b)) && go(rest, &key[1..]),
+        b => key.first().is_some_and(|k| k.to_ascii_lowercase() == b) && go(rest, &key[1..]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_are_optional_or_not() {
+        let yes = [
+            ("*api_key", "X-Api-Key"),
+            ("*api_key", "apikey"),
+            ("*.pin", "vm.pin"),
+            ("*.pin", "user_pin2"),
+            ("account.*.password", "account.1.password"),
+            ("*pass", "AMPDBPASS"),
+            ("p34", "P34"),
+            ("*password", "password_3"),
+        ];
+        for (glob, key) in yes {
+            assert!(KeyGlob::new(glob).matches(key.as_bytes()), "{glob} {key}");
+        }
+        let no = [
+            ("*.pin", "spin"),
+            ("*.pin", "pin"),
+            ("*pass", "passive"),
+            ("p34", "P342"),
+            ("p34", "P3"),
+            ("*password", "password_file"),
+        ];
+        for (glob, key) in no {
+            assert!(!KeyGlob::new(glob).matches(key.as_bytes()), "{glob} {key}");
+        }
+        assert_eq!(KeyGlob::new("*api_token*").literal(), b"token");
+    }
+}
