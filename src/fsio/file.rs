@@ -2,9 +2,12 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::fault::{self, Step};
 use super::{Error, Out, Result};
@@ -25,27 +28,80 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Gives a name beside `path` that no other process or thread uses.
-fn beside(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+/// How long a writer waits for another that writes the same file.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Makes the temporary file beside `path`, locked for this writer.
+///
+/// There is one name for all writers of a path, so what a killed one left is taken away by the next and
+/// nothing gathers.
+fn create_beside(path: &Path, mode: u32) -> Result<(PathBuf, Out)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    parent(path).join(format!(".{name}.tmp{}-{n}", std::process::id()))
+    let temporary = parent(path).join(format!(".{name}.tmp"));
+    let begin = Instant::now();
+    loop {
+        match Out::create_new(&temporary, mode) {
+            Ok(out) => {
+                if try_lock(out.file())? && is_at(out.file(), &temporary) {
+                    return Ok((temporary, out));
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let left = fs::OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(&temporary);
+                if let Ok(left) = left
+                    && try_lock(&left)?
+                    && is_at(&left, &temporary)
+                {
+                    unlink_if_there(&temporary)?;
+                } else if begin.elapsed() > WAIT {
+                    return Err(e);
+                } else {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// `O_NOFOLLOW`: a link that stands there is not opened.
+const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
+/// Tries to lock a file (`flock`) for this handle alone; false: another handle has it locked.
+///
+/// # Errors
+/// The file system has no locks.
+pub fn try_lock(file: &File) -> Result<bool> {
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(Error::new("lock", Path::new("a file"), e.into())),
+        }
+    }
+}
+
+/// Says whether the open file is the one that stands at the path.
+#[must_use]
+pub fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
+        _ => false,
+    }
 }
 
 /// Writes a file so that at any moment the old one or the new one is there, whole: temporary name,
 /// sync, rename, sync of the directory. A link at `path` is replaced, not followed.
 ///
 /// # Errors
-/// The disk refused; the old file is then as it was and the temporary one removed.
+/// The disk refused; the old file is then as it was and the temporary one removed, unless only the
+/// sync of the directory failed.
 pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let temporary = beside(path);
-    // A name left by a dead process that had our id.
-    unlink_quietly(&temporary);
-    let write = || {
-        let mut out = Out::create_new(&temporary, mode)?;
+    let (temporary, mut out) = create_beside(path, mode)?;
+    let mut write = || {
         out.put(bytes)?;
-        out.finish_sync()?;
+        out.sync()?;
         rename(&temporary, path)
     };
     if let Err(e) = write() {
@@ -183,4 +239,70 @@ pub fn set_mode_and_sync(path: &Path, mode: u32) -> Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         File::open(path)?.sync_all()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_what_a_dead_writer_left_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        fs::write(dir.path().join(".x.tmp"), "half").unwrap();
+        write_file(&path, b"one", 0o640).unwrap();
+        write_file(&path, b"two", 0o600).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"two".to_vec(), 0o600));
+        assert_eq!(names(dir.path()), ["x"]);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, path) = (dir.path().join("target"), dir.path().join("x"));
+        fs::write(&target, "untouched").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        write_file(&path, b"new", 0o600).unwrap();
+        assert!(!path.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"untouched");
+        assert!(write_new(&path, b"again", 0o600).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn many_writers_of_one_file_leave_one_whole_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::thread::scope(|s| {
+            for n in 0..4u8 {
+                let path = &path;
+                s.spawn(move || (0..20).for_each(|_| write_file(path, &[n; 5000], 0o600).unwrap()));
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.len() == 5000 && bytes.iter().all(|b| *b == bytes[0]));
+        assert_eq!(names(dir.path()), ["x"]);
+    }
+
+    #[test]
+    fn directories_get_exactly_their_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        create_dir_all(&deep, 0o750).unwrap();
+        assert_eq!((mode(&deep), mode(deep.parent().unwrap())), (0o750, 0o750));
+        create_dir_all(&deep, 0o700).unwrap();
+        assert_eq!(mode(&deep), 0o750);
+        fs::write(dir.path().join("f"), "").unwrap();
+        assert!(create_dir_all(&dir.path().join("f/x"), 0o700).is_err());
+    }
 }

@@ -4,12 +4,8 @@
 //! living process is ever broken. See the end of "Writing and reading" in `docs/format.md`.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::error::{Error, Result};
 use crate::fsio;
@@ -33,8 +29,8 @@ impl Lock {
         let mut pause = Duration::from_millis(1);
         loop {
             let file = fsio::open_lock_file(path)?;
-            if try_lock(&file).map_err(|source| Error::Read { path: path.to_owned(), source })? {
-                if is_at(&file, path) {
+            if fsio::try_lock(&file)? {
+                if fsio::is_at(&file, path) {
                     return Ok(Self { _file: file });
                 }
                 // The file was removed between opening and locking: this lock excludes nobody.
@@ -47,26 +43,6 @@ impl Lock {
             std::thread::sleep(pause.min(left));
             pause = (pause * 2).min(PAUSE);
         }
-    }
-}
-
-/// Tries to lock a file for this handle alone; false: another handle has it locked.
-pub(super) fn try_lock(file: &File) -> std::io::Result<bool> {
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(true),
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            Err(Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-}
-
-/// Says whether the open file is the one that stands at the path.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
-        _ => false,
     }
 }
 

@@ -13,7 +13,6 @@ use gix::objs::Kind;
 use sha1::{Digest, Sha1};
 
 use super::error::{Error, Result};
-use super::lock;
 use crate::fsio;
 
 /// How the names of unfinished files begin.
@@ -79,8 +78,7 @@ impl Temporary {
 fn create_locked(path: &Path) -> Result<fsio::Out> {
     for _ in 0..100 {
         let out = fsio::Out::create_new(path, fsio::PRIVATE_FILE)?;
-        let locked = lock::try_lock(out.file()).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        if locked && lock::is_at(out.file(), path) {
+        if fsio::try_lock(out.file())? && fsio::is_at(out.file(), path) {
             return Ok(out);
         }
         // A sweeper came between; it has removed the file or is about to.
@@ -173,7 +171,7 @@ pub(super) fn sweep(folder: &Path) -> Result<()> {
         }
         let path = entry.path();
         let Ok(file) = File::open(&path) else { continue };
-        if lock::try_lock(&file).unwrap_or(false) {
+        if fsio::try_lock(&file).unwrap_or(false) {
             fsio::unlink_if_there(&path)?;
         }
     }
