@@ -7,6 +7,7 @@
 mod error;
 pub mod init;
 pub mod keys;
+pub mod secrets;
 pub mod signatures;
 pub mod snapshot;
 mod vault;

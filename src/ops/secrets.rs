@@ -1,0 +1,243 @@
+//! Which secrets a generation holds, which it may hold, and which stand in clear.
+//!
+//! No report of this file holds a secret: what was masked is named by rule, line and token, and of what
+//! looks like a secret only the first characters are shown.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use memchr::memmem;
+use serde::Serialize;
+
+use super::{Error, Vault};
+use crate::inventory::ProfileName;
+use crate::model::{DeviceName, Digest, Kind, Scope};
+use crate::profile::Profile;
+use crate::seal::{DeviceKeys, OPENING, Opener, Token};
+use crate::store::decode::Access;
+use crate::store::manifest::{Form, Line};
+use crate::store::{Error as StoreError, Generation};
+
+/// A rule that is not known any more, or that cannot be told without an identity.
+const UNKNOWN: &str = "-";
+
+/// A place where a secret stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// `<scope>/<path>`.
+    pub path: String,
+    /// The line in which it begins, from 1; in the plain text if an identity was given, else in the masked.
+    pub line: u64,
+    /// The rule that finds it; `-` if none does any more, or none can without an identity.
+    pub rule: String,
+    /// The token that stands, or would stand, for it.
+    pub token: String,
+    /// It stands in clear: the rule is newer than the generation, or the store does not seal.
+    pub clear: bool,
+}
+
+/// A text of high entropy that no rule takes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Suspect {
+    /// `<scope>/<path>`.
+    pub path: String,
+    /// Its line, from 1.
+    pub line: u64,
+    /// Its first characters.
+    pub begins: String,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+/// The secrets of a generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    /// Secrets that are masked or should be.
+    pub places: Vec<Place>,
+    /// Texts that look like secrets.
+    pub suspects: Vec<Suspect>,
+    /// Files that are sealed whole, and so were not looked into.
+    pub sealed: u64,
+}
+
+/// Finds the profile of a device: what the inventory says, else what is asked for.
+fn profile_of(vault: &Vault, device: &DeviceName, asked: Option<&ProfileName>) -> Result<std::sync::Arc<Profile>, Error> {
+    let name = match asked {
+        Some(name) => name.clone(),
+        None => vault.inventory.device(device)?.profile.clone(),
+    };
+    Ok(vault.profile(&name)?.0)
+}
+
+fn line_of(text: &[u8], at: usize) -> u64 {
+    1 + memchr::memchr_iter(b'\n', &text[..at]).count() as u64
+}
+
+/// Lists the secrets of a generation, without their values.
+///
+/// # Errors
+/// An unknown profile, or what reading the generation gives.
+pub fn list(
+    vault: &Vault,
+    generation: &Generation,
+    asked: Option<&ProfileName>,
+    opener: Option<&Opener>,
+    suspects: bool,
+) -> Result<Listing, Error> {
+    let profile = profile_of(vault, &generation.device, asked)?;
+    let refs = vault.store.refs()?;
+    let stored = vault.store.read_set(&refs, generation, Access { keys: Some(&vault.keys), opener: None })?;
+    let plain = vault.store.read_set(&refs, generation, Access { keys: Some(&vault.keys), opener })?;
+    let keys = keys_of(vault, generation, stored.manifest().epoch)?;
+    let mut listing = Listing::default();
+    let files: Vec<&Line> = stored.manifest().lines.iter().filter(|l| l.kind == Kind::File).collect();
+    for line in files {
+        let as_stored = match stored.read(line) {
+            Ok(decoded) => decoded,
+            Err(StoreError::Sealed { .. }) => {
+                listing.sealed += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let masked = line.body.is_some_and(|b| b.form == Form::Masked);
+        let mut tokens = if masked { tokens(as_stored.bytes()) } else { Vec::new() };
+        let text = if masked && opener.is_some() { plain.read(line)? } else { as_stored };
+        let text = text.bytes();
+        let spans = profile.secrets(&line.path, text, vault.overrides());
+        let path = line.shown();
+        for span in &spans {
+            let value = &text[span.range.clone()];
+            let at = line_of(text, span.range.start);
+            let mut add = |token: Token, clear| {
+                let (rule, token) = (span.rule.to_string(), token.to_string());
+                listing.places.push(Place { path: path.clone(), line: at, rule, token, clear });
+            };
+            // Without an identity the span holds the token itself.
+            let inside: Vec<Token> =
+                if opener.is_none() { self::tokens(value).into_iter().map(|(_, t)| t).collect() } else { vec![] };
+            if inside.is_empty() {
+                let token = keys.token(value);
+                let known = tokens.iter().any(|(_, t)| *t == token);
+                tokens.retain(|(_, t)| *t != token);
+                add(token, !known);
+            } else {
+                tokens.retain(|(_, t)| !inside.contains(t));
+                inside.into_iter().for_each(|token| add(token, false));
+            }
+        }
+        let opening = keys.token(OPENING);
+        for (at, token) in tokens.into_iter().filter(|(_, t)| *t != opening) {
+            let (line, token, rule) =
+                (if opener.is_some() { 0 } else { line_of(text, at) }, token.to_string(), UNKNOWN.to_owned());
+            listing.places.push(Place { path: path.clone(), line, rule, token, clear: false });
+        }
+        if suspects {
+            for span in profile.suspects(&line.path, text, &spans) {
+                let value = &text[span.range.clone()];
+                if memmem::find(value, OPENING).is_none() {
+                    listing.suspects.push(suspect(&path, text, span.range.start, value));
+                }
+            }
+        }
+    }
+    listing.places.sort();
+    listing.suspects.sort();
+    Ok(listing)
+}
+
+/// Shows so much of a text that it can be found, and not so much that it is told.
+fn suspect(path: &str, text: &[u8], at: usize, value: &[u8]) -> Suspect {
+    let begins = value.iter().take(4.min(value.len() / 4)).map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '?' });
+    Suspect { path: path.to_owned(), line: line_of(text, at), begins: begins.collect(), length: value.len() }
+}
+
+/// The tokens of a masked text and where they stand.
+fn tokens(text: &[u8]) -> Vec<(usize, Token)> {
+    memmem::find_iter(text, OPENING).filter_map(|at| Some((at, Token::at_start(&text[at..])?))).collect()
+}
+
+fn keys_of(vault: &Vault, generation: &Generation, epoch: u32) -> Result<DeviceKeys, Error> {
+    let key = vault.keys.epoch(epoch).ok_or(StoreError::NoStoreKey(epoch))?;
+    Ok(DeviceKeys::derive(key, &generation.device))
+}
+
+/// A value that the rules of today know as a secret, and that stands in clear in the history.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Exposed {
+    /// The device.
+    pub device: DeviceName,
+    /// `<scope>/<path>`.
+    pub path: String,
+    /// The rule that finds it; `not-sealed` for a file that stands in clear whole.
+    pub rule: String,
+    /// Keyed digest of the value, as a token: equal ones are the same value. Nothing for a whole file.
+    pub token: Option<String>,
+    /// The generations in which it stands in clear.
+    pub generations: Vec<u64>,
+}
+
+/// What a stored file shows: rule and token.
+type Shown = BTreeSet<(String, Option<String>)>;
+
+/// Lists what stands in clear in the history of devices although the rules of today call it secret, with the
+/// generations that show it. Needs no identity: it reads what a thief of a mirror would read.
+///
+/// # Errors
+/// An unknown device or profile, or what reading a generation gives.
+pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Error> {
+    let refs = vault.store.refs()?;
+    let mut all = Vec::new();
+    let devices = if devices.is_empty() { vault.store.devices(&refs) } else { devices.to_vec() };
+    for device in devices {
+        // A device that left the inventory is read by the rules that are always there.
+        let name = vault.inventory.device(&device).map(|d| d.profile.clone());
+        let profile = match name {
+            Ok(name) => vault.profile(&name)?.0,
+            Err(_) => vault.profiles.get("generic")?,
+        };
+        let mut found: BTreeMap<(String, String, Option<String>), Vec<u64>> = BTreeMap::new();
+        // What a file shows depends on its content, the key, and the rules for its path.
+        let mut known: HashMap<(Digest, u32, String), Shown> = HashMap::new();
+        for generation in vault.store.history(&refs, &device)? {
+            let generation = generation?;
+            let reader = vault.store.read_set(&refs, &generation, Access::default())?;
+            let epoch = reader.manifest().epoch;
+            let keys = keys_of(vault, &generation, epoch)?;
+            for line in reader.manifest().lines.iter().filter(|l| l.kind == Kind::File) {
+                let Some(body) = line.body else { continue };
+                let id = (body.stored, epoch, line.shown());
+                let shown = match known.get(&id) {
+                    Some(shown) => shown,
+                    None => {
+                        let shown = match body.form {
+                            Form::Plain | Form::Masked => in_clear(vault, &profile, &keys, line, reader.read(line)?.bytes()),
+                            Form::Packed { sealed: true, .. } => Shown::new(),
+                            // In clear as a whole. What is not of a user is at least not text.
+                            Form::Packed { .. } if line.scope == Scope::User => Shown::from([("not-sealed".to_owned(), None)]),
+                            Form::Packed { .. } => Shown::new(),
+                        };
+                        known.entry(id).or_insert(shown)
+                    }
+                };
+                for (rule, token) in shown {
+                    let key = (line.shown(), rule.clone(), token.clone());
+                    found.entry(key).or_default().push(generation.number);
+                }
+            }
+        }
+        all.extend(found.into_iter().map(|((path, rule, token), mut generations)| {
+            generations.sort_unstable();
+            Exposed { device: device.clone(), path, rule, token, generations }
+        }));
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// What the rules of today find in a text as it is stored, apart from what is masked.
+fn in_clear(vault: &Vault, profile: &Profile, keys: &DeviceKeys, line: &Line, text: &[u8]) -> Shown {
+    let spans = profile.secrets(&line.path, text, vault.overrides());
+    let values = spans.iter().map(|s| (&s.rule, &text[s.range.clone()]));
+    let clear = values.filter(|(_, value)| memmem::find(value, OPENING).is_none());
+    clear.map(|(rule, value)| (rule.to_string(), Some(keys.token(value).to_string()))).collect()
+}
