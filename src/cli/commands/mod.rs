@@ -3,6 +3,7 @@
 mod completions;
 mod device;
 mod profile;
+mod tour;
 
 use clap::Subcommand;
 
@@ -16,6 +17,7 @@ use super::ui::Ui;
 pub(super) enum Command {
     Device(device::DeviceArgs),
     Profile(profile::ProfileArgs),
+    Tour(tour::TourArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -23,7 +25,7 @@ impl Command {
     /// The exit code of every failure, for a command that keeps the codes of its trade.
     pub(super) fn trouble(&self) -> Option<Exit> {
         match self {
-            Self::Device(_) | Self::Profile(_) | Self::Completions(_) => None,
+            Self::Device(_) | Self::Profile(_) | Self::Tour(_) | Self::Completions(_) => None,
         }
     }
 
@@ -31,6 +33,7 @@ impl Command {
         match self {
             Self::Device(args) => device::run(ui, context, args),
             Self::Profile(args) => profile::run(ui, context, args),
+            Self::Tour(args) => tour::run(ui, context, args),
             Self::Completions(args) => completions::run(ui, context, args),
         }
     }
