@@ -124,9 +124,9 @@ impl Tour<'_> {
     /// Puts an example device in its place.
     fn install(&self, from: &str, to: &str) -> Result<(), CommandError> {
         let folder = self.dir.join("devices").join(to);
-        fsio::create_dir_all(&folder, 0o755)?;
+        fsio::create_dir_all(&folder, 0o755).map_err(disk)?;
         for (_, name, text) in FLEET.iter().filter(|(device, _, _)| *device == from) {
-            fsio::write_file(&folder.join(name), text.as_bytes(), 0o640)?;
+            fsio::write_file(&folder.join(name), text.as_bytes(), 0o640).map_err(disk)?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Tour<'_> {
     fn edit(&mut self, device: &str, file: &str, old: &str, new: &str) -> Result<(), CommandError> {
         let path = self.dir.join("devices").join(device).join(file);
         let text = fs::read_to_string(&path)?.replace(old, new);
-        fsio::write_file(&path, text.as_bytes(), 0o640)?;
+        fsio::write_file(&path, text.as_bytes(), 0o640).map_err(disk)?;
         self.ui.row(&[(Look::Dim, &format!("# on {device}, {file} is edited"))])
     }
 
@@ -174,6 +174,10 @@ impl Tour<'_> {
             _ => Err(CommandError::failed(format!("A step of the tour ended with {status}: {}", words.join(" ")))),
         }
     }
+}
+
+fn disk(error: fsio::Error) -> CommandError {
+    CommandError::new(Exit::Failed, error, Vec::new())
 }
 
 /// A word as a shell would have to read it.
