@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::env::Env;
 use super::error::CommandError;
 use crate::inventory::{Inventory, InventoryError, locate};
+use crate::ops::keys::KeyRing;
 use crate::profile::Profiles;
 use crate::store::Store;
 
@@ -58,6 +59,12 @@ impl Context {
             Err(error) => return Err(error),
         };
         Ok(Profiles::load(own.as_deref())?)
+    }
+
+    /// The store and the keys of the installation, for what is about keys alone.
+    pub(crate) fn keys(&self) -> Result<(Store, KeyRing), CommandError> {
+        let root = self.root()?;
+        Ok((Store::open(&root.join(crate::inventory::STORE_DIR))?, KeyRing::at(&root)))
     }
 
     /// The store, without need of an inventory that reads.

@@ -11,6 +11,10 @@ pub(crate) struct Env {
     pub(crate) args: Vec<OsString>,
     /// `CONFVAULT_DIR`.
     pub(crate) dir: Option<PathBuf>,
+    /// `CONFVAULT_IDENTITY`.
+    pub(crate) identity: Option<PathBuf>,
+    /// `CONFVAULT_ADMIN`.
+    pub(crate) admin: Option<PathBuf>,
     /// The home of the user.
     pub(crate) home: Option<PathBuf>,
     /// The current folder; nothing if it was removed.
@@ -34,6 +38,8 @@ impl Env {
         Self {
             args: std::env::args_os().collect(),
             dir: path("CONFVAULT_DIR"),
+            identity: path("CONFVAULT_IDENTITY"),
+            admin: path("CONFVAULT_ADMIN"),
             home: path("HOME").filter(|home| home.is_absolute()),
             here: std::env::current_dir().ok(),
             out_terminal: out.is_terminal(),

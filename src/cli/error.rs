@@ -105,4 +105,6 @@ from_room! {
     crate::profile::ProfileError => hints::profile,
     crate::collect::CollectError => hints::collect,
     crate::store::Error => hints::store,
+    crate::seal::Error => hints::seal,
+    crate::ops::keys::KeyError => hints::keys,
 }

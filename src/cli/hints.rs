@@ -102,9 +102,8 @@ pub(super) fn store(error: &store::Error) -> Advice {
             (Exit::Failed, vec![format!("choose another name, or remove it with `confvault unname {device} {name}`")])
         }
         E::NameUsed { .. } => advice(Exit::Failed, &["choose another name, such as one with a date"]),
-        E::Sealed { .. } | E::NoStoreKey(_) | E::Seal(_) => {
-            advice(Exit::Key, &["name a key with `--identity FILE` or CONFVAULT_IDENTITY"])
-        }
+        E::Sealed { .. } | E::NoStoreKey(_) => advice(Exit::Key, &[IDENTITY]),
+        E::Seal(error) => seal(error),
         E::ObjectMissing { .. }
         | E::ObjectCorrupt { .. }
         | E::CorruptFile { .. }
@@ -118,5 +117,56 @@ pub(super) fn store(error: &store::Error) -> Advice {
             advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"])
         }
         _ => advice(Exit::Failed, &[]),
+    }
+}
+
+const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";
+
+/// Advice on keys and what they seal.
+pub(super) fn seal(error: &crate::seal::Error) -> Advice {
+    use crate::seal::Error as E;
+    match error {
+        E::Key | E::EpochUnknown(_) => advice(Exit::Key, &[IDENTITY]),
+        E::KeyFileOpen { path, .. } => (Exit::Key, vec![format!("take the rights away with `chmod 600 {}`", path.display())]),
+        E::KeyFileOwner { .. } => advice(Exit::Key, &["use a key file of your own"]),
+        E::KeyFile { .. } | E::KeyFileSize { .. } | E::NotAKey { .. } | E::Work { .. } => advice(Exit::Key, &[]),
+        E::Recipient { .. } | E::Malformed { .. } => advice(Exit::Usage, &[]),
+        E::NoRecipient => advice(Exit::Usage, &["give a recipient: age1…, ssh-ed25519 …, or a file of them"]),
+        E::Damaged
+        | E::TooLarge { .. }
+        | E::TokenUnknown(_)
+        | E::TokenBroken { .. }
+        | E::Script { .. }
+        | E::ScriptDevice
+        | E::Signature
+        | E::SignerUnknown(_)
+        | E::Signers { .. } => advice(Exit::Damage, &["`confvault check --read-data` shows all damage"]),
+        E::Span { .. } | E::Io(_) => advice(Exit::Failed, &[]),
+    }
+}
+
+/// Advice on the keys of an installation.
+pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
+    use crate::ops::keys::KeyError as E;
+    match error {
+        E::Missing { .. } => advice(
+            Exit::Key,
+            &["name the administrator's folder with `--admin FOLDER`, or put the key back from where it is kept"],
+        ),
+        E::Exists { .. } => advice(Exit::Failed, &["choose another folder; a key is never overwritten"]),
+        E::Damaged { .. } => advice(Exit::Damage, &["put the key folder back from where it is kept"]),
+        E::Untrusted { .. } | E::RolledBack { .. } => {
+            advice(Exit::Damage, &["someone may have altered the store: compare with another mirror, and with the administrator"])
+        }
+        E::NotAdministrator(_) => {
+            advice(Exit::Key, &["`confvault key list` shows the administrators; name another folder with `--admin FOLDER`"])
+        }
+        E::Nobody(_) => advice(Exit::Failed, &["add another first, with `confvault key add`"]),
+        E::NoSuch { .. } => advice(Exit::Failed, &["`confvault key list` shows what there is"]),
+        E::Already(_) => advice(Exit::Failed, &[]),
+        E::NotSealing => advice(Exit::Failed, &["`confvault key add RECIPIENT` turns the store to sealing"]),
+        E::Seal(error) => seal(error),
+        E::Store(error) => store(error),
+        E::Disk(_) => advice(Exit::Failed, &[]),
     }
 }

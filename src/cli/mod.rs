@@ -9,6 +9,7 @@ mod env;
 mod error;
 mod exit;
 mod hints;
+mod identity;
 mod logging;
 mod table;
 mod time;

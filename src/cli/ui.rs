@@ -208,6 +208,17 @@ impl Ui {
         }
     }
 
+    /// Asks for a passphrase; nothing where nobody sits at a terminal, or if nothing is typed.
+    pub(crate) fn passphrase(&mut self, question: &str) -> Option<crate::seal::Secret> {
+        if !self.err_terminal {
+            return None;
+        }
+        self.finish_progress();
+        let typed = rpassword::prompt_password(safe(question.as_bytes())).ok()?;
+        let typed = crate::seal::Secret::new(typed);
+        (!typed.expose().is_empty()).then_some(typed)
+    }
+
     fn say(&mut self, look: Look, word: &str, text: &str) {
         // What a device or a remote wrote stands in messages too; a log file is no better place for it.
         let text = safe(text.as_bytes());

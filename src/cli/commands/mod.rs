@@ -2,6 +2,7 @@
 
 mod completions;
 mod device;
+mod key;
 mod profile;
 mod tour;
 
@@ -17,6 +18,7 @@ use super::ui::Ui;
 pub(super) enum Command {
     Device(device::DeviceArgs),
     Profile(profile::ProfileArgs),
+    Key(key::KeyArgs),
     Tour(tour::TourArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -25,13 +27,14 @@ impl Command {
     /// The exit code of every failure, for a command that keeps the codes of its trade.
     pub(super) fn trouble(&self) -> Option<Exit> {
         match self {
-            Self::Device(_) | Self::Profile(_) | Self::Tour(_) | Self::Completions(_) => None,
+            Self::Device(_) | Self::Key(_) | Self::Profile(_) | Self::Tour(_) | Self::Completions(_) => None,
         }
     }
 
     pub(super) fn run(&self, ui: &mut Ui, context: &Context) -> Outcome {
         match self {
             Self::Device(args) => device::run(ui, context, args),
+            Self::Key(args) => key::run(ui, context, args),
             Self::Profile(args) => profile::run(ui, context, args),
             Self::Tour(args) => tour::run(ui, context, args),
             Self::Completions(args) => completions::run(ui, context, args),

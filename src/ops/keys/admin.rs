@@ -46,6 +46,12 @@ impl AdminFolder {
         self.dir.join("administrator.key")
     }
 
+    /// The file of the identity, if there is one here.
+    #[must_use]
+    pub fn identity_file(&self) -> Option<PathBuf> {
+        ["identity.txt", "identity.age"].map(|name| self.dir.join(name)).into_iter().find(|path| path.exists())
+    }
+
     /// Makes the key that signs `_store`.
     ///
     /// # Errors

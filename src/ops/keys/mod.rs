@@ -9,12 +9,14 @@
 mod admin;
 mod change;
 mod found;
+mod join;
 mod ring;
 mod trusted;
 
 pub use admin::AdminFolder;
 pub use change::{Change, KeyChange, apply};
 pub use found::{Founded, found};
+pub use join::JoinRequest;
 pub use ring::{KeyRing, Seen};
 pub use trusted::{Trusted, trusted};
 

@@ -1,0 +1,283 @@
+//! `confvault key`
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::identity::AdminArgs;
+use crate::cli::table::{Table, plain};
+use crate::cli::ui::{Look, Ui};
+use crate::ops::keys::{Change, JoinRequest, KeyChange, apply, trusted};
+use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
+
+/// List, add, remove and rotate keys: who reads, who writes, who decides
+///
+/// Recipients read what is sealed; collectors sign generations; administrators sign the list of both. A change
+/// needs the administrator's folder (`--admin`), and an identity where keys are sealed anew.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeyArgs {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum KeyCommand {
+    List(ListArgs),
+    Add(AddArgs),
+    Remove(RemoveArgs),
+    Rotate(RotateArgs),
+    Request(RequestArgs),
+    Admit(AdmitArgs),
+    Signers(SignersArgs),
+}
+
+/// List recipients, collectors, administrators, epochs and revoked keys
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault key list\n  confvault key list --json\n", exit_codes!()))]
+struct ListArgs {}
+
+/// Add recipients, or an administrator
+///
+/// A recipient opens everything, old and new. The first one of a store that keeps its secrets in clear turns it to
+/// sealing; what its history shows, it still shows: `confvault secrets exposed` lists it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault key add age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n  \
+     confvault key add ~/.ssh/id_ed25519.pub --admin /media/stick/admin\n  \
+     confvault key add --administrator second-admin.pub\n",
+    exit_codes!()
+))]
+struct AddArgs {
+    /// Recipient: age1…, ssh-ed25519 …, or a file of them; can be given more than once
+    #[arg(value_name = "RECIPIENT", required_unless_present = "administrator")]
+    recipients: Vec<String>,
+    /// Name another administrator: an ssh-ed25519 public key, or its file
+    #[arg(long, value_name = "KEY")]
+    administrator: Option<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Remove a recipient, revoke a collector's signing key, or remove an administrator
+///
+/// A removed recipient opens nothing that is written after the next `key rotate`; what it could open before, it may
+/// have kept. A revoked collector is cut off at the heads of this moment, whatever date its commits bear.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault key remove alice@example && confvault key rotate\n  confvault key remove --signer branch-office\n",
+    exit_codes!()
+))]
+struct RemoveArgs {
+    /// Recipient, by its key or its comment
+    #[arg(value_name = "RECIPIENT", required_unless_present_any = ["signer", "administrator"])]
+    recipient: Option<String>,
+    /// Revoke a signing key, by collector or SHA256:… fingerprint
+    #[arg(long, value_name = "WHO", conflicts_with = "recipient")]
+    signer: Option<String>,
+    /// Remove an administrator, by SHA256:… fingerprint
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with_all = ["recipient", "signer"])]
+    administrator: Option<Fingerprint>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Begin a new epoch: what is sealed from now on opens only to the recipients of now
+///
+/// No generation is made by it, and nothing old is sealed anew.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault key rotate\n", exit_codes!()))]
+struct RotateArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Print what an administrator needs to let this collector in
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault key request\n", exit_codes!()))]
+struct RequestArgs {}
+
+/// Let a collector in
+///
+/// REQUEST is the line that `confvault key request` prints on the collector. Compare its fingerprint with the one that
+/// is shown there.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault key admit 'confvault-join 1 branch age1… ssh-ed25519 AAAA…'\n", exit_codes!()))]
+struct AdmitArgs {
+    /// The request
+    #[arg(value_name = "REQUEST")]
+    request: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Print git's allowed-signers file, for `git verify-commit`
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault key signers > signers\n  \
+     git -c gpg.format=ssh -c gpg.ssh.allowedSignersFile=signers -C DIR/store.git verify-commit gw-1/16.9.5\n",
+    exit_codes!()
+))]
+struct SignersArgs {}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
+    match &args.command {
+        KeyCommand::List(_) => list(ui, context),
+        KeyCommand::Add(args) => add(ui, context, args),
+        KeyCommand::Remove(args) => remove(ui, context, args),
+        KeyCommand::Rotate(args) => {
+            let done = change(ui, context, &args.admin, &KeyChange::Rotate)?;
+            print(ui, "key rotate", &done, &format!("epoch {} begun", done.epoch))
+        }
+        KeyCommand::Request(_) => request(ui, context),
+        KeyCommand::Admit(args) => admit(ui, context, args),
+        KeyCommand::Signers(_) => {
+            let (store, ring) = context.keys()?;
+            ui.raw().write_all(write_signers(&trusted(&store, &ring)?.trust.signers).as_bytes())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Changes the keys with the administrator's folder.
+fn change(ui: &mut Ui, context: &Context, admin: &AdminArgs, change: &KeyChange) -> Result<Change, CommandError> {
+    let (mut store, ring) = context.keys()?;
+    let folder = admin.folder(context, &context.root()?)?;
+    let key = folder.key()?;
+    let own = admin.identities(ui, context, &folder)?;
+    Ok(apply(&mut store, &ring, change, &own, &key, Utc::now())?)
+}
+
+fn print(ui: &mut Ui, command: &str, done: &Change, text: &str) -> Outcome {
+    if ui.json_wished() {
+        ui.json(command, &value(done))?;
+    } else {
+        ui.line(text)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn value(done: &Change) -> Value {
+    json!({
+        "epoch": done.epoch,
+        "removed": done.removed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "revoked": done.revoked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "cut_count": done.cut,
+    })
+}
+
+fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
+    let mut last = Change::default();
+    let mut count = 0;
+    for text in &args.recipients {
+        for recipient in Recipients::from_argument(text)?.iter() {
+            last = change(ui, context, &args.admin, &KeyChange::AddRecipient(recipient.clone()))?;
+            count += 1;
+        }
+    }
+    if let Some(text) = &args.administrator {
+        let key = if text.starts_with("ssh-") {
+            text.parse::<PublicKey>()?
+        } else {
+            let file = read_public(&context.absolute(text.as_ref())?)?;
+            String::from_utf8_lossy(&file).parse()?
+        };
+        last = change(ui, context, &args.admin, &KeyChange::AddAdministrator(key.clone()))?;
+        ui.status(&format!("administrator added: {}", key.fingerprint()));
+    }
+    print(ui, "key add", &last, &format!("{count} recipients added; what is sealed is in epoch {}", last.epoch))
+}
+
+fn remove(ui: &mut Ui, context: &Context, args: &RemoveArgs) -> Outcome {
+    let (what, text) = match (&args.recipient, &args.signer, &args.administrator) {
+        (Some(which), _, _) => (KeyChange::RemoveRecipient(which.clone()), "recipient removed"),
+        (_, Some(which), _) => (KeyChange::Revoke(which.clone()), "signer revoked"),
+        (_, _, Some(print)) => (KeyChange::RemoveAdministrator(print.clone()), "administrator removed"),
+        _ => return Err(CommandError::usage("Nothing to remove")),
+    };
+    let done = change(ui, context, &args.admin, &what)?;
+    if !done.removed.is_empty() {
+        ui.warn(
+            "What the removed recipient could open, it may have kept: every secret sealed so far, also in copies of this store",
+        );
+        ui.warn("Until the next `confvault key rotate` it may also open what is sealed from now on");
+    }
+    if !done.revoked.is_empty() {
+        ui.warn("A revoked collector still has the store key and the credentials of its devices: change them, and run `confvault key rotate`");
+    }
+    print(ui, "key remove", &done, text)
+}
+
+fn request(ui: &mut Ui, context: &Context) -> Outcome {
+    let inventory = context.inventory()?;
+    let (_, ring) = context.keys()?;
+    let request = JoinRequest::of(&ring, &inventory.collector)?;
+    if ui.json_wished() {
+        let fingerprint = request.signer.fingerprint().to_string();
+        ui.json("key request", &json!({ "request": request.to_string(), "fingerprint": fingerprint }))?;
+        return Ok(Exit::Done);
+    }
+    ui.status(&format!("fingerprint: {}", request.signer.fingerprint()));
+    ui.line(&request.to_string())?;
+    Ok(Exit::Done)
+}
+
+fn admit(ui: &mut Ui, context: &Context, args: &AdmitArgs) -> Outcome {
+    let JoinRequest { name, recipient, signer } = args.request.parse()?;
+    let (text, print_of) = (format!("collector {name} let in"), signer.fingerprint());
+    ui.status(&format!("fingerprint: {print_of}"));
+    let done = change(ui, context, &args.admin, &KeyChange::Admit { name, recipient, signer })?;
+    print(ui, "key admit", &done, &text)
+}
+
+fn list(ui: &mut Ui, context: &Context) -> Outcome {
+    let (store, ring) = context.keys()?;
+    let trust = trusted(&store, &ring)?.trust;
+    let mut revoked: Vec<String> = trust.revoked.iter().map(|cut| cut.key.to_string()).collect();
+    revoked.sort();
+    revoked.dedup();
+    if ui.json_wished() {
+        let key = |s: &crate::seal::AllowedSigner| {
+            let print = s.key.fingerprint();
+            json!({ "who": s.principal, "key": s.key.to_string(), "fingerprint": print.to_string(), "revoked": trust.is_revoked(&print) })
+        };
+        let recipients: Vec<_> =
+            trust.recipients.iter().map(|r| json!({ "key": r.to_string(), "comment": r.comment() })).collect();
+        let epochs: Vec<_> = (1..)
+            .zip(&trust.epochs)
+            .map(|(n, e)| json!({ "epoch": n, "recipient": e.sealed.as_ref().map(|(r, _)| r.to_string()) }))
+            .collect();
+        let value = json!({
+            "recipients": recipients,
+            "signers": trust.signers.iter().map(key).collect::<Vec<_>>(),
+            "administrators": trust.administrators.iter().map(key).collect::<Vec<_>>(),
+            "epochs": epochs,
+        });
+        ui.json("key list", &value)?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["KIND", "WHO", "KEY"]);
+    let mut row = |kind: &str, who: &str, key: String| table.row(vec![plain(kind), (Look::Strong, who.to_owned()), plain(key)]);
+    for recipient in trust.recipients.iter() {
+        row("recipient", recipient.comment(), recipient.to_string());
+    }
+    for signer in &trust.signers {
+        let print = signer.key.fingerprint();
+        let kind = if trust.is_revoked(&print) { "revoked" } else { "collector" };
+        row(kind, signer.principal.trim_end_matches("@confvault"), print.to_string());
+    }
+    for administrator in &trust.administrators {
+        row("administrator", "", administrator.key.fingerprint().to_string());
+    }
+    for (number, epoch) in (1..).zip(&trust.epochs) {
+        let key = epoch.sealed.as_ref().map_or_else(|| "in clear".to_owned(), |(recipient, _)| recipient.to_string());
+        row("epoch", &format!("{number}"), key);
+    }
+    table.print(ui)?;
+    if trust.recipients.is_empty() {
+        ui.warn("The store keeps secrets in clear; `confvault key add RECIPIENT` turns it to sealing");
+    }
+    Ok(Exit::Done)
+}
