@@ -107,4 +107,5 @@ from_room! {
     crate::store::Error => hints::store,
     crate::seal::Error => hints::seal,
     crate::ops::keys::KeyError => hints::keys,
+    crate::ops::Error => hints::ops,
 }

@@ -170,3 +170,19 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
         E::Disk(_) => advice(Exit::Failed, &[]),
     }
 }
+
+/// Advice on a job.
+pub(super) fn ops(error: &crate::ops::Error) -> Advice {
+    use crate::ops::Error as E;
+    match error {
+        E::Inventory(error) => inventory(error),
+        E::Profile(error) => profile(error),
+        E::Store(error) => store(error),
+        E::Seal(error) => seal(error),
+        E::Collect(error) => collect(error),
+        E::Key(error) => keys(error),
+        E::Exists(_) => advice(Exit::Failed, &["choose an empty folder"]),
+        E::Disk(_) | E::Internal(_) => advice(Exit::Failed, &[]),
+        E::Moved | E::NotBegun => advice(Exit::Failed, &["run `confvault snapshot` again"]),
+    }
+}
