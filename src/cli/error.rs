@@ -107,5 +107,8 @@ from_room! {
     crate::store::Error => hints::store,
     crate::seal::Error => hints::seal,
     crate::ops::keys::KeyError => hints::keys,
+    crate::diff::Error => hints::diff,
+    crate::fsio::Error => hints::disk,
+    crate::mirror::MirrorError => hints::mirror,
     crate::ops::Error => hints::ops,
 }

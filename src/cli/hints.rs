@@ -6,7 +6,7 @@ use super::exit::Exit;
 use crate::collect::CollectError;
 use crate::inventory::{InventoryError, UrlError};
 use crate::profile::ProfileError;
-use crate::store;
+use crate::{diff, fsio, mirror, store};
 
 type Advice = (Exit, Vec<String>);
 
@@ -167,7 +167,46 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
         E::NotSealing => advice(Exit::Failed, &["`confvault key add RECIPIENT` turns the store to sealing"]),
         E::Seal(error) => seal(error),
         E::Store(error) => store(error),
-        E::Disk(_) => advice(Exit::Failed, &[]),
+        E::Disk(error) => disk(error),
+    }
+}
+
+/// Advice on a comparison.
+pub(super) fn diff(error: &diff::Error) -> Advice {
+    match error {
+        diff::Error::Twice(_) => advice(Exit::Damage, &["`confvault check` shows what is damaged"]),
+        _ => advice(Exit::Failed, &["compare by line, without `--semantic`"]),
+    }
+}
+
+/// Advice on the disk.
+pub(super) fn disk(error: &fsio::Error) -> Advice {
+    use std::io::ErrorKind as K;
+    match error.kind() {
+        K::StorageFull | K::QuotaExceeded => {
+            advice(Exit::Failed, &["make room on the disk; the store is as it was, run the command again"])
+        }
+        K::PermissionDenied | K::ReadOnlyFilesystem => advice(Exit::Failed, &["run confvault as the owner of the folder"]),
+        _ => advice(Exit::Failed, &[]),
+    }
+}
+
+/// Advice on a mirror.
+pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
+    use mirror::MirrorError as E;
+    match error {
+        E::NoGit { .. } => advice(Exit::Failed, &["install git; mirrors are reached with it"]),
+        E::Silent { .. } | E::TooLong { .. } => {
+            advice(Exit::Failed, &["try the URL with `git ls-remote`; the limit is `mirror_timeout` in confvault.toml"])
+        }
+        E::Url { .. } => advice(Exit::Usage, &["`https://HOST/PATH`, `ssh://USER@HOST/PATH`, `USER@HOST:PATH` or a path"]),
+        E::NotAStore { .. } => advice(Exit::Failed, &["name the mirror of a confvault store"]),
+        E::Hostile { .. } => advice(Exit::Damage, &["do not use this mirror before it is known who altered it"]),
+        E::Collector { .. } => advice(Exit::Usage, &["name it with `--collector NAME`"]),
+        E::Exists { .. } => advice(Exit::Failed, &["choose an empty folder"]),
+        E::Store(error) => store(error),
+        E::Disk(error) => disk(error),
+        _ => advice(Exit::Failed, &[]),
     }
 }
 
@@ -179,10 +218,12 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Profile(error) => profile(error),
         E::Store(error) => store(error),
         E::Seal(error) => seal(error),
+        E::Disk(error) => disk(error),
         E::Collect(error) => collect(error),
         E::Key(error) => keys(error),
+        E::Diff(error) => diff(error),
         E::Exists(_) => advice(Exit::Failed, &["choose an empty folder"]),
-        E::Disk(_) | E::Internal(_) => advice(Exit::Failed, &[]),
+        E::Internal(_) => advice(Exit::Failed, &[]),
         E::Moved | E::NotBegun => advice(Exit::Failed, &["run `confvault snapshot` again"]),
     }
 }

@@ -276,23 +276,7 @@ impl Progress {
 /// Makes text visible: control characters, escape codes, invisible direction marks and bytes that are
 /// not UTF-8 become `\x1b`-like escapes. Tabs stay.
 pub(crate) fn safe(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\t' => out.push(c),
-                c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-                    out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
-                }
-                c => out.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out
+    crate::diff::visible::text(bytes)
 }
 
 #[cfg(test)]
@@ -302,7 +286,7 @@ mod tests {
     #[test]
     fn nothing_that_moves_a_terminal_stays() {
         let text = safe(b"a\tb\x1b[2J\r\x07\x00\xff\xc2\x9b\xe2\x80\xae!");
-        assert_eq!(text, "a\tb\\x1b[2J\\x0d\\x07\\x00\\xff\\x9b\\u{202e}!");
+        assert_eq!(text, "a\tb\\x1b[2J\\r\\x07\\x00\\xff\\x9b\\u{202e}!");
         assert_eq!(safe("Grüße {{sealed:00}} \\x".as_bytes()), "Grüße {{sealed:00}} \\x");
     }
 }

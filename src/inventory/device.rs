@@ -255,6 +255,27 @@ pub struct DeviceKeys {
 }
 
 impl DeviceKeys {
+    /// A device with a source, and defaults for all else.
+    #[must_use]
+    pub fn new(source: SourceUrl) -> Self {
+        Self {
+            source,
+            profile: generic(),
+            release: None,
+            labels: BTreeMap::new(),
+            site: None,
+            enabled: true,
+            credential: None,
+            credential2: None,
+            elevation: None,
+            bind_address: None,
+            allow_algorithms: Vec::new(),
+            timeout: None,
+            max_size: None,
+            max_shrink: None,
+        }
+    }
+
     /// Tells whether the device has the label.
     #[must_use]
     pub fn matches(&self, selector: &LabelSelector) -> bool {

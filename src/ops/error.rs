@@ -27,6 +27,9 @@ pub enum Error {
     /// Keys of the installation or of the store.
     #[error(transparent)]
     Key(#[from] super::keys::KeyError),
+    /// Two sets could not be compared.
+    #[error(transparent)]
+    Diff(#[from] crate::diff::Error),
     /// Where a store is to be made, one is already.
     #[error("A store is there already: {}", .0.display())]
     Exists(PathBuf),

@@ -4,13 +4,20 @@
 //! job stands in the command line or in a page. A failure of one device is a line of the report, never an
 //! error of the job.
 
+pub mod compare;
 mod error;
 pub mod init;
 pub mod keys;
+mod paths;
+pub mod profile_test;
+mod reader;
+pub mod search;
 pub mod secrets;
 pub mod signatures;
 pub mod snapshot;
 mod vault;
 
 pub use error::Error;
+pub use paths::PathFilter;
+pub use reader::Reader;
 pub use vault::Vault;

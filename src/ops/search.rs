@@ -1,0 +1,167 @@
+//! Searching the text of generations.
+//!
+//! What is masked stays masked: a search finds that there is a secret, never its value. Equal contents
+//! of one device are read once, however many generations hold them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use regex::bytes::Regex;
+
+use super::{Error, PathFilter, Reader};
+use crate::model::{ConfigPath, DeviceName, Digest, Kind, Scope};
+use crate::store::Generation;
+
+/// Files of more bytes are not searched.
+const LARGEST_BYTES: u64 = 64 << 20;
+
+/// What is searched for, and where.
+#[derive(Debug)]
+pub struct Options {
+    /// The expression, matched against each line.
+    pub pattern: Regex,
+    /// The devices; none for all.
+    pub devices: Vec<DeviceName>,
+    /// Only these paths.
+    pub paths: PathFilter,
+    /// Not only the newest generation.
+    pub all_generations: bool,
+}
+
+/// A line that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The device.
+    pub device: DeviceName,
+    /// The oldest generation, of those next to each other, that holds the line here.
+    pub first: u64,
+    /// The newest of them.
+    pub last: u64,
+    /// Scope of the file.
+    pub scope: Scope,
+    /// Path of the file.
+    pub path: ConfigPath,
+    /// Number of the line, from 1.
+    pub line: usize,
+    /// The line without its end, as bytes of the device.
+    pub text: Vec<u8>,
+}
+
+/// What was searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Searched {
+    /// Devices.
+    pub devices: usize,
+    /// Generations.
+    pub generations: usize,
+    /// Distinct contents that were read.
+    pub files: usize,
+    /// Files that could not be searched: sealed, or too large.
+    pub unread: usize,
+    /// Lines found.
+    pub hits: usize,
+}
+
+/// Searches, and gives each line found to `found`, which may end the search with an error.
+///
+/// # Errors
+/// Those of `found`; a device is not there, or something cannot be read.
+pub fn search<E: From<Error>>(
+    reader: &Reader,
+    options: &Options,
+    cancel: &AtomicBool,
+    found: &mut dyn FnMut(Hit) -> Result<(), E>,
+) -> Result<Searched, E> {
+    let store = &reader.store;
+    let refs = store.refs().map_err(Error::from)?;
+    let devices = if options.devices.is_empty() { store.devices(&refs) } else { options.devices.clone() };
+    let mut searched = Searched { devices: devices.len(), ..Searched::default() };
+    for device in &devices {
+        let generations: Vec<Generation> = if options.all_generations {
+            store.history(&refs, device).map_err(Error::from)?.collect::<Result<_, _>>().map_err(Error::from)?
+        } else {
+            vec![store.newest(&refs, device).map_err(Error::from)?]
+        };
+        // Newest first: what a generation shares with the one before it in the list is one hit.
+        let mut runs: HashMap<(Scope, ConfigPath), Run> = HashMap::new();
+        for generation in &generations {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::NotBegun.into());
+            }
+            searched.generations += 1;
+            let set = store.read_set(&refs, generation, reader.masked()).map_err(Error::from)?;
+            let mut still = HashMap::with_capacity(runs.len());
+            for line in &set.manifest().lines {
+                let Some(body) = line.body.filter(|_| line.kind == Kind::File) else { continue };
+                if !options.paths.matches(line.scope, &line.path) {
+                    continue;
+                }
+                let key = (line.scope, line.path.clone());
+                if let Some(mut run) = runs.remove(&key) {
+                    if run.stored == body.stored {
+                        run.first = generation.number;
+                        still.insert(key, run);
+                        continue;
+                    }
+                    searched.hits += run.tell(device, &key, found)?;
+                }
+                if body.form.sealed() || body.size > LARGEST_BYTES {
+                    searched.unread += 1;
+                    continue;
+                }
+                searched.files += 1;
+                let bytes = set.read(line).map_err(Error::from)?;
+                let lines = lines(bytes.bytes(), &options.pattern);
+                still.insert(key, Run { stored: body.stored, first: generation.number, last: generation.number, lines });
+            }
+            for (key, run) in sorted(runs) {
+                searched.hits += run.tell(device, &key, found)?;
+            }
+            runs = still;
+        }
+        for (key, run) in sorted(runs) {
+            searched.hits += run.tell(device, &key, found)?;
+        }
+    }
+    Ok(searched)
+}
+
+/// One content of a file, in generations next to each other.
+struct Run {
+    stored: Digest,
+    first: u64,
+    last: u64,
+    lines: Vec<(usize, Vec<u8>)>,
+}
+
+impl Run {
+    fn tell<E>(
+        self,
+        device: &DeviceName,
+        (scope, path): &(Scope, ConfigPath),
+        found: &mut dyn FnMut(Hit) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let count = self.lines.len();
+        for (line, text) in self.lines {
+            let (device, path) = (device.clone(), path.clone());
+            found(Hit { device, first: self.first, last: self.last, scope: *scope, path, line, text })?;
+        }
+        Ok(count)
+    }
+}
+
+fn sorted(runs: HashMap<(Scope, ConfigPath), Run>) -> Vec<((Scope, ConfigPath), Run)> {
+    let mut runs: Vec<_> = runs.into_iter().collect();
+    runs.sort_by(|a, b| a.0.cmp(&b.0));
+    runs
+}
+
+/// The lines that match, with their numbers; none in what is no text.
+fn lines(bytes: &[u8], pattern: &Regex) -> Vec<(usize, Vec<u8>)> {
+    if bytes.contains(&0) || !pattern.is_match(bytes) {
+        return Vec::new();
+    }
+    let lines = bytes.split(|b| *b == b'\n').enumerate();
+    let hits = lines.filter(|(_, line)| pattern.is_match(line));
+    hits.map(|(at, line)| (at + 1, line.strip_suffix(b"\r").unwrap_or(line).to_vec())).collect()
+}
