@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use confvault::model::Digest;
-use confvault::ops::keys::Seen;
-use confvault::ops::signatures::{SignatureFinding, Wrong, check, heads};
+use confvault::ops::keys::{Seen, heads};
+use confvault::ops::signatures::{SignatureFinding, Wrong, check};
 use confvault::seal::{AllowedSigner, Cut, SigningKey, Trust};
 use confvault::store::generation::{Changed, Generation, GenerationKind, Message};
 use confvault::store::object::{Ident, Tag, sign_commit};

@@ -376,12 +376,3 @@ impl Walk<'_> {
         false
     }
 }
-
-/// Gives the heads as they are, to be remembered. Names are left out: they may be removed.
-#[must_use]
-pub fn heads(refs: &Refs) -> Seen {
-    refs.iter()
-        .filter(|r| r.name != STORE_REF && !r.name.starts_with("refs/tags/"))
-        .map(|r| (r.name.to_owned(), r.id.to_string()))
-        .collect()
-}

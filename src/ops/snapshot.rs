@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::keys::{Seen, check_device, remember};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
@@ -132,7 +133,16 @@ pub fn snapshot(
         }
     }
     let spool = Spool::create(vault)?;
-    let run = Run { vault, options, world, profiles, spool: &spool, network: Network::new(), id: Vault::new_run() };
+    let run = Run {
+        vault,
+        options,
+        world,
+        profiles,
+        spool: &spool,
+        network: Network::new(),
+        id: Vault::new_run(),
+        seen: vault.ring.seen()?,
+    };
 
     let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
@@ -144,6 +154,7 @@ pub fn snapshot(
         devices.retain(|device| moved.contains(&device.name));
     }
     report.devices.sort_by(|a, b| a.device.cmp(&b.device));
+    remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
     report.took = begun.elapsed();
     Ok(report)
 }
@@ -189,6 +200,8 @@ struct Run<'a> {
     spool: &'a Spool,
     network: Network,
     id: RunId,
+    /// The heads that this installation has seen: a line that went back is not written to.
+    seen: Seen,
 }
 
 /// What waits for the next commit.
@@ -255,6 +268,7 @@ impl Run<'_> {
     fn device(&self, device: &Device, attempt: Attempt, transaction: &Transaction<'_>) -> Result<Encoded, Error> {
         let vault = self.vault;
         let (profile, rules) = &self.profiles[&device.profile];
+        check_device(&self.seen, vault.store.repo(), transaction.refs(), &device.name)?;
         let wanted = look_rules(device, profile);
         let look = match self.options.full {
             true => None,

@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::identity::AdminArgs;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
-use crate::ops::keys::{Change, JoinRequest, KeyChange, apply, trusted};
+use crate::ops::keys::{self, Change, JoinRequest, KeyChange, apply, trusted};
 use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
 
 /// List, add, remove and rotate keys: who reads, who writes, who decides
@@ -32,6 +32,7 @@ enum KeyCommand {
     Request(RequestArgs),
     Admit(AdmitArgs),
     Signers(SignersArgs),
+    Heads(HeadsArgs),
 }
 
 /// List recipients, collectors, administrators, epochs and revoked keys
@@ -122,6 +123,18 @@ struct AdmitArgs {
 ))]
 struct SignersArgs {}
 
+/// Compare the heads of the store with those that this installation has seen
+///
+/// A line that went back, or aside, is not written to. If it is meant to be so (the store was put back from an older
+/// copy on purpose), `--accept` takes the heads as they are.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault key heads\n  confvault key heads --accept\n", exit_codes!()))]
+struct HeadsArgs {
+    /// Take the heads as they are
+    #[arg(long)]
+    accept: bool,
+}
+
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
     match &args.command {
         KeyCommand::List(_) => list(ui, context),
@@ -131,6 +144,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
             let done = change(ui, context, &args.admin, &KeyChange::Rotate)?;
             print(ui, "key rotate", &done, &format!("epoch {} begun", done.epoch))
         }
+        KeyCommand::Heads(args) => heads(ui, context, args),
         KeyCommand::Request(_) => request(ui, context),
         KeyCommand::Admit(args) => admit(ui, context, args),
         KeyCommand::Signers(_) => {
@@ -230,6 +244,25 @@ fn admit(ui: &mut Ui, context: &Context, args: &AdmitArgs) -> Outcome {
     ui.status(&format!("fingerprint: {print_of}"));
     let done = change(ui, context, &args.admin, &KeyChange::Admit { name, recipient, signer })?;
     print(ui, "key admit", &done, &text)
+}
+
+fn heads(ui: &mut Ui, context: &Context, args: &HeadsArgs) -> Outcome {
+    let (store, ring) = context.keys()?;
+    let refs = store.refs()?;
+    let back = keys::went_back(store.repo(), &refs, &ring.seen()?, "refs/")?;
+    if args.accept {
+        keys::accept(&ring, &refs)?;
+    }
+    if ui.json_wished() {
+        let list: Vec<_> = back.iter().map(|b| json!({ "ref": b.reference, "seen": b.seen, "found": b.found })).collect();
+        ui.json("key heads", &json!({ "went_back": list, "accepted": args.accept }))?;
+    } else {
+        for back in &back {
+            let found = back.found.as_deref().unwrap_or("gone");
+            ui.line(&format!("{}: seen {}, found {found}", back.reference, back.seen))?;
+        }
+    }
+    Ok(if back.is_empty() || args.accept { Exit::Done } else { Exit::Damage })
 }
 
 fn list(ui: &mut Ui, context: &Context) -> Outcome {

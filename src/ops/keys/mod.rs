@@ -12,6 +12,7 @@ mod found;
 mod join;
 mod ring;
 mod trusted;
+mod watch;
 
 pub use admin::AdminFolder;
 pub use change::{Change, KeyChange, apply};
@@ -19,6 +20,7 @@ pub use found::{Founded, found};
 pub use join::JoinRequest;
 pub use ring::{KeyRing, Seen};
 pub use trusted::{Trusted, trusted};
+pub use watch::{WentBack, accept, check_device, heads, remember, went_back};
 
 use std::path::PathBuf;
 
@@ -63,6 +65,14 @@ pub enum KeyError {
         seen: String,
         /// The commit that is there.
         found: String,
+    },
+    /// A line is older than, or beside, what this installation has seen.
+    #[error("The line went back or aside: {reference}, seen before at {seen}")]
+    LineWentBack {
+        /// The ref.
+        reference: String,
+        /// The commit that was seen.
+        seen: String,
     },
     /// The key that signs is not an administrator's.
     #[error("Not an administrator of this store: {0}")]
