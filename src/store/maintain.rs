@@ -96,15 +96,22 @@ pub fn maintain(repo: &Repo, effort: Effort) -> Result<Maintained> {
             Effort::Thorough => work.thorough(repo)?,
         };
         for stem in &new {
-            work.publish(stem, &folder)?;
+            work.sync(stem)?;
         }
-        fsio::sync_dir(&folder)?;
+        {
+            // So that a writer who finds half of a pack knows that its maintenance is dead.
+            let _writers = repo.lock(WAIT)?;
+            for stem in &new {
+                work.publish(stem, &folder)?;
+            }
+            fsio::sync_dir(&folder)?;
+        }
         // Lists of packs and commits that `git` made by hand name what goes now.
         for list in ["multi-pack-index", "../info/commit-graph"] {
             fsio::unlink_if_there(&folder.join(list))?;
         }
         for pack in chosen.iter().filter(|p| !new.contains(&p.stem)) {
-            remove(&folder, &pack.stem)?;
+            work.retire(&pack.stem, &folder)?;
         }
         fsio::sync_dir(&folder)?;
         if effort == Effort::Thorough {
@@ -190,18 +197,51 @@ impl Work {
         Ok(out.lines().filter(|l| l.len() == 40).map(|hash| format!("pack-{hash}")).collect())
     }
 
-    /// Moves a pack among the others, synced, its index last.
+    /// Syncs the files of a pack.
+    fn sync(&self, stem: &str) -> Result<()> {
+        for part in PARTS {
+            let path = self.dir.join("pack").join(format!("{stem}.{part}"));
+            if path.exists() {
+                fsio::set_mode_and_sync(&path, fsio::PRIVATE_FILE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a synced pack among the others, its index last.
     fn publish(&self, stem: &str, folder: &Path) -> Result<()> {
         for part in PARTS.iter().rev() {
             let name = format!("{stem}.{part}");
             let from = self.dir.join("pack").join(&name);
             if from.exists() {
-                fsio::set_mode_and_sync(&from, fsio::PRIVATE_FILE)?;
                 fsio::rename(&from, &folder.join(&name))?;
             }
         }
         Ok(())
     }
+
+    /// Removes a pack that was folded. Its index goes first, so that no reader looks at the rest; it is moved
+    /// here, where [`recover`] finds it.
+    fn retire(&self, stem: &str, folder: &Path) -> Result<()> {
+        let name = format!("{stem}.idx");
+        fsio::rename(&folder.join(&name), &self.dir.join("pack").join(&name))?;
+        remove(folder, stem)
+    }
+}
+
+/// Removes what a killed maintenance left half of: the packs whose indices are in the folder of the work, be
+/// it not yet or not any more among the others. The caller holds the writers' lock.
+pub(super) fn recover(repo: &Repo) -> Result<()> {
+    let Ok(left) = fs::read_dir(repo.cache_dir().join("work/pack")) else { return Ok(()) };
+    let folder = repo.pack_dir();
+    for entry in left.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(".idx").filter(|s| s.starts_with("pack-")) else { continue };
+        if !folder.join(&name).exists() {
+            remove(&folder, stem)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(folder: &Path, stem: &str) -> Result<()> {

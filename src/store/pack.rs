@@ -70,7 +70,8 @@ impl Temporary {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
         let name = format!("{TEMPORARY}{}_{}_{nanos:x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { pack: folder.join(format!("{name}.pack")), index: folder.join(format!("{name}.idx")) }
+        // `git` opens whatever ends in `.idx`, so these must not.
+        Self { pack: folder.join(format!("{name}_pack")), index: folder.join(format!("{name}_idx")) }
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use gix::ObjectId;
 
 use super::error::{Error, Result};
+use super::maintain;
 use super::pack::{self, Finished};
 use super::refs::RefEdit;
 use super::reftx;
@@ -45,8 +46,14 @@ pub(super) fn note(repo: &Repo, pack: &Finished, edits: &[RefEdit]) -> Result<No
             text.push_str(&format!("{} {} {}\n", show(edit.expected), show(edit.new), edit.name));
         }
     }
-    fsio::write_file(&path(repo), text.as_bytes(), fsio::PRIVATE_FILE)?;
-    Ok(Note { path: path(repo), folder, stem })
+    let note = Note { path: path(repo), folder, stem: None };
+    match fsio::write_file(&note.path, text.as_bytes(), fsio::PRIVATE_FILE) {
+        Ok(()) => Ok(Note { stem, ..note }),
+        Err(e) => {
+            drop(note.undo());
+            Err(e.into())
+        }
+    }
 }
 
 impl Note {
@@ -86,6 +93,7 @@ pub(super) fn recover(repo: &Repo) -> Result<()> {
         Err(source) => return Err(Error::Read { path, source }),
     }
     paths.recover()?;
+    maintain::recover(repo)?;
     pack::sweep(&repo.pack_dir())
 }
 
