@@ -7,6 +7,8 @@ mod apply;
 mod hostile;
 #[path = "diff/render.rs"]
 mod render;
+#[path = "diff/settings.rs"]
+mod settings;
 #[path = "diff/support.rs"]
 mod support;
 #[path = "diff/volatile.rs"]
