@@ -67,16 +67,19 @@ impl Context {
         Ok((Store::open(&root.join(crate::inventory::STORE_DIR))?, KeyRing::at(&root)))
     }
 
-    /// The store, without need of an inventory that reads.
-    pub(crate) fn store(&self) -> Result<Store, CommandError> {
-        let root = match &self.dir {
-            // A store without its inventory can still be read.
-            Some(dir) => self.absolute(dir)?,
-            None => locate(self.here()?, true).or_else(|error| match error {
+    /// The folder of a store, without need of an inventory: a copy of a store can be read alone.
+    pub(crate) fn store_root(&self) -> Result<PathBuf, CommandError> {
+        match &self.dir {
+            Some(dir) => self.absolute(dir),
+            None => Ok(locate(self.here()?, true).or_else(|error| match error {
                 InventoryError::NotFound(at) if at.join(crate::inventory::STORE_DIR).is_dir() => Ok(at),
                 error => Err(error),
-            })?,
-        };
-        Ok(Store::open(&root.join(crate::inventory::STORE_DIR))?)
+            })?),
+        }
+    }
+
+    /// The store, without need of an inventory.
+    pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        Ok(Store::open(&self.store_root()?.join(crate::inventory::STORE_DIR))?)
     }
 }

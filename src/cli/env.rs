@@ -19,6 +19,8 @@ pub(crate) struct Env {
     pub(crate) home: Option<PathBuf>,
     /// The current folder; nothing if it was removed.
     pub(crate) here: Option<PathBuf>,
+    /// The name of this host, up to the first dot.
+    pub(crate) host: String,
     /// Standard output is a terminal.
     pub(crate) out_terminal: bool,
     /// Standard error is a terminal.
@@ -42,6 +44,7 @@ impl Env {
             admin: path("CONFVAULT_ADMIN"),
             home: path("HOME").filter(|home| home.is_absolute()),
             here: std::env::current_dir().ok(),
+            host: host(),
             out_terminal: out.is_terminal(),
             err_terminal: std::io::stderr().is_terminal(),
             colours: !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -53,4 +56,9 @@ impl Env {
 /// Gives a variable, for credentials that the inventory refers to.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+fn host() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    name.split('.').next().unwrap_or_default().to_owned()
 }

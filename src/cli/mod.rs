@@ -11,6 +11,7 @@ mod exit;
 mod hints;
 mod identity;
 mod logging;
+mod signals;
 mod table;
 mod time;
 mod ui;

@@ -8,6 +8,7 @@ pub mod compare;
 mod error;
 pub mod init;
 pub mod keys;
+pub mod name;
 mod paths;
 pub mod profile_test;
 mod reader;

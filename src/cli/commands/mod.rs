@@ -2,10 +2,18 @@
 
 mod completions;
 mod device;
+mod init;
+mod journal;
 mod key;
+mod log;
+mod ls;
+mod name;
 mod profile;
 mod secrets;
+mod show;
+mod snapshot;
 mod tour;
+mod unname;
 
 use clap::Subcommand;
 
@@ -17,8 +25,16 @@ use super::ui::Ui;
 /// All commands, in the order of a first day.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Init(init::InitArgs),
     Device(device::DeviceArgs),
     Profile(profile::ProfileArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Log(log::LogArgs),
+    Show(show::ShowArgs),
+    Ls(ls::LsArgs),
+    Name(name::NameArgs),
+    Unname(unname::UnnameArgs),
+    Journal(journal::JournalArgs),
     Key(key::KeyArgs),
     Secrets(secrets::SecretsArgs),
     Tour(tour::TourArgs),
@@ -28,17 +44,23 @@ pub(super) enum Command {
 impl Command {
     /// The exit code of every failure, for a command that keeps the codes of its trade.
     pub(super) fn trouble(&self) -> Option<Exit> {
-        match self {
-            Self::Device(_) | Self::Key(_) | Self::Secrets(_) | Self::Profile(_) | Self::Tour(_) | Self::Completions(_) => None,
-        }
+        None
     }
 
     pub(super) fn run(&self, ui: &mut Ui, context: &Context) -> Outcome {
         match self {
+            Self::Init(args) => init::run(ui, context, args),
             Self::Device(args) => device::run(ui, context, args),
+            Self::Profile(args) => profile::run(ui, context, args),
+            Self::Snapshot(args) => snapshot::run(ui, context, args),
+            Self::Log(args) => log::run(ui, context, args),
+            Self::Show(args) => show::run(ui, context, args),
+            Self::Ls(args) => ls::run(ui, context, args),
+            Self::Name(args) => name::run(ui, context, args),
+            Self::Unname(args) => unname::run(ui, context, args),
+            Self::Journal(args) => journal::run(ui, context, args),
             Self::Key(args) => key::run(ui, context, args),
             Self::Secrets(args) => secrets::run(ui, context, args),
-            Self::Profile(args) => profile::run(ui, context, args),
             Self::Tour(args) => tour::run(ui, context, args),
             Self::Completions(args) => completions::run(ui, context, args),
         }

@@ -1,0 +1,174 @@
+//! `confvault snapshot`
+
+use serde_json::{Value, json};
+
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::signals;
+use crate::cli::table::{Table, plain};
+use crate::cli::time;
+use crate::cli::ui::{Look, Ui};
+use crate::inventory::LabelSelector;
+use crate::model::DeviceName;
+use crate::ops::snapshot::{DeviceReport, Options, Report, World, snapshot};
+use crate::ops::{self, Vault};
+use crate::store;
+
+/// Collect devices and keep what differs as new generations
+///
+/// Each device is collected whole or not at all. A set that is the newest generation, apart from what
+/// is volatile, makes none. A device that fails does not stop the others.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault snapshot\n  confvault snapshot pbx-berlin gw-1 --note 'before the move'\n  \
+     confvault snapshot --label site=berlin --jobs 8\n",
+    exit_codes!(), "; 3 also if the only device failed"
+))]
+pub(crate) struct SnapshotArgs {
+    /// Devices (default: all that are enabled)
+    devices: Vec<DeviceName>,
+    /// Only devices with this label; can be given more than once
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<LabelSelector>,
+    /// Note of the new generations
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Devices at the same time (default: the policy's, or what fits the machine)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Take sets that shrank by more than max_shrink; WHY stands in the generation
+    #[arg(long, value_name = "WHY", num_args = 0..=1, require_equals = true, default_missing_value = "accepted")]
+    accept: Option<String>,
+    /// Read everything again, whatever the time stamps say
+    #[arg(long)]
+    full: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcome {
+    let vault = Vault::open(&context.root()?)?;
+    let chosen = vault.inventory.select(&args.devices, &args.labels)?.len();
+    if chosen == 0 {
+        let error = CommandError::failed("No device to collect");
+        return Err(match args.labels.is_empty() {
+            true => error.hint("add one with `confvault device add NAME --source URL`"),
+            false => error.hint("`confvault device list` shows the labels of all devices"),
+        });
+    }
+    if vault.sealer.is_none() {
+        ui.warn("secrets are kept in clear in this store (made with --no-sealing)");
+    }
+    let options = Options {
+        devices: args.devices.clone(),
+        labels: args.labels.clone(),
+        note: args.note.clone(),
+        jobs: args.jobs.map(usize::from),
+        accept: args.accept.clone(),
+        full: args.full,
+        ..Options::default()
+    };
+    let cancel = signals::cancel();
+    let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
+    let bar = ui.progress("collecting", chosen as u64);
+    let report = snapshot(&vault, &options, &world, &mut |device| bar.step(device.device.as_str()));
+    ui.finish_progress();
+    let report = report?;
+    if ui.json_wished() {
+        ui.json("snapshot", &document(&report))?
+    } else {
+        print(ui, &report)?
+    }
+    let (_, _, failed) = report.counts();
+    report.devices.into_iter().for_each(|device| tell(ui, device));
+    Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
+}
+
+fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
+    let mut table = Table::default();
+    for device in &report.devices {
+        let name = (Look::Strong, device.device.to_string());
+        table.row(match &device.result {
+            Ok(store::Outcome::Generation(generation)) => vec![
+                name,
+                (Look::Good, format!("generation {}", generation.number)),
+                plain(&generation.release),
+                plain(generation.kind),
+                plain(generation.changed),
+            ],
+            Ok(store::Outcome::Unchanged { number }) => vec![name, (Look::Dim, format!("unchanged {number}"))],
+            Err(_) => vec![name, (Look::Bad, "failed".to_owned())],
+        });
+    }
+    table.print(ui)?;
+    let (new, unchanged, failed) = report.counts();
+    let (added, took) = (time::size(report.added_bytes), report.took.as_secs_f64());
+    ui.status(&format!("{new} new, {unchanged} unchanged, {failed} failed; {added} added in {took:.1} s"));
+    Ok(())
+}
+
+/// Says what the administrator should know of a device, on standard error.
+fn tell(ui: &mut Ui, device: DeviceReport) {
+    let name = &device.device;
+    let list = |paths: Vec<String>| {
+        let more = paths.len().saturating_sub(5);
+        let shown = paths.into_iter().take(5).collect::<Vec<_>>().join(", ");
+        if more > 0 { format!("{shown} and {more} more") } else { shown }
+    };
+    if !device.unclaimed.is_empty() {
+        let paths = list(device.unclaimed.iter().map(ToString::to_string).collect());
+        ui.status(&format!("{name}: no rule of its profile claims {paths}; kept in scope system"));
+    }
+    if !device.skipped.is_empty() {
+        let paths = list(device.skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect());
+        ui.status(&format!("{name}: left out {paths}"));
+    }
+    for warning in &device.warnings {
+        ui.warn(&format!("{name}: {warning}"));
+    }
+    if let Err(error) = device.result {
+        let error = CommandError::from(error);
+        let mut texts = error.texts();
+        texts[0] = format!("Device {name}: {}", texts[0]);
+        let hints: Vec<String> = error.hints().iter().map(|hint| hint.replace("NAME", name.as_str())).collect();
+        ui.finding(&texts, &hints);
+    }
+}
+
+fn document(report: &Report) -> Value {
+    let (new, unchanged, failed) = report.counts();
+    json!({
+        "run": report.run,
+        "devices": report.devices.iter().map(one).collect::<Vec<_>>(),
+        "new_count": new,
+        "unchanged_count": unchanged,
+        "failed_count": failed,
+        "added_bytes": report.added_bytes,
+        "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn one(device: &DeviceReport) -> Value {
+    let mut value = match &device.result {
+        Ok(store::Outcome::Generation(generation)) => json!({
+            "device": device.device,
+            "outcome": "generation",
+            "generation": generation.number,
+            "release": generation.release,
+            "kind": generation.kind,
+            "changed": generation.changed,
+            "commit": generation.id.to_string(),
+        }),
+        Ok(store::Outcome::Unchanged { number }) => {
+            json!({ "device": device.device, "outcome": "unchanged", "generation": number })
+        }
+        Err(error) => json!({ "device": device.device, "outcome": "failed", "reason": ops::snapshot::reason(error) }),
+    };
+    let skipped: Vec<_> = device.skipped.iter().map(|s| json!({ "path": s.path, "what": s.what })).collect();
+    value["unclaimed"] = json!(device.unclaimed);
+    value["skipped"] = json!(skipped);
+    value["warnings"] = json!(device.warnings);
+    value["read_bytes"] = json!(device.read_bytes);
+    value["took_ms"] = json!(u64::try_from(device.took.as_millis()).unwrap_or(u64::MAX));
+    value
+}
