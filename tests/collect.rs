@@ -1,5 +1,13 @@
 //! Sources as a library sees them.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
 #[path = "collect/dir.rs"]
 mod dir;
+#[path = "support/play.rs"]
+mod play;
+#[path = "collect/rig.rs"]
+mod rig;
+#[path = "support/simulator.rs"]
+mod simulator;
+#[path = "collect/ssh.rs"]
+mod ssh;

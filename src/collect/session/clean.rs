@@ -48,20 +48,15 @@ fn skip_line_end(answer: &[u8]) -> &[u8] {
 
 /// Takes out each pager text at the marked ranges with what wiped it out, and turns the line ends of
 /// the terminal (any CRs and LF) into LF. Everything else stays as it came; so does a text at a marked
-/// place that was not wiped out and has more of its line behind it: that was no pager.
+/// place that was not wiped out: that was no pager.
 pub(super) fn tidy(raw: &[u8], marks: &[Range<usize>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     let mut from = 0;
     for mark in marks.iter().filter(|m| m.end <= raw.len()) {
         let wiped = wiped(&raw[mark.end..]);
-        let line_ends_here = matches!(&raw[mark.end..], [] | [b'\n', ..] | [b'\r', b'\n', ..]);
-        if mark.start >= from && (wiped > 0 || line_ends_here) {
+        if mark.start >= from && wiped > 0 {
             line_ends(&raw[from..mark.start], &mut out);
             from = mark.end + wiped;
-            if wiped == 0 {
-                from += raw[from..].iter().take_while(|b| **b == b'\r').count();
-                from += usize::from(raw.get(from) == Some(&b'\n'));
-            }
         }
     }
     line_ends(&raw[from..], &mut out);
@@ -126,8 +121,8 @@ mod tests {
         let raw = b"a\r\n--More--\x08\x08\x08   \x08\x08\x08 ip address\r\n";
         assert_eq!(tidy(raw, &[3..11]), b"a\n ip address\n");
         assert_eq!(tidy(b"a\r\n--More--\r        \r  b\r\n", &[3..11]), b"a\n  b\n");
-        assert_eq!(tidy(b"a\r\n--More--\r\nb\r\n", &[3..11]), b"a\nb\n");
-        // Not wiped out and the line goes on: it was a part of the configuration.
+        // Not wiped out: it was a part of the configuration.
+        assert_eq!(tidy(b"a\r\n--More--\r\nb\r\n", &[3..11]), b"a\n--More--\nb\n");
         assert_eq!(tidy(b"a\r\n--More-- text\r\n", &[3..11]), b"a\n--More-- text\n");
     }
 

@@ -5,8 +5,9 @@ use crate::profile::{Command, Pattern};
 
 /// Lines at each end of an answer that are searched for a refusal.
 const EDGE_LINES: usize = 3;
-/// Bytes at the end of an answer in which an end marker is looked for.
-const TAIL: usize = 4096;
+/// Bytes at the end of an answer in which an end marker is looked for: first in few, as it is a line in
+/// most families, then in many.
+const TAILS: [usize; 2] = [512, 256 << 10];
 
 /// Checks an answer against what the profile says of a whole one, and drops its head lines.
 ///
@@ -38,11 +39,14 @@ pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: 
 /// Tells whether the bytes, trailing blanks apart, end with a match of the marker.
 pub(super) fn ends_with(bytes: &[u8], marker: &Pattern) -> bool {
     let bytes = bytes.trim_ascii_end();
-    let from = bytes.len().saturating_sub(TAIL);
-    // From a line border, so that `^` means what it says.
-    let from = if from == 0 { 0 } else { memchr::memchr(b'\n', &bytes[from..]).map_or(from, |at| from + at + 1) };
-    let tail = &bytes[from..];
-    marker.regex().is_some_and(|regex| regex.find_iter(tail).any(|found| found.end() == tail.len() && !found.is_empty()))
+    let Some(regex) = marker.regex() else { return false };
+    TAILS.into_iter().any(|length| {
+        let from = bytes.len().saturating_sub(length);
+        // From a line border, so that `^` means what it says.
+        let from = if from == 0 { 0 } else { memchr::memchr(b'\n', &bytes[from..]).map_or(from, |at| from + at + 1) };
+        let tail = &bytes[from..];
+        regex.find_iter(tail).any(|found| found.end() == tail.len() && !found.is_empty())
+    })
 }
 
 /// Finds a phrase of refusal in the first or last lines.

@@ -1,0 +1,220 @@
+//! The source `ssh://` against a server that speaks real SSH.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use confvault::collect::CollectError;
+
+use crate::play::Play;
+use crate::rig::{Rig, file, ssh, whole};
+use crate::simulator::{Device, Fault, Simulator};
+
+const CONFIG: &str = "Building configuration...\n\nCurrent configuration : 99 bytes\n!\nhostname gw\nbanner motd ^C\ngw#\nexit\n --More-- \n\
+                      ^C\nenable secret 5 $1$canary$canary7f3a\nend\n\n";
+
+fn gateway() -> Device {
+    Device::new(Play::gateway("gw", CONFIG))
+}
+
+/// Enough of a profile to tell the rules apart from those of the built-in ones.
+const PROFILE: &str = r#"
+release = [{ paths = ["version"], regex = 'Version (?<release>\S+),' }]
+[session]
+mode = "terminal"
+prompt = '^[\w.()-]+[>#]$'
+setup = ["terminal length 0"]
+pager = '^ ?--More--'
+refusals = ['^% Invalid input', '^% Authorization failed', '^% Incomplete command']
+logout = ["exit"]
+[[command]]
+run = "show version"
+path = "version"
+scope = "system"
+required = true
+[[command]]
+run = "show running-config"
+path = "running-config"
+scope = "voip"
+required = true
+end = '^end$'
+min-bytes = 40
+"#;
+
+fn rig(simulator: &Simulator) -> Rig {
+    let rig = Rig::new();
+    rig.profile("lab", PROFILE);
+    rig.pin("gw", simulator);
+    rig
+}
+
+#[test]
+fn a_terminal_session_gives_the_set_and_the_release() {
+    let simulator = Simulator::one("gw", gateway());
+    let rig = rig(&simulator);
+    let collected = rig.collect(&ssh(&simulator, "lab")).unwrap();
+    assert_eq!(file(&collected, "running-config"), CONFIG.as_bytes());
+    assert_eq!(collected.set.release.as_ref().unwrap().as_str(), "15.7(3)M6");
+    assert_eq!(simulator.credentials(), 1);
+}
+
+#[test]
+fn an_unknown_or_changed_host_key_stops_before_any_credential() {
+    let simulator = Simulator::one("gw", gateway());
+    let rig = Rig::new();
+    rig.profile("lab", PROFILE);
+    let unknown = rig.collect(&ssh(&simulator, "lab")).unwrap_err();
+    assert!(whole(&unknown).contains("Host key is not known: ssh-ed25519 SHA256:"), "{}", whole(&unknown));
+    let other = Simulator::one("gw", gateway());
+    rig.pin("gw", &other);
+    let rig = Rig { network: confvault::collect::Network::new(), ..rig };
+    let changed = rig.collect(&ssh(&simulator, "lab")).unwrap_err();
+    assert!(whole(&changed).contains("Host key changed: expected SHA256:"), "{}", whole(&changed));
+    assert_eq!(simulator.credentials(), 0, "a credential was sent");
+    assert_eq!(simulator.counts.connections.load(Ordering::SeqCst), 2);
+    assert!(!confvault::collect::fleet::MayPass::may_pass(&changed));
+}
+
+#[test]
+fn a_refused_password_is_sent_once() {
+    for keyboard in [false, true] {
+        let device = Device { keyboard, ..gateway() };
+        let simulator = Simulator::one("gw", device.fault(Fault::Password));
+        let error = rig(&simulator).collect(&ssh(&simulator, "lab")).unwrap_err();
+        assert!(whole(&error).contains("Login refused for user gw by "), "{}", whole(&error));
+        assert!(!whole(&error).contains("lab"), "{}", whole(&error));
+        assert_eq!(simulator.credentials(), 1);
+        assert!(!confvault::collect::fleet::MayPass::may_pass(&error));
+    }
+}
+
+#[test]
+fn keyboard_interactive_is_a_password() {
+    let simulator = Simulator::one("gw", Device { keyboard: true, ..gateway() });
+    assert!(rig(&simulator).collect(&ssh(&simulator, "lab")).is_ok());
+}
+
+/// Every way to fail, and the words that must name it.
+#[test]
+fn no_half_answer_is_ever_a_set() {
+    const RUN: &str = "show running-config";
+    let faults: Vec<(Fault, &str)> = vec![
+        (Fault::Half(RUN), "The answer is cut off: 6 lines"),
+        (Fault::Cut(RUN), "The device closed the session after"),
+        (Fault::Empty(RUN), "The answer is cut off: 0 lines"),
+        (
+            Fault::Refuse(RUN, "% Authorization failed."),
+            "The device refused with \"% Authorization failed\": show running-config",
+        ),
+        (
+            Fault::Refuse("show version", "% Incomplete command."),
+            "The device refused with \"% Incomplete command\": show version",
+        ),
+        (Fault::Flood(RUN), "The device sent more than 100000 bytes"),
+        (Fault::LongLine(RUN), "The device sent more than 100000 bytes"),
+        (Fault::Trickle(RUN), "Time of the device is over|The device used up its total time"),
+        (Fault::NoPrompt, "No prompt within 1 s after the terminal opened; the last line was \"Please wait\""),
+        (Fault::Mute, "Time of the device is over while shaking hands"),
+        (Fault::BannerFlood, "Time of the device is over while shaking hands"),
+    ];
+    for (fault, words) in faults {
+        let simulator = Simulator::one("gw", gateway().fault(fault.clone()));
+        let rig = Rig { timeout: Duration::from_secs(3), ..rig(&simulator) };
+        rig.profile("lab", &PROFILE.replace("mode =", "start-ms = 1000\nmode ="));
+        let begun = Instant::now();
+        let error = rig.collect(&format!("{}max_size = \"100000 B\"\n", ssh(&simulator, "lab"))).unwrap_err();
+        let text = whole(&error);
+        assert!(words.split('|').any(|words| text.contains(words)), "{fault:?}: {text}");
+        assert!(!text.contains("canary"), "{fault:?}: {text}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{fault:?} held on for {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_silent_device_is_given_up() {
+    let simulator = Simulator::one("gw", gateway().fault(Fault::Hang("show running-config")));
+    let rig = rig(&simulator);
+    rig.profile("lab", &PROFILE.replace("end = '^end$'", "end = '^end$'\ntimeout-s = 1"));
+    let error = rig.collect(&ssh(&simulator, "lab")).unwrap_err();
+    assert!(whole(&error).contains("and 1 s of silence: show running-config"), "{}", whole(&error));
+    assert!(confvault::collect::fleet::MayPass::may_pass(&error));
+}
+
+#[test]
+fn text_that_looks_like_the_prompt_is_collected_whole() {
+    let pauses = vec!["banner motd ^C\r\ngw#".to_owned(), "--More-- ".to_owned(), "canary7f3a\r\nend".to_owned()];
+    let simulator = Simulator::one("gw", gateway().fault(Fault::Pause("show running-config", pauses)));
+    let collected = rig(&simulator).collect(&ssh(&simulator, "lab")).unwrap();
+    assert_eq!(file(&collected, "running-config"), CONFIG.as_bytes());
+}
+
+#[test]
+fn a_prompt_that_changes_in_mid_session_is_followed() {
+    let simulator = Simulator::one("gw", gateway().fault(Fault::Rename("show version", "renamed(config)#")));
+    let collected = rig(&simulator).collect(&ssh(&simulator, "lab")).unwrap();
+    assert_eq!(file(&collected, "running-config"), CONFIG.as_bytes());
+}
+
+#[test]
+fn a_cancelled_run_ends_in_mid_answer() {
+    let simulator = Simulator::one("gw", gateway().fault(Fault::Trickle("show running-config")));
+    let rig = rig(&simulator);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(400));
+            rig.cancel.store(true, Ordering::Relaxed);
+        });
+        let error = rig.collect(&ssh(&simulator, "lab")).unwrap_err();
+        assert!(whole(&error).contains("cancelled") || matches!(error, CollectError::Cancelled), "{}", whole(&error));
+    });
+}
+
+#[test]
+fn bytes_come_as_they_were_sent() {
+    let hostile = "hostname gw\n\u{1b}[31mred\u{1b}[0m \u{202e}rtl\u{7}\tx\r\nend\n".replace("\r\n", " \r mid\n");
+    let simulator = Simulator::one("gw", Device::new(Play::gateway("gw", &hostile)));
+    let collected = rig(&simulator).collect(&ssh(&simulator, "lab")).unwrap();
+    assert_eq!(String::from_utf8_lossy(file(&collected, "running-config")), hostile);
+}
+
+/// The recorded sessions of the fixtures, each with its own built-in profile.
+#[test]
+fn recorded_sessions_are_collected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/devices");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let folder = entry.unwrap().path();
+        let session = folder.join("session.toml");
+        if !session.exists() || !folder.join("expected.toml").exists() {
+            continue;
+        }
+        seen += 1;
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let expected = std::fs::read_to_string(folder.join("expected.toml")).unwrap();
+        let expected: toml::Table = expected.parse().unwrap();
+        let profile = name.split('#').next().unwrap();
+        let profile = expected.get("profile").and_then(|p| p.as_str()).unwrap_or(profile);
+        let play = Play::read(&session);
+        let simulator = Simulator::one("gw", Device::new(play.clone()));
+        let rig = Rig::new();
+        rig.pin("gw", &simulator);
+        let release = expected.get("release").and_then(|r| r.as_str());
+        let mut table = ssh(&simulator, profile);
+        if release.is_none() {
+            table.push_str("release = \"1\"\n");
+        }
+        let collected = rig.collect(&table).unwrap_or_else(|error| panic!("{name}: {}", whole(&error)));
+        if let Some(release) = release {
+            assert_eq!(collected.set.release.as_ref().unwrap().as_str(), release, "{name}");
+        }
+        for file in collected.set.entries() {
+            let confvault::model::Content::Bytes(bytes) = &file.content else { panic!("{name}: {}", file.path) };
+            let text = String::from_utf8_lossy(bytes);
+            if let Some(pager) = &play.pager {
+                assert!(!text.contains(pager.text.trim()), "{name}: {} has the pager's text", file.path);
+            }
+            assert!(!text.contains(&play.prompt), "{name}: {} has the prompt", file.path);
+        }
+    }
+    println!("{seen} sessions");
+}

@@ -1,0 +1,122 @@
+//! Recorded sessions, as `fixtures/devices/README.md` describes them.
+#![allow(dead_code)]
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Play {
+    pub mode: String,
+    #[serde(default)]
+    pub banner: String,
+    #[serde(default)]
+    pub delay_ms: u64,
+    #[serde(default)]
+    pub prompt: String,
+    #[serde(default = "yes")]
+    pub echo: bool,
+    #[serde(default = "crlf")]
+    pub newline: String,
+    #[serde(default)]
+    pub width: usize,
+    #[serde(default)]
+    pub unknown: String,
+    #[serde(default = "one")]
+    pub unknown_status: u32,
+    pub pager: Option<Pager>,
+    #[serde(default)]
+    pub exchange: Vec<Exchange>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pager {
+    pub text: String,
+    pub lines: usize,
+    #[serde(default)]
+    pub erase: String,
+    #[serde(default)]
+    pub off: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Exchange {
+    pub command: String,
+    #[serde(default)]
+    pub output: String,
+    pub asks: Option<String>,
+    pub answer: Option<String>,
+    #[serde(default)]
+    pub refused: String,
+    pub prompt: Option<String>,
+    #[serde(default)]
+    pub raw: bool,
+    #[serde(default)]
+    pub status: u32,
+    #[serde(default)]
+    pub close: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+fn crlf() -> String {
+    "\r\n".into()
+}
+fn one() -> u32 {
+    1
+}
+
+impl Play {
+    pub fn read(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).unwrap();
+        toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+    }
+
+    /// A gateway with a configuration of its own.
+    pub fn gateway(name: &str, config: &str) -> Self {
+        let exchange =
+            |command: &str, output: &str| Exchange { command: command.into(), output: output.into(), ..Exchange::default() };
+        Self {
+            mode: "terminal".into(),
+            banner: "\nWelcome\n".into(),
+            delay_ms: 0,
+            prompt: format!("{name}#"),
+            echo: true,
+            newline: crlf(),
+            width: 0,
+            unknown: "            ^\n% Invalid input detected at '^' marker.\n\n".into(),
+            unknown_status: 1,
+            pager: None,
+            exchange: vec![
+                exchange("terminal length 0", ""),
+                exchange(
+                    "show version",
+                    "Cisco IOS Software, C2900 Software (C2900-K9-M), Version 15.7(3)M6, RELEASE SOFTWARE (fc1)\n",
+                ),
+                exchange("show running-config", config),
+            ],
+        }
+    }
+}
+
+/// A text with the line ends of the device, wrapped at its width.
+pub fn lines(play: &Play, text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let (body, end) = line.strip_suffix('\n').map_or((line, false), |body| (body, true));
+        if play.width > 0 {
+            let wrapped: Vec<&[u8]> = body.as_bytes().chunks(play.width).collect();
+            out.extend_from_slice(&wrapped.join(&b"\r\n"[..]));
+        } else {
+            out.extend_from_slice(body.as_bytes());
+        }
+        if end {
+            out.extend_from_slice(play.newline.as_bytes());
+        }
+    }
+    out
+}
