@@ -111,6 +111,21 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     sync_dir(parent(path))
 }
 
+/// Writes a file that can be made anew at any time: whole or not at all, but not synced. After a power
+/// cut it may be empty or hold anything, so it needs a checksum of its own.
+///
+/// # Errors
+/// The disk refused; the old file is then as it was and the temporary one removed.
+pub fn write_cache(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let (temporary, mut out) = create_beside(path, mode)?;
+    let mut write = || {
+        out.put(bytes)?;
+        out.flush_buffer()?;
+        rename(&temporary, path)
+    };
+    write().inspect_err(|_| unlink_quietly(&temporary))
+}
+
 /// Writes a file that must not be there, synced with its directory. For what must never be
 /// overwritten, such as an identity.
 ///

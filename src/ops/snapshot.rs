@@ -272,7 +272,7 @@ impl Run<'_> {
         let wanted = look_rules(device, profile);
         let look = match self.options.full {
             true => None,
-            false => vault.store.look(transaction.refs(), &device.name, &wanted),
+            false => transaction.look(&device.name, &wanted),
         };
         let context = Context {
             root: vault.root(),
@@ -305,7 +305,7 @@ impl Run<'_> {
             }
             let unclaimed = collected.set.unclaimed.clone();
             let set = collected.take_set();
-            match transaction.snapshot(&encode, set, look, meta) {
+            match transaction.snapshot(&encode, set, meta) {
                 // The look was true of the source and not of the store: a store that was put back, say.
                 Err(crate::store::Error::ContentNeeded { .. }) if look.is_some() => look = None,
                 other => {

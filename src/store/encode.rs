@@ -1,10 +1,19 @@
 //! What a set is encoded with: keys, rules, limits, and the facts of its commit.
 
+mod compare;
+mod files;
+mod previous;
+mod set;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+
+pub(super) use compare::{Comparison, as_seen, compare, digest, masks_differ};
+pub(super) use previous::Previous;
+pub(super) use set::{Encoded, Reuse, encode};
 
 use super::generation::{ChangeId, Generation, GenerationKind};
 use super::manifest::RulesId;
@@ -82,6 +91,15 @@ pub struct EncodeContext<'a> {
 
 /// The size above which files are stored in chunks, unless the inventory says otherwise, in bytes.
 pub const LARGE_OVER: u64 = 8 << 20;
+/// The least, average and most bytes of a chunk.
+pub(super) const CHUNK_SIZES: [usize; 3] = [256 << 10, 1 << 20, 4 << 20];
+
+impl EncodeContext<'_> {
+    /// The size above which a file is stored in chunks: what is below is held in memory.
+    pub(super) fn large_limit(&self) -> u64 {
+        self.large_over.min(64 << 20)
+    }
+}
 
 impl std::fmt::Debug for EncodeContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -191,6 +191,9 @@ pub enum Error {
         number: u64,
         /// Scope and path, in written form.
         path: String,
+        /// Why the object cannot be read.
+        #[source]
+        source: Option<Box<Error>>,
     },
     /// A file of a generation is sealed, and no identity of its epoch is at hand.
     #[error("File is sealed in epoch {epoch}: {path}")]
@@ -268,6 +271,15 @@ pub enum Error {
         what: &'static str,
         /// The device or path.
         subject: String,
+    },
+    /// What the caller gave to write to refused.
+    #[error("Cannot write what was read from the store")]
+    Output(#[source] io::Error),
+    /// A ref that is needed is not there.
+    #[error("Ref is missing: {name}")]
+    NoRef {
+        /// The full name.
+        name: String,
     },
     /// The disk refused a write.
     #[error(transparent)]

@@ -1,9 +1,16 @@
 //! The journal: what confvault did ("The journal" in `docs/format.md`).
 
+mod read;
+mod write;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub(super) use read::read;
+pub use read::{open_items, used_name};
+pub(super) use write::{Addition, write};
 
 use crate::model::{CollectorName, DeviceName, Ticket};
 
@@ -113,4 +120,38 @@ pub enum Open {
     Change(Ticket),
     /// `open/drills/<name>`
     Drill(DeviceName),
+}
+
+impl Open {
+    /// Gives the folder and the name in the journal's tree.
+    pub(super) fn place(&self) -> (&'static str, &str) {
+        match self {
+            Open::Change(ticket) => ("changes", ticket.as_str()),
+            Open::Drill(name) => ("drills", name.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_runs_sort_by_time() {
+        let at = |s| DateTime::from_timestamp(s, 0).unwrap();
+        let (a, b) = (RunId::new(at(1_700_000_000), [255; 10]), RunId::new(at(1_700_000_001), [0; 10]));
+        assert_eq!((a.as_str().len(), b.as_str().len()), (26, 26));
+        assert!(a < b, "{a} {b}");
+    }
+
+    #[test]
+    fn a_record_is_one_line_and_keeps_what_it_does_not_know() {
+        let record = Record::new("snapshot", "failed").with("device", "gw-1").with("reason", "a\nb");
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(!text.contains('\n'), "{text}");
+        assert!(text.starts_with("{\"v\":1,\"time\":\"1970-01-01T00:00:00Z\""), "{text}");
+        let back: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, record);
+        assert_eq!(back.device(), Some("gw-1"));
+    }
 }

@@ -14,6 +14,8 @@
 //! used, what was decoded after.
 
 pub mod batch;
+mod commit;
+mod damage;
 pub mod decode;
 pub mod encode;
 pub mod error;
@@ -24,6 +26,8 @@ mod guard;
 pub mod history;
 pub mod journal;
 pub mod lock;
+mod logs;
+mod look;
 pub mod maintain;
 pub mod manifest;
 pub mod names;
@@ -32,12 +36,14 @@ mod objects;
 mod pack;
 mod pending;
 pub mod place;
+mod points;
 pub mod refs;
 mod reftx;
 pub mod repo;
 #[allow(clippy::module_inception)]
 mod store;
 pub mod transaction;
+pub mod tree;
 pub mod verify;
 
 pub use batch::{Batch, Committed};

@@ -1,29 +1,33 @@
 //! The open store.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use gix::ObjectId;
 
+use super::damage::Damage;
 use super::decode::{Access, SetReader};
-use super::error::Result;
-use super::facts::{FactFiles, Facts};
+use super::error::{Error, Result};
+use super::facts::{self, FactFiles, Facts, Feature};
 use super::generation::Generation;
-use super::history::History;
-use super::journal::{JournalQuery, Record};
-use super::manifest::Manifest;
-use super::names::Name;
+use super::history::{self, History};
+use super::journal::{self, JournalQuery, Open, Record};
+use super::manifest::{self, Manifest};
+use super::names::{self, Name};
+use super::points;
 use super::refs::Refs;
 use super::repo::Repo;
 use super::transaction::{Transaction, Who};
-use crate::model::{DeviceName, Digest, Look, Point};
+use super::tree::Trees;
+use crate::model::{DeviceName, Point, Scope};
 use crate::seal::SigningKey;
 
-/// A store. Clones share everything.
+/// A store. Clones are cheap and share everything.
 #[derive(Debug, Clone)]
 pub struct Store {
     repo: Repo,
-    facts: Facts,
+    facts: Arc<Facts>,
+    damage: Arc<Damage>,
 }
 
 impl Store {
@@ -34,23 +38,27 @@ impl Store {
     /// # Errors
     /// Something is there already, or the disk refused.
     pub fn create(
-        _dir: &Path,
-        _features: &[super::facts::Feature],
-        _files: FactFiles,
-        _key: Option<&SigningKey>,
-        _now: DateTime<Utc>,
+        dir: &Path,
+        features: &[Feature],
+        files: FactFiles,
+        key: Option<&SigningKey>,
+        now: DateTime<Utc>,
     ) -> Result<Self> {
-        Err(super::Error::UnknownFeature(String::new()))
+        Self::of(facts::create(dir, features, files, key, now)?)
     }
 
     /// Opens a store.
     ///
     /// # Errors
-    /// Those of [`Repo::open`]; [`Error::UnknownFormat`](super::Error::UnknownFormat), `UnknownFeature`.
+    /// Those of [`Repo::open`]; [`Error::UnknownFormat`], `UnknownFeature`.
     pub fn open(dir: &Path) -> Result<Self> {
-        let repo = Repo::open(dir)?;
-        let facts = Facts::read(&repo, &repo.refs()?)?;
-        Ok(Self { repo, facts })
+        Self::of(Repo::open(dir)?)
+    }
+
+    fn of(repo: Repo) -> Result<Self> {
+        let facts = Arc::new(Facts::read(&repo, &repo.refs()?)?);
+        let damage = Arc::new(Damage::load(&repo));
+        Ok(Self { repo, facts, damage })
     }
 
     /// The repository.
@@ -65,17 +73,25 @@ impl Store {
         &self.facts
     }
 
-    /// Changes `_store` by a commit of its own.
+    pub(super) fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
+    /// Changes `_store` by a commit of its own, on top of what was read when the store was opened.
     ///
     /// # Errors
-    /// What `change` gives; [`Error::RefMoved`](super::Error::RefMoved), or the disk refused.
+    /// What `change` gives; [`Error::RefMoved`] if someone else changed it meanwhile, or the disk refused.
     pub fn amend_facts(
         &mut self,
-        _why: &str,
-        _key: Option<&SigningKey>,
-        _now: DateTime<Utc>,
-        _change: impl FnOnce(&mut FactFiles) -> Result<()>,
+        why: &str,
+        key: Option<&SigningKey>,
+        now: DateTime<Utc>,
+        change: impl FnOnce(&mut Vec<Feature>, &mut FactFiles) -> Result<()>,
     ) -> Result<()> {
+        let (mut features, mut files) = (self.facts.features.clone(), self.facts.files().clone());
+        change(&mut features, &mut files)?;
+        facts::amend(&self.repo, &self.facts, &features, files, why, key, now)?;
+        self.facts = Arc::new(Facts::read(&self.repo, &self.repo.refs()?)?);
         Ok(())
     }
 
@@ -97,16 +113,16 @@ impl Store {
 
     /// Lists the devices that have a line, sorted.
     #[must_use]
-    pub fn devices(&self, _refs: &Refs) -> Vec<DeviceName> {
-        Vec::new()
+    pub fn devices(&self, refs: &Refs) -> Vec<DeviceName> {
+        history::devices(refs)
     }
 
     /// Gives the newest generation of a device.
     ///
     /// # Errors
-    /// [`Error::NoDevice`](super::Error::NoDevice); the commit is missing or corrupt.
-    pub fn newest(&self, _refs: &Refs, _device: &DeviceName) -> Result<Generation> {
-        Err(super::Error::UnknownFeature(String::new()))
+    /// [`Error::NoDevice`]; the commit is missing or corrupt.
+    pub fn newest(&self, refs: &Refs, device: &DeviceName) -> Result<Generation> {
+        history::newest(&self.repo, refs, device)
     }
 
     /// Lists the generations of a device, newest first, over all releases; reads commits only.
@@ -114,31 +130,48 @@ impl Store {
     /// # Errors
     /// As [`Store::newest`].
     pub fn history(&self, refs: &Refs, device: &DeviceName) -> Result<History> {
-        History::new(self, refs, device)
+        History::new(&self.repo, refs, device)
     }
 
     /// Finds the generation of a point.
     ///
     /// # Errors
-    /// [`Error::NoDevice`](super::Error::NoDevice), `NoGeneration`, `NoName`, `NotStored`.
-    pub fn resolve(&self, _refs: &Refs, _point: &Point) -> Result<Generation> {
-        Err(super::Error::UnknownFeature(String::new()))
+    /// [`Error::NoDevice`], `NoGeneration`, `NoName`, `NotStored`.
+    pub fn resolve(&self, refs: &Refs, point: &Point) -> Result<Generation> {
+        points::resolve(&self.repo, refs, point)
     }
 
     /// Lists the names of a device, sorted.
     ///
     /// # Errors
     /// A tag is corrupt.
-    pub fn names(&self, _refs: &Refs, _device: &DeviceName) -> Result<Vec<Name>> {
-        Ok(Vec::new())
+    pub fn names(&self, refs: &Refs, device: &DeviceName) -> Result<Vec<Name>> {
+        names::list(&self.repo, refs, device)
     }
 
     /// Reads the manifest of a generation, checked against the digest in its commit.
     ///
     /// # Errors
-    /// [`Error::Manifest`](super::Error::Manifest), `Corrupt`, `UnknownFeature`.
-    pub fn manifest(&self, _generation: &Generation) -> Result<Manifest> {
-        Err(super::Error::UnknownFeature(String::new()))
+    /// [`Error::Manifest`], `Corrupt`, `UnknownFeature`.
+    pub fn manifest(&self, generation: &Generation) -> Result<Manifest> {
+        if let Some(feature) = generation.unknown_feature() {
+            return Err(Error::UnknownFeature(feature.escape_default().to_string()));
+        }
+        let corrupt = |what: &str, id| Error::Corrupt { whose: generation.device.to_string(), what: what.to_owned(), id };
+        let place = [b".confvault".as_slice(), b"manifest"];
+        let found = Trees::new(&self.repo).find(generation.tree, place.into_iter())?;
+        let (_, id) = found.ok_or_else(|| corrupt("a generation without a manifest", generation.tree))?;
+        let text = self.repo.blob(&id, manifest::MAX_BYTES as u64)?;
+        if blake3::hash(&text).as_bytes() != &generation.set_digest.0 {
+            return Err(corrupt("not the manifest that the commit names", id));
+        }
+        let (device, number) = (&generation.device, generation.number);
+        let wrong = |source| Error::Manifest { device: device.clone(), number, source };
+        let manifest = Manifest::parse(&text).map_err(wrong)?;
+        if manifest.lines.first().is_some_and(|l| l.scope == Scope::Logs) {
+            return Err(corrupt("logs in a generation", id));
+        }
+        Ok(manifest)
     }
 
     /// Begins to read the set of a generation.
@@ -149,29 +182,19 @@ impl Store {
         SetReader::new(self, refs, generation, access)
     }
 
-    /// Gives what is remembered of a device's source, if it counts for the refs as they stand and for `rules`.
-    #[must_use]
-    pub fn look(&self, _refs: &Refs, _device: &DeviceName, _rules: &Digest) -> Option<Look> {
-        None
-    }
-
     /// Reads records of the journal, newest first.
     ///
     /// # Errors
     /// A commit of the journal is missing or corrupt.
-    pub fn journal(&self, _refs: &Refs, _query: &JournalQuery) -> Result<Vec<Record>> {
-        Ok(Vec::new())
+    pub fn journal(&self, refs: &Refs, query: &JournalQuery) -> Result<Vec<Record>> {
+        journal::read(&self.repo, refs, query)
     }
 
-    /// Reads what is open: name and content, sorted.
+    /// Reads what is open: what and content, sorted.
     ///
     /// # Errors
     /// As [`Store::journal`].
-    pub fn open_items(&self, _refs: &Refs) -> Result<Vec<(super::journal::Open, Vec<u8>)>> {
-        Ok(Vec::new())
-    }
-
-    pub(super) fn corrupt(whose: &impl std::fmt::Display, what: &str, id: ObjectId) -> super::Error {
-        super::Error::Corrupt { whose: whose.to_string(), what: what.to_owned(), id }
+    pub fn open_items(&self, refs: &Refs) -> Result<Vec<(Open, Vec<u8>)>> {
+        journal::open_items(&self.repo, refs)
     }
 }

@@ -1,15 +1,26 @@
 //! What is committed together: generations, names, logs and the journal's record of it.
 
+mod commit;
+mod snapshot;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use gix::ObjectId;
 
 use super::batch::{Batch, Committed};
-use super::encode::{EncodeContext, Meta, Outcome};
-use super::error::Result;
+use super::commit::put_tag;
+use super::error::{Error, Result};
+use super::facts::FactFiles;
 use super::generation::Generation;
-use super::journal::{Open, Record, RunId};
-use super::refs::Refs;
+use super::journal::{self, Open, Record, RunId};
+use super::look::{self, Kept};
+use super::names;
+use super::refs::{RefEdit, Refs};
 use super::store::Store;
-use crate::model::{CollectorName, ConfigSet, DeviceName, Look, NameTag};
+use crate::model::{CollectorName, DeviceName, Digest, Look, NameTag};
 use crate::seal::SigningKey;
 
 /// Who writes, for what, and when.
@@ -44,11 +55,45 @@ pub struct Transaction<'s> {
     batch: Batch,
     refs: Refs,
     who: Who,
+    looks: Mutex<HashMap<DeviceName, Arc<Kept>>>,
+    planned: Mutex<Planned>,
+}
+
+/// What waits for the commit.
+#[derive(Debug, Default)]
+struct Planned {
+    devices: BTreeMap<DeviceName, Plan>,
+    records: Vec<Record>,
+    open: BTreeMap<Open, Option<Vec<u8>>>,
+    files: Option<FactFiles>,
+}
+
+/// What waits for one device: all of it is committed, or none.
+#[derive(Debug, Default)]
+struct Plan {
+    edits: Vec<RefEdit>,
+    records: Vec<Record>,
+    given: Vec<(NameTag, u64)>,
+    removed: Vec<(NameTag, u64)>,
+    /// A set was given; its generation, if it differs.
+    snapshot: bool,
+    unchanged: bool,
+    /// The look to be remembered; whether it need not be written.
+    look: Option<(Kept, bool)>,
+    /// The tree of its logs.
+    logs: Option<ObjectId>,
 }
 
 impl<'s> Transaction<'s> {
     pub(super) fn begin(store: &'s Store, who: Who) -> Result<Self> {
-        Ok(Self { store, batch: Batch::begin(store.repo())?, refs: store.repo().refs()?, who })
+        let (batch, refs) = (Batch::begin(store.repo())?, store.repo().refs()?);
+        Ok(Self { store, batch, refs, who, looks: Mutex::default(), planned: Mutex::default() })
+    }
+
+    /// Sets how long the commit waits for another writer; 60 s unless told otherwise.
+    #[must_use]
+    pub fn lock_wait(self, wait: Duration) -> Self {
+        Self { batch: self.batch.lock_wait(wait), ..self }
     }
 
     /// The refs that everything in this transaction is built on.
@@ -57,50 +102,114 @@ impl<'s> Transaction<'s> {
         &self.refs
     }
 
-    /// Encodes a set. Logs of the set are filed with the run.
+    /// Gives what is remembered of a device's source, if it counts: it was taken under the same `rules`
+    /// and with the lines of the device as they stand. Opens no git object.
     ///
-    /// `look` is the look that the set was collected by.
-    ///
-    /// # Errors
-    /// [`Error::ContentNeeded`](super::Error::ContentNeeded): collect again without a look; `NoRelease`, `NoStoreKey`,
-    /// `Tombstone`, `Refused`, and what reading and writing objects gives. The other devices are not touched by it.
-    pub fn snapshot(&self, _context: &EncodeContext<'_>, _set: ConfigSet, _look: Option<&Look>, _meta: Meta) -> Result<Outcome> {
-        Err(super::Error::UnknownFeature(String::new()))
+    /// `rules` must change with the source, with the profile's rules of collecting, normalising and masking,
+    /// and with the epoch.
+    #[must_use]
+    pub fn look(&self, device: &DeviceName, rules: &Digest) -> Option<Look> {
+        let kept = self.kept(device)?;
+        (kept.look.rules == *rules).then(|| kept.look.clone())
     }
 
-    /// Takes back what [`Transaction::snapshot`] encoded for a device: nothing of it will be committed, neither
-    /// its generation nor its logs nor its look. Called when the source turns out to have changed while it was read.
-    pub fn withdraw(&self, _device: &DeviceName) {}
+    /// Gives what the cache has of a device.
+    fn kept(&self, device: &DeviceName) -> Option<Arc<Kept>> {
+        let looks = || self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = looks().get(device) {
+            return Some(Arc::clone(kept));
+        }
+        if self.store.damage().concerns(device) {
+            return None;
+        }
+        let kept = Arc::new(look::load(self.store.repo(), &self.refs, device)?);
+        looks().insert(device.clone(), Arc::clone(&kept));
+        Some(kept)
+    }
 
-    /// Gives a generation a name.
+    fn planned(&self) -> MutexGuard<'_, Planned> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a generation, which may be one of this transaction, a name.
     ///
     /// # Errors
-    /// [`Error::NameTaken`](super::Error::NameTaken), `NameUsed`.
-    pub fn name(&self, _generation: &Generation, _name: &NameTag, _note: Option<&str>) -> Result<()> {
+    /// [`Error::NameTaken`], `NameUsed`.
+    pub fn name(&self, generation: &Generation, name: &NameTag, note: Option<&str>) -> Result<()> {
+        let device = &generation.device;
+        let full = names::tag_ref(device, name);
+        if let Some(tag) = self.refs.get(&full) {
+            let number = names::read(self.store.repo(), device, &tag)?.number;
+            return Err(Error::NameTaken { device: device.clone(), number, name: name.to_string() });
+        }
+        self.check_unused(&self.refs, device, name, generation.number)?;
+        let tag = names::tag(generation, name, note, &self.who.collector, self.who.now);
+        let id = put_tag(&self.batch, &tag, self.who.signing.as_ref())?;
+        let mut planned = self.planned();
+        let plan = planned.devices.entry(device.clone()).or_default();
+        if let Some((_, number)) = plan.given.iter().find(|(n, _)| n == name) {
+            return Err(Error::NameTaken { device: device.clone(), number: *number, name: name.to_string() });
+        }
+        plan.edits.push(RefEdit { name: full, expected: None, new: Some(id) });
+        plan.given.push((name.clone(), generation.number));
+        plan.records.push(
+            Record::new("name", "done")
+                .with("device", device.as_str())
+                .with("generation", generation.number)
+                .with("name", name.as_str()),
+        );
         Ok(())
+    }
+
+    fn check_unused(&self, refs: &Refs, device: &DeviceName, name: &NameTag, number: u64) -> Result<()> {
+        match journal::used_name(self.store.repo(), refs, device, name)? {
+            Some(used) if used != number => Err(Error::NameUsed { device: device.clone(), number: used, name: name.to_string() }),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a name away; it stays used.
     ///
     /// # Errors
-    /// [`Error::NoName`](super::Error::NoName).
-    pub fn unname(&self, _device: &DeviceName, _name: &NameTag) -> Result<()> {
+    /// [`Error::NoName`], `NoDevice`.
+    pub fn unname(&self, device: &DeviceName, name: &NameTag) -> Result<()> {
+        let full = names::tag_ref(device, name);
+        let Some(tag) = self.refs.get(&full) else {
+            super::history::newest(self.store.repo(), &self.refs, device)?;
+            let there = names::list(self.store.repo(), &self.refs, device)?;
+            let there = there.into_iter().map(|n| n.name.to_string()).collect();
+            return Err(Error::NoName { device: device.clone(), name: name.to_string(), there });
+        };
+        let number = names::read(self.store.repo(), device, &tag)?.number;
+        let mut planned = self.planned();
+        let plan = planned.devices.entry(device.clone()).or_default();
+        plan.edits.push(RefEdit { name: full, expected: Some(tag.id), new: None });
+        plan.removed.push((name.clone(), number));
+        plan.records.push(
+            Record::new("unname", "done").with("device", device.as_str()).with("generation", number).with("name", name.as_str()),
+        );
         Ok(())
     }
 
-    /// Adds a record to the journal.
-    pub fn record(&self, _record: Record) {}
+    /// Takes back what was planned for a device, its set and its names: nothing of it is committed.
+    pub fn withdraw(&self, device: &DeviceName) {
+        self.planned().devices.remove(device);
+    }
+
+    /// Adds a record to the journal. One with a `device` that is in this transaction is left out if the
+    /// device has moved.
+    pub fn record(&self, record: Record) {
+        self.planned().records.push(record);
+    }
 
     /// Opens, alters or (with nothing) closes what the journal carries along.
-    pub fn set_open(&self, _what: Open, _content: Option<Vec<u8>>) {}
+    pub fn set_open(&self, what: Open, content: Option<Vec<u8>>) {
+        self.planned().open.insert(what, content);
+    }
 
-    /// Commits.
-    ///
-    /// # Errors
-    /// [`Error::Locked`](super::Error::Locked), or the disk refused: the store is then as it was.
-    pub fn commit(self) -> Result<Done> {
-        let committed = self.batch.commit(|_, _| Ok::<_, super::Error>(Vec::new()))?;
-        let _ = (self.store, self.who);
-        Ok(Done { committed, moved: Vec::new() })
+    /// Sets what the branch of the collector holds: its inventory, profiles and host-key pins. Nothing is
+    /// committed if it holds that already.
+    pub fn collector_files(&self, files: FactFiles) {
+        self.planned().files = Some(files);
     }
 }

@@ -7,7 +7,7 @@ use crate::model::CollectorName;
 use crate::seal::{
     AllowedSigner, Cut, EpochRecipient, Fingerprint, Identities, PublicKey, Recipient, SigningKey, StoreKeys, Trust,
 };
-use crate::store::facts::STORE_REF;
+use crate::store::facts::{Feature, STORE_REF};
 use crate::store::{Refs, Store};
 
 /// A change of keys.
@@ -78,7 +78,10 @@ pub fn apply(
         return Err(KeyError::Nobody("the store would have no administrator"));
     }
     done.epoch = trust.newest();
-    store.amend_facts(&why, Some(administrator), now, |files| {
+    store.amend_facts(&why, Some(administrator), now, |features, files| {
+        if !trust.recipients.is_empty() && !features.contains(&Feature::Sealing) {
+            features.push(Feature::Sealing);
+        }
         trust.write(files);
         Ok(())
     })?;

@@ -1,0 +1,143 @@
+//! Reading the journal.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use gix::ObjectId;
+
+use super::{JournalQuery, Open, Record};
+use crate::model::{CollectorName, DeviceName, NameTag};
+use crate::store::error::{Error, Result};
+use crate::store::object::{Commit, TREE};
+use crate::store::refs::Refs;
+use crate::store::repo::Repo;
+use crate::store::tree::{Trees, checked_blob, read_tree};
+
+const PREFIX: &str = "refs/heads/_journal/";
+/// The largest group of records, and the largest open item, in bytes.
+const MAX_BLOB: u64 = 256 << 20;
+
+/// The newest commit of each collector's journal.
+#[derive(Debug)]
+pub(in crate::store) struct Heads(Vec<(CollectorName, String, ObjectId)>);
+
+impl Heads {
+    /// Finds them.
+    pub(in crate::store) fn new(refs: &Refs) -> Self {
+        let mut heads: Vec<(CollectorName, String, ObjectId)> = Vec::new();
+        for r in refs.prefix(PREFIX) {
+            let Some((collector, month)) = r.name[PREFIX.len()..].split_once('/') else { continue };
+            let Ok(collector) = collector.parse::<CollectorName>() else { continue };
+            // Sorted by name, a later month stands later.
+            heads.retain(|h| h.0 != collector);
+            heads.push((collector, month.to_owned(), r.id));
+        }
+        Self(heads)
+    }
+
+    /// Gives month and commit of one collector's.
+    pub(in crate::store) fn of(&self, collector: &CollectorName) -> Option<(&str, ObjectId)> {
+        self.0.iter().find(|h| h.0 == *collector).map(|h| (h.1.as_str(), h.2))
+    }
+}
+
+fn corrupt(what: &str, id: ObjectId) -> Error {
+    Error::Corrupt { whose: "journal".to_owned(), what: what.to_owned(), id }
+}
+
+/// Reads the commit, gives also its bytes' tree.
+fn commit(repo: &Repo, id: ObjectId) -> Result<Commit> {
+    Commit::parse(&repo.commit(&id)?).map_err(|e| corrupt(e.0, id))
+}
+
+/// Reads the records of one commit, in the order they were written.
+fn records(repo: &Repo, tree: ObjectId) -> Result<Vec<Record>> {
+    let entries = read_tree(repo, tree)?;
+    let Some(file) = entries.iter().find(|e| e.name == b"records.jsonl") else { return Ok(Vec::new()) };
+    let text = checked_blob(repo, file.id, MAX_BLOB)?;
+    let lines = text.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+    lines.map(|l| serde_json::from_slice(l).map_err(|_| corrupt("a record that does not read", file.id))).collect()
+}
+
+/// Reads records, newest first.
+pub(in crate::store) fn read(repo: &Repo, refs: &Refs, query: &JournalQuery) -> Result<Vec<Record>> {
+    let fits =
+        |r: &Record| query.since.is_none_or(|t| r.time >= t) && query.device.as_ref().is_none_or(|d| names_device(r, d.as_str()));
+    let wanted = |c: &CollectorName| query.collector.as_ref().is_none_or(|w| w == c);
+    let heads: Vec<ObjectId> = Heads::new(refs).0.into_iter().filter(|h| wanted(&h.0)).map(|h| h.2).collect();
+    // One commit of every journal is at hand; the newest is taken, so that a limit is soon met.
+    let mut open: Vec<(DateTime<Utc>, Commit)> = Vec::new();
+    for id in heads {
+        let next = commit(repo, id)?;
+        open.push((next.committer.time, next));
+    }
+    let mut out = Vec::new();
+    let full = |out: &Vec<Record>| query.limit.is_some_and(|limit| out.len() >= limit);
+    while let Some(at) = (0..open.len()).max_by_key(|i| open[*i].0) {
+        // A clock that was set back must not end the reading too early.
+        let over = query.since.is_some_and(|t| open[at].0 < t - TimeDelta::days(1));
+        if over || full(&out) {
+            break;
+        }
+        out.extend(records(repo, open[at].1.tree)?.into_iter().rev().filter(fits));
+        match open[at].1.parents.first() {
+            Some(id) => {
+                let next = commit(repo, *id)?;
+                // Order by history: what is before never counts as newer than what is after.
+                open[at] = (next.committer.time.min(open[at].0), next);
+            }
+            None => drop(open.swap_remove(at)),
+        }
+    }
+    if let Some(limit) = query.limit {
+        out.truncate(limit);
+    }
+    Ok(out)
+}
+
+fn names_device(record: &Record, device: &str) -> bool {
+    let in_list = || record.more.get("devices").and_then(|d| d.as_array()).is_some_and(|d| d.iter().any(|d| d == device));
+    record.device() == Some(device) || in_list()
+}
+
+/// Reads what is open, of all collectors: what and content, sorted.
+///
+/// # Errors
+/// An object of the journal is missing or corrupt.
+pub fn open_items(repo: &Repo, refs: &Refs) -> Result<Vec<(Open, Vec<u8>)>> {
+    let trees = Trees::new(repo);
+    let mut out = Vec::new();
+    for (_, _, id) in Heads::new(refs).0 {
+        let root = commit(repo, id)?.tree;
+        for folder in ["changes", "drills"] {
+            let place = [b"open".as_slice(), folder.as_bytes()];
+            let Some((TREE, tree)) = trees.find(root, place.into_iter())? else { continue };
+            for entry in trees.entries(tree)?.iter() {
+                let name = std::str::from_utf8(&entry.name).map_err(|_| corrupt("an open item without a name", tree))?;
+                let bad = |_| corrupt("an open item without a name", tree);
+                let open = match folder {
+                    "changes" => Open::Change(name.parse().map_err(bad)?),
+                    _ => Open::Drill(name.parse().map_err(bad)?),
+                };
+                out.push((open, checked_blob(repo, entry.id, MAX_BLOB)?));
+            }
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// Finds the generation that a removed name was on, in the journals of all collectors.
+///
+/// # Errors
+/// An object of the journal is missing or corrupt.
+pub fn used_name(repo: &Repo, refs: &Refs, device: &DeviceName, name: &NameTag) -> Result<Option<u64>> {
+    let trees = Trees::new(repo);
+    for (_, _, id) in Heads::new(refs).0 {
+        let place = ["names", device.as_str(), name.as_str()].map(str::as_bytes);
+        let Some((_, blob)) = trees.find(commit(repo, id)?.tree, place.into_iter())? else { continue };
+        let text = checked_blob(repo, blob, MAX_BLOB)?;
+        let text = String::from_utf8_lossy(&text);
+        let number = text.strip_prefix("generation ").and_then(|t| t.trim_end().parse().ok());
+        return number.map(Some).ok_or_else(|| corrupt("a removed name of no generation", blob));
+    }
+    Ok(None)
+}

@@ -1,0 +1,293 @@
+//! A set in a transaction: is it new, and what is it then?
+
+use super::super::commit::put_commit;
+use super::super::decode::large_ref;
+use super::super::encode::{self, Comparison, EncodeContext, Encoded, Meta, Outcome, Previous, Reuse};
+use super::super::error::{Error, Result};
+use super::super::generation::{Changed, FORMAT, Generation, GenerationKind};
+use super::super::history::{self, line_ref};
+use super::super::journal::Record;
+use super::super::logs;
+use super::super::look::{self, Kept};
+use super::super::object::{Commit, Ident};
+use super::super::refs::RefEdit;
+use super::{Plan, Transaction};
+use crate::model::{ConfigSet, DeviceName, Digest, Entry, Kind, Look, LookEntry, Release};
+use crate::seal::DeviceKeys;
+
+impl Transaction<'_> {
+    /// Encodes a set. Logs of the set are filed with the run.
+    ///
+    /// # Errors
+    /// [`Error::ContentNeeded`]: collect again without a look; `NoRelease`, `NoStoreKey`, `Tombstone`, `Refused` (also
+    /// for a second set of one device in one transaction), and what reading and writing objects gives. The
+    /// other devices are not touched by it.
+    pub fn snapshot(&self, context: &EncodeContext<'_>, set: ConfigSet, meta: Meta) -> Result<Outcome> {
+        let device = context.device;
+        if self.store.facts().erased(device) {
+            return Err(Error::Tombstone(device.clone()));
+        }
+        if self.planned().devices.get(device).is_some_and(|p| p.snapshot) {
+            return Err(Error::Refused { what: "two sets of one device in one transaction", subject: device.to_string() });
+        }
+        let release = set.release.clone().ok_or_else(|| Error::NoRelease { device: device.clone() })?;
+        let (set, logs) = set.split_logs();
+        let kept = self.kept(device);
+        let mut plan = Plan { snapshot: true, ..Plan::default() };
+        let filed = logs::file(context, &self.batch, &logs, kept.as_deref(), self.who.now)?;
+        plan.logs = filed.tree;
+        let (outcome, look) = match self.by_look(context, &set, &release, &meta, kept.as_deref()) {
+            Some(seen) => seen,
+            None => self.by_content(context, &set, &release, &meta, &mut plan)?,
+        };
+        let number = match &outcome {
+            Outcome::Unchanged { number } => *number,
+            Outcome::Generation(generation) => generation.number,
+        };
+        let look = Kept { look, number, logs: filed.remembered };
+        let known = kept.as_ref().is_some_and(|k| k.logs == look.logs && look::adds_nothing(&look.look, &k.look));
+        plan.look = Some((look, known));
+        self.tell(&mut plan, device, &outcome, &meta);
+        let mut planned = self.planned();
+        let there = planned.devices.entry(device.clone()).or_default();
+        // Names may have been given before.
+        plan.edits.append(&mut there.edits);
+        plan.records.append(&mut there.records);
+        plan.given.append(&mut there.given);
+        plan.removed.append(&mut there.removed);
+        *there = plan;
+        Ok(outcome)
+    }
+
+    /// Is it what the look saw? Then no git object is opened.
+    fn by_look(
+        &self,
+        context: &EncodeContext<'_>,
+        set: &ConfigSet,
+        release: &Release,
+        meta: &Meta,
+        kept: Option<&Kept>,
+    ) -> Option<(Outcome, Look)> {
+        let kept = kept?;
+        let keys = DeviceKeys::derive(context.keys.epoch(context.keys.newest())?, context.device);
+        if !encode::as_seen(&kept.look, &meta.look_rules, release, set, &keys) {
+            return None;
+        }
+        let mut look = kept.look.clone();
+        look.taken_ns = meta.taken_ns;
+        for (seen, entry) in look.entries.iter_mut().zip(set.entries()) {
+            seen.stamp = entry.stamp;
+        }
+        Some((Outcome::Unchanged { number: kept.number }, look))
+    }
+
+    fn by_content(
+        &self,
+        context: &EncodeContext<'_>,
+        set: &ConfigSet,
+        release: &Release,
+        meta: &Meta,
+        plan: &mut Plan,
+    ) -> Result<(Outcome, Look)> {
+        let (store, device) = (self.store, context.device);
+        let newest = match history::newest(store.repo(), &self.refs, device) {
+            Ok(newest) => Some(newest),
+            Err(Error::NoDevice { .. }) => None,
+            Err(e) => return Err(e),
+        };
+        let Some(newest) = newest else {
+            let encoded = encode::encode(context, &self.batch, set.entries(), None, &[], Reuse::Yes)?;
+            let changed = Changed { added: encoded.manifest.lines.len() as u64, ..Changed::default() };
+            return self.generation(context, set, release, meta, plan, None, (encoded, changed, false));
+        };
+        let damaged = store.damage().concerns(device);
+        let prev = match Previous::load(store, &self.refs, device, context.keys, newest.clone()) {
+            Ok(prev) => prev,
+            Err(e @ (Error::NoStoreKey(_) | Error::UnknownFeature(_))) => return Err(e),
+            Err(_) => return self.over_damage(context, set, release, meta, plan, &newest, None),
+        };
+        let compared = encode::compare(context, &prev, set)?;
+        if damaged {
+            return self.over_damage(context, set, release, meta, plan, &newest, Some((&prev, &compared)));
+        }
+        let same = compared.same() && *release == newest.release;
+        let remask = same && encode::masks_differ(context, &prev, set)?;
+        if same && !remask {
+            let look = look_of(&newest, meta, set.entries(), |i| {
+                let entry = &set.entries()[i];
+                let before = prev.manifest.find(entry.scope, &entry.path)?.body?.plain;
+                Some((before, compared.plain[i] == Some(before)))
+            });
+            return Ok((Outcome::Unchanged { number: newest.number }, look));
+        }
+        let encoded = encode::encode(context, &self.batch, set.entries(), Some(&prev), &compared.plain, Reuse::Yes)?;
+        self.generation(context, set, release, meta, plan, Some(&newest), (encoded, compared.changed, remask))
+    }
+
+    /// Writes everything again where something of the device is damaged. What comes out as it was is healed
+    /// by that; else it is a new generation, which needs nothing of the damaged one.
+    #[allow(clippy::too_many_arguments)]
+    fn over_damage(
+        &self,
+        context: &EncodeContext<'_>,
+        set: &ConfigSet,
+        release: &Release,
+        meta: &Meta,
+        plan: &mut Plan,
+        newest: &Generation,
+        before: Option<(&Previous<'_>, &Comparison)>,
+    ) -> Result<(Outcome, Look)> {
+        let (prev, plain) = before.map_or((None, &[][..]), |(p, c)| (Some(p), c.plain.as_slice()));
+        let encoded = encode::encode(context, &self.batch, set.entries(), prev, plain, Reuse::Rewrite)?;
+        let same = before.is_some_and(|(_, c)| c.same()) && *release == newest.release;
+        // The damaged objects of the newest generation must all be in the batch now.
+        let mut needed = self.store.damage().of(context.device, newest.number);
+        let healed = needed.all(|id| self.batch.contains(id));
+        if *release == newest.release && (encoded.set_digest == newest.set_digest || same) && healed {
+            let look = look_of(newest, meta, set.entries(), |i| {
+                let entry = &set.entries()[i];
+                let now = encoded.manifest.lines[i].body?.plain;
+                let then = prev.map_or(Some(now), |p| Some(p.manifest.find(entry.scope, &entry.path)?.body?.plain))?;
+                Some((then, then == now))
+            });
+            let record = Record::new("heal", "done");
+            plan.records.push(record.with("device", context.device.as_str()).with("generation", newest.number));
+            return Ok((Outcome::Unchanged { number: newest.number }, look));
+        }
+        let lines = encoded.manifest.lines.len() as u64;
+        let changed = before.map_or(Changed { changed: lines, ..Changed::default() }, |(_, c)| c.changed);
+        self.generation(context, set, release, meta, plan, Some(newest), (encoded, changed, false))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn generation(
+        &self,
+        context: &EncodeContext<'_>,
+        set: &ConfigSet,
+        release: &Release,
+        meta: &Meta,
+        plan: &mut Plan,
+        newest: Option<&Generation>,
+        (encoded, changed, remask): (Encoded, Changed, bool),
+    ) -> Result<(Outcome, Look)> {
+        let device = context.device;
+        let line = line_ref(device, release);
+        let head = self.refs.get(&line).map(|r| r.id);
+        let mut parents: Vec<_> = head.into_iter().collect();
+        parents.extend(newest.map(|n| n.id).filter(|id| Some(*id) != head));
+        let kind = match meta.kind {
+            Some(kind) => kind,
+            None if newest.is_none() => GenerationKind::First,
+            None if head.is_none() => GenerationKind::Release,
+            None if remask => GenerationKind::Remask,
+            None => GenerationKind::Snapshot,
+        };
+        let who = &self.who;
+        let collector = who.collector.to_string();
+        let mut generation = Generation {
+            device: device.clone(),
+            release: release.clone(),
+            number: newest.map_or(1, |n| n.number + 1),
+            id: encoded.tree,
+            tree: encoded.tree,
+            parents,
+            time: meta.time,
+            author: meta.author.clone().unwrap_or_else(|| (collector.clone(), format!("{collector}@confvault"))),
+            committed: who.now,
+            collector: who.collector.clone(),
+            kind,
+            note: meta.note.clone(),
+            changed,
+            set_digest: encoded.set_digest,
+            features: Vec::new(),
+            change: meta.change.clone(),
+            run: Some(who.run.to_string()),
+            accepted: meta.accepted.clone(),
+            imported: meta.imported.clone(),
+        };
+        generation.id = put_commit(&self.batch, &generation.commit(), who.signing.as_ref())?;
+        plan.edits.push(RefEdit { name: line, expected: head, new: Some(generation.id) });
+        if let Some(tree) = encoded.large {
+            plan.edits.push(self.large(&generation, tree)?);
+        }
+        let plains: Vec<Option<Digest>> = encoded.manifest.lines.iter().map(|l| l.body.map(|b| b.plain)).collect();
+        let look = look_of(&generation, meta, set.entries(), |i| Some((plains[i]?, true)));
+        Ok((Outcome::Generation(Box::new(generation)), look))
+    }
+
+    /// Commits the chunks of a generation.
+    fn large(&self, generation: &Generation, tree: gix::ObjectId) -> Result<RefEdit> {
+        let (device, number) = (&generation.device, generation.number);
+        let by = Ident::new(self.who.collector.as_str(), &format!("{}@confvault", self.who.collector), self.who.now);
+        let message = format!(
+            "{device} large files of generation {number}\n\nConfvault-Format: {FORMAT}\nDevice: {device}\nGeneration: {number}\nCollector: {}\n",
+            self.who.collector
+        );
+        let commit = Commit { tree, parents: Vec::new(), author: by.clone(), committer: by, message };
+        let new = put_commit(&self.batch, &commit, self.who.signing.as_ref())?;
+        let name = large_ref(device, number);
+        Ok(RefEdit { expected: self.refs.get(&name).map(|r| r.id), name, new: Some(new) })
+    }
+
+    /// Makes the journal's record of an outcome; unchanged devices share one.
+    fn tell(&self, plan: &mut Plan, device: &DeviceName, outcome: &Outcome, meta: &Meta) {
+        let record = match outcome {
+            Outcome::Unchanged { number } if meta.kind.is_some() => {
+                Record::new("snapshot", "unchanged").with("device", device.as_str()).with("generation", *number)
+            }
+            Outcome::Unchanged { .. } => {
+                plan.unchanged = true;
+                return;
+            }
+            Outcome::Generation(g) => Record::new("snapshot", "generation")
+                .with("device", device.as_str())
+                .with("generation", g.number)
+                .with("release", g.release.as_str())
+                .with("kind", g.kind.as_str())
+                .with("changed", g.changed.to_string()),
+        };
+        let kind = |record: Record| match (meta.kind, outcome) {
+            (Some(kind), Outcome::Unchanged { .. }) => record.with("kind", kind.as_str()),
+            _ => record,
+        };
+        let record = kind(record);
+        plan.records.push(match &meta.change {
+            Some(change) => record.with("change", change.to_string()),
+            None => record,
+        });
+    }
+}
+
+/// Makes the look of a set. `plain` gives the digest in the manifest of the newest generation, and whether
+/// the content is the one of that digest: if not, the file must be read again next time.
+fn look_of(generation: &Generation, meta: &Meta, entries: &[Entry], plain: impl Fn(usize) -> Option<(Digest, bool)>) -> Look {
+    let seen = entries.iter().enumerate().map(|(i, entry)| {
+        let mut stamp = entry.stamp;
+        let digest = match entry.kind {
+            Kind::Directory => Digest([0; 32]),
+            _ => {
+                let (digest, same) = plain(i).unwrap_or((Digest([0; 32]), false));
+                if !same {
+                    look::distrust(&mut stamp);
+                }
+                digest
+            }
+        };
+        LookEntry {
+            scope: entry.scope,
+            path: entry.path.clone(),
+            kind: entry.kind,
+            mode: entry.mode,
+            owner: entry.owner,
+            stamp,
+            plain: digest,
+        }
+    });
+    Look {
+        head: generation.id.to_string(),
+        release: generation.release.clone(),
+        rules: meta.look_rules,
+        taken_ns: meta.taken_ns,
+        entries: seen.collect(),
+    }
+}

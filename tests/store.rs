@@ -1,0 +1,24 @@
+//! The store as a library: what is put in comes out, whatever git, age and a hostile device say.
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used)]
+
+#[path = "store/lab.rs"]
+mod lab;
+
+#[path = "store/git.rs"]
+mod git;
+#[path = "store/lines.rs"]
+mod lines;
+#[path = "store/points.rs"]
+mod points;
+#[path = "store/round_trip.rs"]
+mod round_trip;
+
+/// A test file that is not named above would never run.
+#[test]
+fn every_file_is_registered() {
+    let own = include_str!("store.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(own.contains(&format!("store/{name}")), "{name} is not registered");
+    }
+}
