@@ -131,6 +131,11 @@ impl<'a> Call<'a> {
         self
     }
 
+    pub(super) fn args(mut self, args: impl IntoIterator<Item = &'static str>) -> Self {
+        self.args.extend(args.into_iter().map(OsString::from));
+        self
+    }
+
     pub(super) fn feed(mut self, feed: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'a) -> Self {
         self.feed = Some(Box::new(feed));
         self

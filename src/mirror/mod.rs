@@ -11,11 +11,13 @@
 //! `docs/mirror.md` describes what an administrator sees.
 
 mod activity;
+mod clone;
 mod compare;
 mod error;
 mod git;
 mod hook;
 mod independence;
+mod inspect;
 mod listing;
 mod outbox;
 mod prove;
@@ -24,6 +26,7 @@ mod refname;
 mod status;
 mod url;
 
+pub use clone::{Cloned, clone_store, collector_files};
 pub use compare::{GroupStatus, RefState, RefStatus};
 pub use error::MirrorError;
 pub use git::{GitEnv, Remote};

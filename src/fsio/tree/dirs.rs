@@ -130,10 +130,13 @@ impl Dirs {
         let made = match rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o700)) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
+            // The directory above has no name any more.
+            Err(Errno::NOENT) => return Err(TreeError::Moved { path: shown }),
             Err(e) => return Err(refused(e).into()),
         };
         match rustix::fs::openat(above, name, OPEN_DIR, Mode::empty()) {
             Ok(fd) => Ok((fd, made)),
+            Err(Errno::NOENT) => Err(TreeError::Moved { path: shown }),
             Err(Errno::LOOP | Errno::NOTDIR) if made => Err(TreeError::Moved { path: shown }),
             Err(Errno::LOOP | Errno::NOTDIR) if self.overwrite => {
                 stage.exchange_for_dir(above, name, &shown)?;

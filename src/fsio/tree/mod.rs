@@ -187,11 +187,10 @@ impl TreeWriter {
     /// # Errors
     /// [`TreeError::Twice`], [`TreeError::Disk`].
     pub fn file(&mut self, path: &ConfigPath, meta: Meta, bytes: &[u8]) -> Result<(), TreeError> {
-        self.first_time(path)?;
-        let slot = self.stage.create(path)?;
-        slot.write_all(bytes).map_err(|e| Error::new("write", slot.shown(), e))?;
-        let bytes = bytes.len() as u64;
-        self.settle(path, meta, slot, bytes)
+        self.stage_file(path, meta, |slot| {
+            slot.write_all(bytes).map_err(|e| Error::new("write", slot.shown(), e))?;
+            Ok(bytes.len() as u64)
+        })
     }
 
     /// Stages a file whose bytes `fill` writes; if it fails the file is gone and its error is passed on.
@@ -204,24 +203,43 @@ impl TreeWriter {
         meta: Meta,
         fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.first_time(path)?;
-        let slot = self.stage.create(path).map_err(TreeError::from)?;
-        let mut out = Counter { out: BufWriter::with_capacity(1 << 16, &slot), bytes: 0 };
-        fill(&mut out)?;
-        out.flush().map_err(|e| TreeError::from(Error::new("write", slot.shown(), e)))?;
-        let bytes = out.bytes;
-        drop(out);
-        Ok(self.settle(path, meta, slot, bytes)?)
+        self.stage_file(path, meta, |slot| {
+            let mut out = Counter { out: BufWriter::with_capacity(1 << 16, slot), bytes: 0 };
+            fill(&mut out)?;
+            out.flush().map_err(|e| TreeError::from(Error::new("write", slot.shown(), e)))?;
+            Ok(out.bytes)
+        })
     }
 
-    /// Gives a written file its owner and mode and puts it on the list.
-    fn settle(&mut self, path: &ConfigPath, meta: Meta, slot: stage::Slot, bytes: u64) -> Result<(), TreeError> {
+    fn stage_file<E: From<TreeError>>(
+        &mut self,
+        path: &ConfigPath,
+        meta: Meta,
+        fill: impl FnOnce(&stage::Slot) -> Result<u64, E>,
+    ) -> Result<(), E> {
+        self.first_time(path)?;
+        let slot = self.stage.create(path).map_err(TreeError::from)?;
+        let done = fill(&slot).and_then(|bytes| Ok((bytes, self.dress(path, meta, &slot)?)));
+        match done {
+            Ok((bytes, ())) => {
+                self.stage.keep(path.clone(), slot, bytes);
+                Ok(())
+            }
+            Err(e) => {
+                self.seen.remove(path);
+                self.stage.drop_slot(slot);
+                Err(e)
+            }
+        }
+    }
+
+    /// Gives a written file its owner and mode.
+    fn dress(&mut self, path: &ConfigPath, meta: Meta, slot: &stage::Slot) -> Result<(), TreeError> {
         let owned = self.give(slot.fd(), slot.shown(), path, meta.owner)?;
         let mode = self.allowed(path, meta.mode, owned);
         // The owner comes first: a change of owner takes setuid and setgid away.
         rustix::fs::fchmod(slot.fd(), rustix::fs::Mode::from_raw_mode(mode))
             .map_err(|e| Error::new("set the mode of", slot.shown(), e.into()))?;
-        self.stage.keep(path.clone(), slot, bytes);
         Ok(())
     }
 

@@ -129,6 +129,11 @@ impl Stage {
         self.items.push(Item { path, bytes, name: slot.name });
     }
 
+    /// Removes a file that failed, behind the error that says so.
+    pub(super) fn drop_slot(&self, slot: Slot) {
+        attempt(rustix::fs::unlinkat(&self.dir, slot.name.to_string(), AtFlags::empty()));
+    }
+
     pub(super) fn take(&mut self) -> Vec<Item> {
         std::mem::take(&mut self.items)
     }
@@ -208,6 +213,8 @@ impl Stage {
             Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                 Err(TreeError::Blocked { found: what_stands(above, name), path: shown.to_owned() })
             }
+            // The open directory has no name any more.
+            Err(Errno::NOENT) => Err(TreeError::Moved { path: shown.to_owned() }),
             Err(e) => Err(Error::new("rename", shown, e.into()).into()),
         }
     }
@@ -258,7 +265,8 @@ impl Stage {
         let swap = || rustix::fs::renameat_with(&self.dir, waiting.as_str(), above, name, RenameFlags::EXCHANGE);
         if let Err(e) = swap() {
             attempt(rustix::fs::unlinkat(&self.dir, waiting.as_str(), AtFlags::REMOVEDIR));
-            return Err(refused(e));
+            // What stood there went away in the meantime.
+            return Err(if e == Errno::NOENT { TreeError::Moved { path: shown.to_owned() } } else { refused(e) });
         }
         if rustix::fs::unlinkat(&self.dir, waiting.as_str(), AtFlags::empty()).is_err() {
             // It became a directory in the meantime: back with it.
