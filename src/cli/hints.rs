@@ -158,10 +158,9 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
         E::Untrusted { .. } | E::RolledBack { .. } => {
             advice(Exit::Damage, &["someone may have altered the store: compare with another mirror, and with the administrator"])
         }
-        E::LineWentBack { .. } => advice(
-            Exit::Damage,
-            &["put the store back from its mirror; if it is meant to be so, `confvault key heads --accept`"],
-        ),
+        E::LineWentBack { .. } => {
+            advice(Exit::Damage, &["put the store back from its mirror; if it is meant to be so, `confvault key heads --accept`"])
+        }
         E::NotAdministrator(_) => {
             advice(Exit::Key, &["`confvault key list` shows the administrators; name another folder with `--admin FOLDER`"])
         }

@@ -27,12 +27,14 @@ pub(super) struct Pack {
     data: OnceLock<Option<data::File>>,
 }
 
+/// Indices that do not open, and why.
+type Broken = Vec<(PathBuf, String)>;
+
 /// The packs as they were listed at one moment, newest first.
 #[derive(Debug, Default)]
 struct Listing {
     packs: Vec<Arc<Pack>>,
-    /// Indices that do not open, and why.
-    broken: Vec<(PathBuf, String)>,
+    broken: Broken,
     /// Where the last object was found.
     last: AtomicUsize,
 }
@@ -207,7 +209,7 @@ impl Objects {
     }
 
     /// Lists the packs anew and gives them, and the indices that do not open.
-    pub(super) fn packs(&self) -> Result<(Vec<Arc<Pack>>, Vec<(PathBuf, String)>)> {
+    pub(super) fn packs(&self) -> Result<(Vec<Arc<Pack>>, Broken)> {
         let (listing, _) = self.relist(&self.listing())?;
         Ok((listing.packs.clone(), listing.broken.clone()))
     }

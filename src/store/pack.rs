@@ -125,7 +125,7 @@ impl PackWriter {
         self.out.patch(8, &count.to_be_bytes())?;
         let hash = hash_file(self.out.file()).map_err(|source| Error::Read { path: self.files.pack.clone(), source })?;
         self.out.put(&hash)?;
-        self.entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.entries.sort_unstable_by_key(|e| e.id);
         let pack_file = self.out.finish_sync()?;
         let index = create_locked(&self.files.index)?;
         let (index_file, index_bytes) = write_index(index, &self.entries, &hash)?;
