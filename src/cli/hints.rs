@@ -225,8 +225,21 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Collect(error) => collect(error),
         E::Key(error) => keys(error),
         E::Diff(error) => diff(error),
+        E::Point(_) => {
+            advice(Exit::Usage, &["a point is DEVICE[:RELEASE][@WHERE], such as gw-1@42, gw-1@golden, gw-1@2026-11-22"])
+        }
+        E::Ambiguous(text) => (Exit::Usage, vec![format!("write `-- {text}` for the path, `{}` for the point", as_point(text))]),
         E::Exists(_) => advice(Exit::Failed, &["choose an empty folder"]),
         E::Internal(_) => advice(Exit::Failed, &[]),
         E::Moved | E::NotBegun => advice(Exit::Failed, &["run `confvault snapshot` again"]),
+    }
+}
+
+/// A point that cannot be taken for a path.
+fn as_point(text: &str) -> String {
+    match text {
+        "now" => "@now".to_owned(),
+        text if text.contains('@') => text.to_owned(),
+        device => format!("{device}@~0"),
     }
 }

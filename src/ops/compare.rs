@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use super::snapshot::World;
 use super::{Error, PathFilter, Reader};
 use crate::collect::{Collected, Context, Network, collect};
+use crate::diff::semantic::{SemanticDiff, compare_settings};
 use crate::diff::{self, Body, File, SetDiff, Side, Syntax, Why};
 use crate::fsio;
 use crate::model::{ConfigPath, Content, DeviceName, Digest, Entry, Kind, Owner, Point, Release, Scope, Where};
@@ -32,6 +33,8 @@ pub struct Options {
     pub volatile: bool,
     /// Unchanged lines around each change.
     pub context: usize,
+    /// Compare settings in place of lines, where the syntax of a file has settings.
+    pub semantic: bool,
 }
 
 /// One of the two points, found.
@@ -55,11 +58,29 @@ pub struct Comparison {
     /// The second point.
     pub new: End,
     /// What differs.
-    pub diff: SetDiff,
-    /// The entries of both sides, for a comparison by setting.
-    pub sides: (Side, Side),
+    pub difference: Difference,
     /// Texts of the path filter that choose nothing on either side.
     pub unused_paths: Vec<String>,
+}
+
+/// What differs.
+#[derive(Debug)]
+pub enum Difference {
+    /// By line.
+    Lines(SetDiff),
+    /// By setting.
+    Settings(SemanticDiff),
+}
+
+impl Difference {
+    /// Tells whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Lines(diff) => diff.is_empty(),
+            Self::Settings(diff) => diff.files.is_empty(),
+        }
+    }
 }
 
 /// Compares two points; without `new`, `old` is the newer one and is compared with the generation before it.
@@ -95,19 +116,19 @@ pub fn compare(
     let sides = (old.side(&sight, &old_digests, &new_digests)?, new.side(&sight, &new_digests, &old_digests)?);
     let normalise = higher_ranked(|path, bytes| profile.normalise(path, bytes));
     let normalise: diff::Normalise<'_> = &normalise;
-    let diff = diff::compare(
-        &sides.0,
-        &sides.1,
-        &diff::Options {
-            context: options.context,
-            normalise: (!options.volatile).then_some(normalise),
-            limit: Duration::from_secs(30),
-            ..diff::Options::default()
-        },
-    );
+    let how = diff::Options {
+        context: options.context,
+        normalise: (!options.volatile).then_some(normalise),
+        limit: Duration::from_secs(30),
+        ..diff::Options::default()
+    };
+    let difference = match options.semantic {
+        true => Difference::Settings(compare_settings(&sides.0, &sides.1, &how)),
+        false => Difference::Lines(diff::compare(&sides.0, &sides.1, &how)),
+    };
     let entries = sides.0.files().iter().chain(sides.1.files()).map(|file| (file.scope, &file.path));
     let unused_paths = options.paths.unused(entries);
-    Ok(Comparison { old: old.end, new: new.end, diff, sides, unused_paths })
+    Ok(Comparison { old: old.end, new: new.end, difference, unused_paths })
 }
 
 /// Tells the compiler that a closure borrows its result from the text, whatever its lifetime.
@@ -159,7 +180,7 @@ struct Source {
 
 enum From {
     Stored(Box<(Generation, Manifest)>),
-    Collected(Box<Collected>, Spool),
+    Collected(Box<Collected>, #[expect(dead_code, reason = "goes with the set")] Spool),
 }
 
 fn load(reader: &Reader, refs: &Refs, point: &Point, world: &World<'_>) -> Result<Source, Error> {

@@ -30,6 +30,12 @@ pub enum Error {
     /// Two sets could not be compared.
     #[error(transparent)]
     Diff(#[from] crate::diff::Error),
+    /// A text is no point.
+    #[error(transparent)]
+    Point(#[from] crate::model::PointError),
+    /// A text could mean two things.
+    #[error("Could be a point and a path: {0}")]
+    Ambiguous(String),
     /// Where a store is to be made, one is already.
     #[error("A store is there already: {}", .0.display())]
     Exists(PathBuf),

@@ -10,6 +10,7 @@ pub mod init;
 pub mod keys;
 pub mod name;
 mod paths;
+pub mod points;
 pub mod profile_test;
 mod reader;
 pub mod search;

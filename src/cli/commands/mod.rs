@@ -2,6 +2,7 @@
 
 mod completions;
 mod device;
+mod diff;
 mod init;
 mod journal;
 mod key;
@@ -9,6 +10,7 @@ mod log;
 mod ls;
 mod name;
 mod profile;
+mod search;
 mod secrets;
 mod show;
 mod snapshot;
@@ -32,6 +34,8 @@ pub(super) enum Command {
     Log(log::LogArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
+    Search(search::SearchArgs),
+    Diff(diff::DiffArgs),
     Name(name::NameArgs),
     Unname(unname::UnnameArgs),
     Journal(journal::JournalArgs),
@@ -44,7 +48,10 @@ pub(super) enum Command {
 impl Command {
     /// The exit code of every failure, for a command that keeps the codes of its trade.
     pub(super) fn trouble(&self) -> Option<Exit> {
-        None
+        match self {
+            Self::Diff(_) => Some(Exit::Trouble),
+            _ => None,
+        }
     }
 
     pub(super) fn run(&self, ui: &mut Ui, context: &Context) -> Outcome {
@@ -56,6 +63,8 @@ impl Command {
             Self::Log(args) => log::run(ui, context, args),
             Self::Show(args) => show::run(ui, context, args),
             Self::Ls(args) => ls::run(ui, context, args),
+            Self::Search(args) => search::run(ui, context, args),
+            Self::Diff(args) => diff::run(ui, context, args),
             Self::Name(args) => name::run(ui, context, args),
             Self::Unname(args) => unname::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),

@@ -1,0 +1,89 @@
+//! `confvault search`
+
+use regex::bytes::RegexBuilder;
+use serde_json::json;
+
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::signals;
+use crate::cli::ui::{Look, Ui};
+use crate::model::DeviceName;
+use crate::ops::search::{Hit, Options, search};
+use crate::ops::{PathFilter, Reader};
+
+/// Search the text of the newest generations, or of all
+///
+/// Prints DEVICE@GENERATION, the file, the number of the line, and the line. Secrets are tokens here:
+/// a search never finds or shows the value of one. With --json, each line found is one line of JSON.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault search 'snmp-server (host|community)'\n  confvault search -i 'allow=.*g729' pbx-1 pbx-2\n  \
+     confvault search -F 10.0.0.1 gw-1 --all-generations\n  confvault search '^register' --path 'voip/**/sip.conf'\n",
+    exit_codes!(), "; 0 also if nothing is found"
+))]
+pub(crate) struct SearchArgs {
+    /// Regular expression, matched against each line
+    pattern: String,
+    /// Devices (default: all in the store)
+    devices: Vec<DeviceName>,
+    /// Search every generation, not only the newest
+    #[arg(long)]
+    all_generations: bool,
+    /// Only in these files, folders or globs; can be given more than once
+    #[arg(long = "path", value_name = "PATH")]
+    paths: Vec<String>,
+    /// Take upper and lower case for the same
+    #[arg(short, long)]
+    ignore_case: bool,
+    /// Take PATTERN as it is written, not as a regular expression
+    #[arg(short = 'F', long)]
+    fixed_string: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome {
+    let pattern = if args.fixed_string { regex::escape(&args.pattern) } else { args.pattern.clone() };
+    let pattern = RegexBuilder::new(&pattern).case_insensitive(args.ignore_case).multi_line(true).build();
+    let pattern =
+        pattern.map_err(|error| CommandError::new(Exit::Usage, error, vec!["`-F` takes the pattern as it is written".into()]))?;
+    let reader = Reader::open(&context.store_root()?, None)?;
+    let options = Options {
+        pattern,
+        devices: args.devices.clone(),
+        paths: PathFilter::new(&args.paths),
+        all_generations: args.all_generations,
+    };
+    let cancel = signals::cancel();
+    let searched = search(&reader, &options, &cancel, &mut |hit| print(ui, &hit))?;
+    if !ui.json_wished() {
+        let unread = match searched.unread {
+            0 => String::new(),
+            unread => format!("; {unread} files could not be searched (sealed, or too large)"),
+        };
+        let (hits, devices) = (searched.hits, searched.devices);
+        ui.status(&format!("{hits} lines in {} generations of {devices} devices{unread}", searched.generations));
+    }
+    Ok(Exit::Done)
+}
+
+fn print(ui: &mut Ui, hit: &Hit) -> Result<(), CommandError> {
+    let text = String::from_utf8_lossy(&hit.text);
+    if ui.json_wished() {
+        return ui.json_line(&json!({
+            "device": hit.device,
+            "first_generation": hit.first,
+            "last_generation": hit.last,
+            "scope": hit.scope,
+            "path": hit.path,
+            "line": hit.line,
+            "text": text,
+        }));
+    }
+    let generations = if hit.first == hit.last { hit.last.to_string() } else { format!("{}-{}", hit.first, hit.last) };
+    ui.row(&[
+        (Look::Strong, &format!("{}@{generations}", hit.device)),
+        (Look::Dim, &format!(" {}/{}:{}: ", hit.scope, hit.path, hit.line)),
+        (Look::Plain, &text),
+    ])
+}
