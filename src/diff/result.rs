@@ -182,7 +182,7 @@ pub struct LineDiff {
 }
 
 /// One place where lines differ, with the lines around it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Hunk {
     /// First line in the old file, from 1; where `old_lines` is 0 the line before, which may be 0.
     pub old_start: usize,
@@ -225,7 +225,13 @@ pub struct Line {
     pub volatile: bool,
 }
 
-// Lines of a configuration are never part of a debug print in production logs: only shape is shown.
+// Text of a configuration is never part of a debug print: only its shape is shown.
+impl fmt::Debug for Hunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hunk(-{},{} +{},{} {:?})", self.old_start, self.old_lines, self.new_start, self.new_lines, self.lines)
+    }
+}
+
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Line({:?} {:?} {:?} {} bytes)", self.op, self.old, self.new, self.text.len())

@@ -133,7 +133,6 @@ fn binary_and_sealed_files_are_named_with_their_sizes() {
 }
 
 #[test]
-#[ignore = "sections are not read yet"]
 fn a_hunk_names_its_section() {
     let text = |codec: &str| format!("[general]\na=1\nb=2\nc=3\nd=4\n[trunk]\nx=1\ny=2\nz=3\nw=4\nallow={codec}\n");
     let make = |codec| side(vec![File { syntax: Syntax::Ini, ..file("sip.conf", text(codec).as_bytes()) }]);

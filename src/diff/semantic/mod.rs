@@ -20,11 +20,13 @@ mod xml;
 
 pub use compare::compare_settings;
 
+use std::fmt;
+
 use super::{BodyDiff, Error, Facts, FileDiff, LineDiff, Status, Why};
 use crate::profile::Syntax;
 
 /// One setting of a text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Setting {
     /// Where it stands: the section, block or element, empty at the top.
     pub section: String,
@@ -43,7 +45,7 @@ pub struct Setting {
 }
 
 /// What the order of a setting counts among.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Order {
     /// Nothing.
     Free,
@@ -88,7 +90,7 @@ impl Setting {
 }
 
 /// What happened to a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Only in the new side.
     Added {
@@ -117,7 +119,7 @@ pub enum Change {
 }
 
 /// A setting that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SettingChange {
     /// Where it stands.
     pub section: String,
@@ -131,6 +133,31 @@ pub struct SettingChange {
     pub new_line: Option<u32>,
     /// A token in it changed: a secret has another value.
     pub secret: bool,
+}
+
+// Text of a configuration is never part of a debug print: a key may be a whole line, a section too.
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if self.default { ", default" } else { "" };
+        write!(f, "Setting(line {}, {} bytes{shown})", self.line, self.value.len())
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Change::Added { .. } => "Added",
+            Change::Removed { .. } => "Removed",
+            Change::Changed { .. } => "Changed",
+            Change::Reordered { .. } => "Reordered",
+        })
+    }
+}
+
+impl fmt::Debug for SettingChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SettingChange({:?}, lines {:?} {:?})", self.change, self.old_line, self.new_line)
+    }
 }
 
 /// What differs in the content of a file.
