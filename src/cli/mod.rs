@@ -39,7 +39,7 @@ use ui::{Ui, Wishes};
 struct Cli {
     /// The folder of the store (default: CONFVAULT_DIR, or the nearest one from here upwards)
     #[arg(short = 'C', value_name = "DIR", global = true)]
-    dir: Option<PathBuf>,
+    root: Option<PathBuf>,
     /// Print JSON in place of text
     #[arg(long, global = true)]
     json: bool,
@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
 fn run(env: Env, cli: Cli) -> Exit {
     logging::start(cli.verbose);
     let mut ui = Ui::new(&env, Wishes { json: cli.json, quiet: cli.quiet });
-    let context = Context::new(env, cli.dir);
+    let context = Context::new(env, cli.root);
     let trouble = cli.command.trouble();
     let result = cli.command.run(&mut ui, &context).and_then(|exit| ui.flush().map(|()| exit));
     match result {

@@ -1,4 +1,4 @@
-//! Times as people read and write them.
+//! Times, sizes and counts as people read and write them.
 
 use std::str::FromStr;
 
@@ -24,6 +24,11 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 || value >= 99.95 { format!("{value:.0} {}", units[unit]) } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// Gives a number with its word: `1 line`, `2 lines`.
+pub(crate) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 /// The beginning of a span of time that ends now: a date (its beginning), a time, or an age.

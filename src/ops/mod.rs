@@ -8,6 +8,7 @@ pub mod compare;
 mod error;
 pub mod init;
 pub mod keys;
+pub mod maintain;
 pub mod name;
 mod paths;
 pub mod points;

@@ -107,8 +107,7 @@ fn look_at(entry: &Entry, profile: &Profile, overrides: &MaskOverrides) -> FileR
     report.syntax = Some(profile.syntax(path, bytes));
     report.suspects = profile.suspects(path, bytes, &spans).iter().map(|span| line(span.range.start)).collect();
     report.secrets = spans.iter().map(|span| (line(span.range.start), span.rule.to_string())).collect();
-    let lines = bytes.split_inclusive(|b| *b == b'\n').enumerate();
-    let volatile = lines.filter(|(_, line)| *profile.normalise(path, line) != **line);
-    report.volatile = volatile.map(|(at, _)| at + 1).collect();
+    report.volatile = profile.volatile(path, bytes).iter().map(|range| line(range.start)).collect();
+    report.volatile.dedup();
     report
 }

@@ -62,10 +62,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     for (what, place) in [("store", &made.store), ("inventory", &made.inventory), ("administrator", &made.admin)] {
-        ui.row(&[(Look::Dim, &format!("{what:<15}")), (Look::Plain, &place.display().to_string())])?;
+        ui.row(&[(Look::Dim, &format!("{what:<18}")), (Look::Plain, &place.display().to_string())])?;
     }
-    ui.row(&[(Look::Dim, &format!("{:<15}", "collector")), (Look::Plain, collector.as_str())])?;
-    ui.row(&[(Look::Dim, &format!("{:<15}", "administrator key ")), (Look::Plain, &made.administrator_key.to_string())])?;
+    ui.row(&[(Look::Dim, &format!("{:<18}", "collector")), (Look::Plain, collector.as_str())])?;
+    ui.row(&[(Look::Dim, &format!("{:<18}", "administrator key")), (Look::Plain, &made.administrator_key.to_string())])?;
     match &made.identity {
         Some((file, _)) => ui.status(&format!(
             "Only the identity in {} opens what is sealed, and only the key beside it decides who may. Take the folder \

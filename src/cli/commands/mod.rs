@@ -8,8 +8,10 @@ mod journal;
 mod key;
 mod log;
 mod ls;
+mod maintain;
 mod name;
 mod profile;
+mod profile_test;
 mod search;
 mod secrets;
 mod show;
@@ -39,6 +41,7 @@ pub(super) enum Command {
     Name(name::NameArgs),
     Unname(unname::UnnameArgs),
     Journal(journal::JournalArgs),
+    Maintain(maintain::MaintainArgs),
     Key(key::KeyArgs),
     Secrets(secrets::SecretsArgs),
     Tour(tour::TourArgs),
@@ -68,6 +71,7 @@ impl Command {
             Self::Name(args) => name::run(ui, context, args),
             Self::Unname(args) => unname::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
+            Self::Maintain(args) => maintain::run(ui, context, args),
             Self::Key(args) => key::run(ui, context, args),
             Self::Secrets(args) => secrets::run(ui, context, args),
             Self::Tour(args) => tour::run(ui, context, args),

@@ -7,6 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
+use crate::inventory::ProfileName;
 use crate::profile::Origin;
 
 /// List, show and test profiles
@@ -23,6 +24,19 @@ pub(crate) struct ProfileArgs {
 #[derive(Debug, clap::Subcommand)]
 enum ProfileCommand {
     List(ListArgs),
+    Show(ShowArgs),
+    Test(super::profile_test::TestArgs),
+}
+
+/// Show the file of a profile
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault profile show asterisk\n  confvault profile show asterisk > profiles/my-asterisk.toml\n",
+    exit_codes!()
+))]
+struct ShowArgs {
+    /// Name of the profile
+    name: ProfileName,
 }
 
 /// List all profiles, and what in them was never verified
@@ -33,6 +47,8 @@ struct ListArgs {}
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ProfileArgs) -> Outcome {
     match &args.command {
         ProfileCommand::List(_) => list(ui, context),
+        ProfileCommand::Show(args) => show(ui, context, args),
+        ProfileCommand::Test(args) => super::profile_test::run(ui, context, args),
     }
 }
 
@@ -64,5 +80,16 @@ fn list(ui: &mut Ui, context: &Context) -> Outcome {
         }
     }
     table.print(ui)?;
+    Ok(Exit::Done)
+}
+
+fn show(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
+    let profiles = context.profiles()?;
+    let text = profiles.text(args.name.as_str())?;
+    if ui.json_wished() {
+        ui.json("profile show", &json!({ "name": args.name, "text": &*text }))?;
+    } else {
+        ui.device_bytes(text.as_bytes())?;
+    }
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::signals;
+use crate::cli::time::count;
 use crate::cli::ui::{Look, Ui};
 use crate::model::DeviceName;
 use crate::ops::search::{Hit, Options, search};
@@ -61,8 +62,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome 
             0 => String::new(),
             unread => format!("; {unread} files could not be searched (sealed, or too large)"),
         };
-        let (hits, devices) = (searched.hits, searched.devices);
-        ui.status(&format!("{hits} lines in {} generations of {devices} devices{unread}", searched.generations));
+        let [hits, generations, devices] =
+            [(searched.hits, "line"), (searched.generations, "generation"), (searched.devices, "device")]
+                .map(|(number, word)| count(number, word));
+        ui.status(&format!("{hits} in {generations} of {devices}{unread}"));
     }
     Ok(Exit::Done)
 }
