@@ -3,6 +3,8 @@
 
 #[path = "diff/apply.rs"]
 mod apply;
+#[path = "diff/corpus.rs"]
+mod corpus;
 #[path = "diff/hostile.rs"]
 mod hostile;
 #[path = "diff/render.rs"]

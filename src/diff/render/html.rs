@@ -39,6 +39,7 @@ pub fn html_settings(diff: &SemanticDiff, title: &str, out: &mut dyn Write) -> i
         .iter()
         .map(|file| {
             let count = match &file.body {
+                SettingsDiff::Settings(changes) if changes.len() == 1 => "1 setting".to_owned(),
                 SettingsDiff::Settings(changes) => format!("{} settings", changes.len()),
                 SettingsDiff::Lines { lines, .. } => plus_minus(lines.added, lines.removed),
                 SettingsDiff::Same | SettingsDiff::Opaque(_) => String::new(),

@@ -46,6 +46,7 @@ pub(super) fn settings(bytes: &[u8]) -> Result<Vec<Setting>, Error> {
     // A block comment that nobody closes would swallow settings: then it is a line.
     let last_close = all.iter().rposition(|(_, line)| line.contains("--;"));
     for (at, (number, line)) in all.iter().enumerate() {
+        let indented = line.starts_with([' ', '\t']);
         let line = line.trim();
         if depth > 0 {
             depth -= usize::from(line.contains("--;"));
@@ -53,6 +54,10 @@ pub(super) fn settings(bytes: &[u8]) -> Result<Vec<Setting>, Error> {
         }
         if line.starts_with(";--") && !line.starts_with(";---") {
             depth += usize::from(!line[3..].contains("--;") && last_close.is_some_and(|close| close > at));
+            continue;
+        }
+        // The comment behind a setting may go on below it, indented.
+        if indented && line.starts_with(';') && reader.continue_note(line, *number) {
             continue;
         }
         reader.line(line, *number)?;
@@ -81,6 +86,20 @@ impl Reader {
             self.setting(line, number);
         }
         Ok(())
+    }
+
+    /// Adds a comment to that of the setting before, if that stands close enough to be meant.
+    fn continue_note(&mut self, line: &str, number: usize) -> bool {
+        let comment = line.trim_start_matches(';').trim();
+        let Some(last) = self.out.last_mut() else { return false };
+        let Some(note) = &mut last.note else { return false };
+        // As many lines on as the comment has, so no number is kept for it.
+        let next = usize::try_from(last.line).unwrap_or(0) + 1 + note.matches('\n').count();
+        if next == number {
+            note.push('\n');
+            note.push_str(comment);
+        }
+        next == number
     }
 
     fn open(&mut self, name: &str, options: &str, number: usize) {
@@ -246,6 +265,14 @@ mod tests {
         assert_eq!((found[0].key.as_str(), found[0].value.as_str(), found[0].line), ("transport", "udp", 3));
         assert_eq!(found[0].note.as_deref(), Some("the transport (default: \"udp\")"));
         assert_eq!((found[1].section.as_str(), found[1].key.as_str()), ("late", "a"));
+    }
+
+    #[test]
+    fn a_comment_that_goes_on_below() {
+        let text = ";a=1 ; one (default:\n   ; \"no\")\n   ; end\n\n  ; b=2\n";
+        let found = settings(text.as_bytes()).unwrap();
+        assert_eq!(found[0].note.as_deref(), Some("one (default:\n\"no\")\nend"));
+        assert_eq!((found.len(), found[1].key.as_str()), (2, "b"));
     }
 
     #[test]

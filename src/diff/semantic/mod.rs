@@ -38,7 +38,7 @@ pub struct Setting {
     pub line: u32,
     /// It is a comment that shows a default, such as `;transport=udp` in the samples of Asterisk.
     pub default: bool,
-    /// The comment behind it, if any.
+    /// The comment behind it, if any; with LF where it goes on in further lines.
     pub note: Option<String>,
     /// What its order counts among.
     pub order: Order,
