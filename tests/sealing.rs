@@ -13,7 +13,7 @@ use confvault::ops::secrets;
 use confvault::seal::{EpochIdentity, Error as SealError, Identities, Recipients};
 use confvault::store::decode::Decoded;
 use confvault::store::{Error as StoreError, GenerationKind, Outcome, Store};
-use lab::{CANARY, Lab, find_everywhere, objects, private};
+use lab::{CANARY, Lab, PIN, canaries, objects, private};
 
 fn change(lab: &Lab, change: &KeyChange, own: &Identities) -> Result<confvault::ops::keys::Change, KeyError> {
     let mut store = Store::open(&lab.store_dir()).unwrap();
@@ -26,7 +26,7 @@ fn a_sealed_snapshot_shows_nothing_and_comes_back_exactly() {
     let lab = Lab::sealed();
     lab.pbx();
     assert!(matches!(lab.snapshot("pbx"), Outcome::Generation(_)));
-    let found = find_everywhere(CANARY, &[lab.store_dir()], &[lab.root()]);
+    let found = canaries(&[lab.store_dir()], &[lab.root()]);
     assert!(found.is_empty(), "{found:#?}");
     lab.equals_source("pbx");
 
@@ -104,7 +104,7 @@ fn recipients_come_and_go_without_a_generation() {
     for point in ["pbx@1", "pbx@2"] {
         assert!(lab.files(point, Some(&opener)).values().all(Result::is_ok), "{point}");
     }
-    assert!(find_everywhere(CANARY, &[lab.store_dir()], &[lab.root()]).is_empty());
+    assert!(canaries(&[lab.store_dir()], &[lab.root()]).is_empty());
     // Nobody may be left out in the cold, and a stranger changes nothing.
     let last = lab.vault().trusted.trust.recipients.iter().next().unwrap().to_string();
     assert!(matches!(change(&lab, &KeyChange::RemoveRecipient(last), &second), Err(KeyError::Nobody(_))));
@@ -171,7 +171,7 @@ fn a_new_rule_masks_anew_and_what_was_in_clear_is_named() {
     lab.snapshot("pbx");
     assert_eq!(secrets::exposed(&lab.vault(), &[]).unwrap(), []);
     let mut inventory = std::fs::read_to_string(lab.root().join("confvault.toml")).unwrap();
-    inventory.push_str("\n[[always-mask]]\npattern = '^TRUNKPIN => (\\d+)'\n");
+    inventory.push_str("\n[[always-mask]]\nregex = '^TRUNKPIN => (?<secret>\\d+)'\n");
     std::fs::write(lab.root().join("confvault.toml"), inventory).unwrap();
     let Outcome::Generation(second) = lab.snapshot("pbx") else { panic!("masked by new rules, and no generation") };
     assert_eq!((second.number, second.kind), (2, GenerationKind::Remask));
@@ -189,7 +189,9 @@ fn a_new_rule_masks_anew_and_what_was_in_clear_is_named() {
             assert_eq!(listing.places.len(), 1, "{point}: {listing:?}");
             let place = &listing.places[0];
             assert_eq!((place.line, place.clear), (2, clear), "{point} {place:?}");
-            assert!(place.rule.contains("always-mask"), "{place:?}");
+            // A rule that wants digits cannot be told from the masked text.
+            let untold = opener.is_none() && !clear;
+            assert!(if untold { place.rule == "-" } else { place.rule.contains("always-mask") }, "{place:?}");
             assert!(!format!("{listing:?}").contains("48151623"));
         }
     }
@@ -200,7 +202,7 @@ fn a_store_in_clear_is_turned_to_sealing_and_says_what_it_still_shows() {
     let lab = Lab::new(Sealing::Off);
     lab.pbx();
     lab.snapshot("pbx");
-    assert!(!find_everywhere(CANARY, &[lab.store_dir()], &[]).is_empty());
+    assert!(!canaries(&[lab.store_dir()], &[]).is_empty());
     lab.files("pbx", None).into_values().for_each(|f| assert!(matches!(f, Ok(Decoded::Plain(_)))));
     let own = EpochIdentity::generate();
     let recipients = Recipients::parse(own.recipient().to_string().as_bytes()).unwrap();
@@ -214,7 +216,8 @@ fn a_store_in_clear_is_turned_to_sealing_and_says_what_it_still_shows() {
     assert!(files.values().all(|f| matches!(f, Ok(Decoded::Plain(_)))));
     for (path, decoded) in lab.files("pbx@2", None) {
         if let Ok(decoded) = decoded {
-            assert!(memchr::memmem::find(decoded.bytes(), CANARY.as_bytes()).is_none(), "{path}");
+            let shows = [CANARY, PIN].iter().any(|c| memchr::memmem::find(decoded.bytes(), c.as_bytes()).is_some());
+            assert!(!shows, "{path}");
         }
     }
     let exposed = secrets::exposed(&lab.vault(), &[]).unwrap();
@@ -236,6 +239,9 @@ fn two_stores_of_one_configuration_share_nothing_that_is_keyed() {
     for (id, data) in of_a.iter().filter(|(id, _)| of_b.contains_key(*id)) {
         // The documented exception: text without secrets, and trees of nothing else.
         let text = String::from_utf8_lossy(data);
+        if text.starts_with("# A store of device configurations") {
+            continue;
+        }
         assert!(!text.contains("{{sealed:") && !text.contains("age-encryption") && !id.contains(" commit "), "{id}: {text}");
     }
     // Equal secrets of two devices are not visible as equal.

@@ -19,10 +19,10 @@ use crate::collect::fleet::{self, Attempt, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
 use crate::fsio;
 use crate::inventory::{Device, LabelSelector, ProfileName};
-use crate::model::{ConfigPath, DeviceName};
+use crate::model::{ConfigPath, DeviceName, Digest};
 use crate::profile::Profile;
 use crate::store::{
-    ChangeId, EncodeContext, Generation, GenerationKind, Meta, Outcome, ProfileRules, Record, RunId, Transaction,
+    ChangeId, EncodeContext, Generation, GenerationKind, Meta, Outcome, ProfileRules, Record, Rules, RunId, Transaction,
 };
 
 /// How long a transaction stays open at most before what is in it is committed.
@@ -270,10 +270,14 @@ impl Run<'_> {
         let (profile, rules) = &self.profiles[&device.profile];
         check_device(&self.seen, vault.store.repo(), transaction.refs(), &device.name)?;
         let wanted = look_rules(device, profile);
-        let look = match self.options.full {
+        let kept_under = under_masks(&wanted, rules, vault.sealer.is_some());
+        let mut look = match self.options.full {
             true => None,
-            false => transaction.look(&device.name, &wanted),
+            false => transaction.look(&device.name, &kept_under),
         };
+        if let Some(look) = &mut look {
+            look.rules = wanted;
+        }
         let context = Context {
             root: vault.root(),
             spool: &self.spool.0,
@@ -296,7 +300,7 @@ impl Run<'_> {
         loop {
             let mut collected = collect(device, profile, look, &context)?;
             let accepted = self.shrink(device, &collected, look, transaction)?;
-            let mut meta = Meta::new(Utc::now(), collected.rules, collected.taken_ns);
+            let mut meta = Meta::new(Utc::now(), kept_under, collected.taken_ns);
             meta.note.clone_from(&self.options.note);
             meta.accepted = accepted;
             if let Some((kind, change)) = &self.options.change {
@@ -394,6 +398,13 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Under what a look is kept: it must not hide from other rules of masking, or from sealing that began since, what
+/// they would store otherwise.
+fn under_masks(rules: &Digest, encode: &ProfileRules, sealing: bool) -> Digest {
+    let masks = if sealing { encode.masks_id().to_string() } else { "-".to_owned() };
+    Digest(*blake3::hash(format!("{rules}\n{masks}\n").as_bytes()).as_bytes())
 }
 
 fn generation_record(record: Record, generation: &Generation) -> Record {

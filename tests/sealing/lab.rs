@@ -20,6 +20,9 @@ use confvault::store::{Error as StoreError, Generation, Outcome};
 /// Never in a store or a mirror, but for what is sealed.
 pub const CANARY: &str = "CANARYxQ7vR2kW9pL4";
 
+/// The same where only digits can stand.
+pub const PIN: &str = "4815162342108";
+
 pub struct Lab {
     pub dir: tempfile::TempDir,
     pub made: Made,
@@ -79,7 +82,7 @@ impl Lab {
         self.add("pbx", "asterisk");
         let sip = format!("[general]\nbindport=5060\n\n[100]\ntype=friend\nsecret={CANARY}one\ncontext=internal\n");
         self.write("pbx", "etc/asterisk/sip.conf", sip);
-        let voicemail = format!("[default]\n100 => {CANARY}2,Alice,alice@example.org\n");
+        let voicemail = format!("[default]\n100 => {PIN},Alice,alice@example.org\n");
         self.write("pbx", "etc/asterisk/voicemail.conf", voicemail);
         let key = format!("-----BEGIN PRIVATE KEY-----\n{CANARY}three\nAAAA\n-----END PRIVATE KEY-----\n");
         self.write("pbx", "etc/asterisk/keys/asterisk.key", key);
@@ -197,9 +200,9 @@ pub fn objects(repo: &Path) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Finds a text in the objects of a repository and in every file below folders; gives where.
-pub fn find_everywhere(needle: &str, repos: &[PathBuf], folders: &[PathBuf]) -> Vec<String> {
-    let has = |bytes: &[u8]| memchr::memmem::find(bytes, needle.as_bytes()).is_some();
+/// Finds the canaries in the objects of repositories and in every file below folders; gives where.
+pub fn canaries(repos: &[PathBuf], folders: &[PathBuf]) -> Vec<String> {
+    let has = |bytes: &[u8]| [CANARY, PIN].iter().any(|text| memchr::memmem::find(bytes, text.as_bytes()).is_some());
     let mut found = Vec::new();
     for repo in repos {
         found.extend(objects(repo).into_iter().filter(|(_, data)| has(data)).map(|(id, _)| format!("{}: {id}", repo.display())));
