@@ -54,6 +54,9 @@ pub struct Context<'a> {
     pub deadline: Option<Instant>,
     /// What the connections of a run share.
     pub network: &'a Network,
+    /// What a look depends on beside the source and the profile: the store's rules of masking and its
+    /// epoch, in words that differ when one of them does.
+    pub stored_as: &'a str,
     /// Is told each step of a collection as it is done, for `device test`.
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }
@@ -167,7 +170,7 @@ pub fn collect(
     look: Option<&Look>,
     context: &Context<'_>,
 ) -> Result<Collected, CollectError> {
-    let rules = look_rules(device, profile);
+    let rules = look_rules(device, profile, context.stored_as);
     let look = look.filter(|look| look.rules == rules);
     match &device.source {
         SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
@@ -176,10 +179,11 @@ pub fn collect(
     }
 }
 
-/// Gives what a look's entries depend on beside the device: the source, and the profile's rules.
+/// Gives what a look depends on beside the device's name: the source, all that the profile says about
+/// files, and how the store keeps them ([`Context::stored_as`]).
 #[must_use]
-pub fn look_rules(device: &Device, profile: &Profile) -> Digest {
-    let text = format!("{}\n{}\n{}\n", device.source, profile.name(), profile.rules_id());
+pub fn look_rules(device: &Device, profile: &Profile, stored_as: &str) -> Digest {
+    let text = format!("{}\n{}\n{}\n{stored_as}\n", device.source, profile.name(), profile.look_id());
     Digest(*blake3::hash(text.as_bytes()).as_bytes())
 }
 

@@ -216,6 +216,7 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
         cancel: world.cancel,
         deadline: None,
         network: &Network::new(),
+        stored_as: "",
         trace: None,
     };
     let collected = collect(device, &profile, None, &context)?;

@@ -1,8 +1,8 @@
-//! Names of generations: given and removed, with their records in the journal.
+//! Names of generations, given and removed.
 
 use super::{Error, Vault};
 use crate::model::{DeviceName, NameTag, Point};
-use crate::store::{Generation, Record};
+use crate::store::Generation;
 
 /// Gives a generation a name.
 ///
@@ -12,8 +12,6 @@ pub fn name(vault: &Vault, point: &Point, name: &NameTag, note: Option<&str>) ->
     let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
     let generation = vault.store.resolve(transaction.refs(), point)?;
     transaction.name(&generation, name, note)?;
-    let record = Record::new("name", "done").with("device", generation.device.as_str());
-    transaction.record(record.with("generation", generation.number).with("name", name.as_str()));
     commit(transaction, &generation.device)?;
     Ok(generation)
 }
@@ -28,8 +26,6 @@ pub fn unname(vault: &Vault, device: &DeviceName, name: &NameTag) -> Result<u64,
     let names = vault.store.names(transaction.refs(), device)?;
     let number = names.iter().find(|known| known.name == *name).map(|known| known.number);
     transaction.unname(device, name)?;
-    let record = Record::new("unname", "done").with("device", device.as_str()).with("name", name.as_str());
-    transaction.record(record.with("generation", number));
     commit(transaction, device)?;
     Ok(number.unwrap_or_default())
 }

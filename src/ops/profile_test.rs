@@ -68,6 +68,7 @@ pub fn profile_test(
         cancel: world.cancel,
         deadline: None,
         network: &Network::new(),
+        stored_as: "",
         trace: None,
     };
     let collected = collect(&device, profile, None, &context)?;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use std::{collections::BTreeMap, collections::BTreeSet, mem};
 
 use chrono::Utc;
-use serde_json::{Value, json};
 
 use super::keys::{Seen, check_device, remember};
 use super::{Error, Vault};
@@ -19,10 +18,10 @@ use crate::collect::fleet::{self, Attempt, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
 use crate::fsio;
 use crate::inventory::{Device, LabelSelector, ProfileName};
-use crate::model::{ConfigPath, DeviceName, Digest};
+use crate::model::{ConfigPath, DeviceName};
 use crate::profile::Profile;
 use crate::store::{
-    ChangeId, EncodeContext, Generation, GenerationKind, Meta, Outcome, ProfileRules, Record, Rules, RunId, Transaction,
+    ChangeId, EncodeContext, GenerationKind, Meta, Outcome, ProfileRules, Record, Rules as _, RunId, Transaction,
 };
 
 /// How long a transaction stays open at most before what is in it is committed.
@@ -269,15 +268,15 @@ impl Run<'_> {
         let vault = self.vault;
         let (profile, rules) = &self.profiles[&device.profile];
         check_device(&self.seen, vault.store.repo(), transaction.refs(), &device.name)?;
-        let wanted = look_rules(device, profile);
-        let kept_under = under_masks(&wanted, rules, vault.sealer.is_some());
-        let mut look = match self.options.full {
+        // A look must not hide from other rules of masking, or from sealing that began since, what they would
+        // store otherwise.
+        let masks = if vault.sealer.is_some() { rules.masks_id().to_string() } else { "-".to_owned() };
+        let stored_as = format!("{masks} {}", vault.keys.newest());
+        let wanted = look_rules(device, profile, &stored_as);
+        let look = match self.options.full {
             true => None,
-            false => transaction.look(&device.name, &kept_under),
+            false => transaction.look(&device.name, &wanted),
         };
-        if let Some(look) = &mut look {
-            look.rules = wanted;
-        }
         let context = Context {
             root: vault.root(),
             spool: &self.spool.0,
@@ -287,6 +286,7 @@ impl Run<'_> {
             cancel: self.world.cancel,
             deadline: Some(attempt.deadline),
             network: &self.network,
+            stored_as: &stored_as,
             trace: None,
         };
         let encode = EncodeContext {
@@ -300,7 +300,7 @@ impl Run<'_> {
         loop {
             let mut collected = collect(device, profile, look, &context)?;
             let accepted = self.shrink(device, &collected, look, transaction)?;
-            let mut meta = Meta::new(Utc::now(), kept_under, collected.taken_ns);
+            let mut meta = Meta::new(Utc::now(), wanted, collected.taken_ns);
             meta.note.clone_from(&self.options.note);
             meta.accepted = accepted;
             if let Some((kind, change)) = &self.options.change {
@@ -370,17 +370,12 @@ impl Run<'_> {
         moved: &mut BTreeSet<DeviceName>,
         progress: &mut dyn FnMut(&DeviceReport),
     ) -> Result<(), crate::store::Error> {
-        let mut unchanged = Vec::new();
+        // The transaction itself records generations and what is unchanged.
         for device in &pending.reports {
-            let record = |outcome| Record::new("snapshot", outcome).with("device", device.device.as_str());
-            match &device.result {
-                Ok(Outcome::Unchanged { .. }) => unchanged.push(Value::from(device.device.as_str())),
-                Ok(Outcome::Generation(generation)) => transaction.record(generation_record(record("generation"), generation)),
-                Err(error) => transaction.record(record("failed").with("reason", reason(error))),
+            if let Err(error) = &device.result {
+                let record = Record::new("snapshot", "failed").with("device", device.device.as_str());
+                transaction.record(record.with("reason", reason(error)));
             }
-        }
-        if !unchanged.is_empty() {
-            transaction.record(Record::new("snapshot", "unchanged").with("devices", unchanged));
         }
         let done = transaction.commit()?;
         report.added_bytes += done.committed.added_bytes;
@@ -398,21 +393,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// Under what a look is kept: it must not hide from other rules of masking, or from sealing that began since, what
-/// they would store otherwise.
-fn under_masks(rules: &Digest, encode: &ProfileRules, sealing: bool) -> Digest {
-    let masks = if sealing { encode.masks_id().to_string() } else { "-".to_owned() };
-    Digest(*blake3::hash(format!("{rules}\n{masks}\n").as_bytes()).as_bytes())
-}
-
-fn generation_record(record: Record, generation: &Generation) -> Record {
-    record
-        .with("generation", generation.number)
-        .with("release", generation.release.as_str())
-        .with("kind", generation.kind.as_str())
-        .with("changed", json!(generation.changed))
 }
 
 /// An error and its causes in one line.

@@ -76,6 +76,7 @@ fn memo<K: std::hash::Hash + Eq, V>(known: &Memo<K, V>, key: K, make: impl FnOnc
 pub struct Profile {
     file: ProfileFile,
     general: Arc<ProfileFile>,
+    look_id: OnceLock<String>,
     files: OnceLock<Globs>,
     volatile: OnceLock<Globs>,
     normalisers: Memo<Vec<usize>, Option<Normaliser>>,
@@ -89,6 +90,7 @@ impl Profile {
         Self {
             file,
             general,
+            look_id: OnceLock::new(),
             files: OnceLock::new(),
             volatile: OnceLock::new(),
             normalisers: Memo::default(),
@@ -169,6 +171,17 @@ impl Profile {
             }
         }
         None
+    }
+
+    /// Identifies everything that decides what is collected, in which scope, as which release and how it is
+    /// compared: 16 hexadecimal digits. Made once.
+    #[must_use]
+    pub fn look_id(&self) -> &str {
+        self.look_id.get_or_init(|| {
+            let file = &self.file;
+            id(&serde_json::to_vec(&(&file.file, &file.release, &file.volatile, &file.collect, &file.command))
+                .unwrap_or_default())
+        })
     }
 
     /// Identifies the rules of [`Profile::normalise`]: 16 hexadecimal digits.

@@ -48,6 +48,7 @@ impl Rig {
             cancel: &AtomicBool::new(false),
             deadline: None,
             network: &Network::default(),
+            stored_as: "",
             trace: None,
         };
         let device = inventory.devices().next().unwrap();

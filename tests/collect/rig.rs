@@ -85,6 +85,7 @@ impl Rig {
             cancel: &self.cancel,
             deadline: Some(Instant::now() + self.timeout),
             network,
+            stored_as: "",
             trace: None,
         };
         collect(device, &profile, look, &context)
