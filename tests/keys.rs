@@ -1,0 +1,260 @@
+//! Keys on the command line: who reads, who signs, what a kill in the middle leaves, and what no message shows.
+#![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
+
+#[path = "support/env.rs"]
+mod env;
+#[path = "sealing/lab.rs"]
+mod lab;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use env::{Run, TestEnv};
+use lab::{CANARY, private};
+
+const IDENTITY: &str = "cv-admin/identity.txt";
+
+/// A sealed store in `cv`, with one device and its first generation.
+fn store() -> TestEnv {
+    let env = TestEnv::new();
+    env.cv(&["init", "cv", "--collector", "central"]).succeeded();
+    env.write("pbx/etc/asterisk/sip.conf", format!("[100]\nsecret={CANARY}\n"));
+    env.write("pbx/var/lib/asterisk/astdb.sqlite3", format!("\0\u{1}{CANARY}"));
+    cv(&env, &["device", "add", "pbx", "--source", "dir:../pbx", "--profile", "asterisk", "--release", "1.0"]).succeeded();
+    cv(&env, &["snapshot"]).succeeded();
+    env
+}
+
+fn cv(env: &TestEnv, args: &[&str]) -> Run {
+    let mut all = vec!["-C", "cv"];
+    all.extend(args);
+    env.cv(&all)
+}
+
+fn recipient(env: &TestEnv, name: &str) -> (PathBuf, String) {
+    let path = env.path(name);
+    let made = Command::new("age-keygen").arg("-o").arg(&path).output().unwrap();
+    assert!(made.status.success());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let public = text.lines().find_map(|l| l.strip_prefix("# public key: ")).unwrap().to_owned();
+    (path, public)
+}
+
+#[test]
+fn keys_are_listed_added_removed_and_rotated() {
+    let env = store();
+    let (second, public) = recipient(&env, "second.txt");
+    cv(&env, &["key", "add", &public]).succeeded();
+    let list = cv(&env, &["key", "list", "--json"]).json();
+    assert_eq!(list["recipients"].as_array().unwrap().len(), 2, "{list}");
+    assert_eq!(list["recipients"][1]["key"], public.as_str());
+    // The new recipient opens what was sealed before it came.
+    let second = second.to_str().unwrap().to_owned();
+    let listed = cv(&env, &["secrets", "pbx", "--identity", &second, "--json"]).json();
+    assert_eq!(listed["secrets"].as_array().unwrap().len(), 1, "{listed}");
+    let first = list["recipients"][0]["key"].as_str().unwrap().to_owned();
+    let removed = cv(&env, &["key", "remove", &first, "--identity", &second]);
+    assert!(removed.stderr.contains("may have kept"), "{removed}");
+    removed.succeeded();
+    let rotated = cv(&env, &["key", "rotate", "--identity", &second, "--json"]).json();
+    assert_eq!(rotated["epoch"], 2, "{rotated}");
+    assert!(cv(&env, &["snapshot"]).succeeded().contains("unchanged 1"));
+    let refused = cv(&env, &["secrets", "pbx", "--identity", IDENTITY]).failed(12);
+    assert!(refused.contains("cannot be opened"), "{refused}");
+    cv(&env, &["key", "remove", &public, "--identity", &second]).failed(1);
+    cv(&env, &["key", "add", "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t"]).failed(2);
+}
+
+#[test]
+fn git_accepts_generations_with_the_list_of_signers() {
+    let env = store();
+    cv(&env, &["name", "pbx@1", "golden"]).succeeded();
+    env.write("signers", cv(&env, &["key", "signers"]).stdout);
+    let git = |what: &[&str]| {
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(env.path("cv/store.git"));
+        git.args(["-c", "gpg.format=ssh", "-c"]).arg(format!("gpg.ssh.allowedSignersFile={}", env.path("signers").display()));
+        git.args(what).output().unwrap()
+    };
+    for what in [["verify-commit", "pbx/1.0"], ["verify-tag", "pbx/golden"]] {
+        let output = git(&what);
+        assert!(output.status.success(), "{what:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let journal = git(&["for-each-ref", "--format=%(refname)", "refs/heads/_journal"]);
+    for name in String::from_utf8(journal.stdout).unwrap().lines() {
+        assert!(git(&["verify-commit", name]).status.success(), "{name}");
+    }
+}
+
+#[test]
+fn a_wrong_a_missing_and_an_open_key_end_alike_and_write_nothing() {
+    let env = store();
+    let (wrong, _) = recipient(&env, "wrong.txt");
+    let before = lab::walk(&env.path("cv/store.git"));
+    let wrong = cv(&env, &["key", "rotate", "--identity", wrong.to_str().unwrap()]).failed(12);
+    // The administrator's key is there, the identity is not.
+    std::fs::rename(env.path(IDENTITY), env.path("away.txt")).unwrap();
+    let missing = cv(&env, &["key", "rotate"]).failed(12);
+    assert_eq!(wrong, missing);
+    std::fs::set_permissions(env.path("away.txt"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = cv(&env, &["key", "rotate", "--identity", "away.txt"]).failed(12);
+    assert!(open.contains("can be read by others") && open.contains("chmod 600"), "{open}");
+    cv(&env, &["key", "rotate", "--identity", "nowhere.txt"]).failed(12);
+    cv(&env, &["key", "rotate", "--admin", "nowhere"]).failed(12);
+    let mut environment = env.command(&["-C", "cv", "key", "rotate"]);
+    env.run(environment.env("CONFVAULT_IDENTITY", env.path("away.txt"))).failed(12);
+    assert!(before == lab::walk(&env.path("cv/store.git")), "something was written");
+    std::fs::set_permissions(env.path("away.txt"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut environment = env.command(&["-C", "cv", "key", "rotate"]);
+    env.run(environment.env("CONFVAULT_IDENTITY", env.path("away.txt"))).succeeded();
+}
+
+#[test]
+fn who_is_no_administrator_decides_nothing() {
+    let env = store();
+    env.cv(&["init", "other", "--collector", "other"]).succeeded();
+    let refused = cv(&env, &["key", "rotate", "--admin", "other-admin", "--identity", IDENTITY]).failed(12);
+    assert!(refused.contains("Not an administrator"), "{refused}");
+    // A second administrator may, and the first one may go.
+    let key = Command::new("ssh-keygen").arg("-y").arg("-f").arg(env.path("other-admin/administrator.key")).output().unwrap();
+    env.write("other.pub", &key.stdout);
+    cv(&env, &["key", "add", "--administrator", "other.pub"]).succeeded();
+    let list = cv(&env, &["key", "list", "--json"]).json();
+    let first = list["administrators"][0]["fingerprint"].as_str().unwrap().to_owned();
+    cv(&env, &["key", "remove", "--administrator", &first, "--admin", "other-admin"]).succeeded();
+    cv(&env, &["key", "rotate", "--identity", IDENTITY]).failed(12);
+    cv(&env, &["key", "rotate", "--admin", "other-admin", "--identity", IDENTITY]).succeeded();
+    cv(&env, &["snapshot"]).succeeded();
+}
+
+#[test]
+fn a_forged_store_branch_is_refused() {
+    let env = store();
+    let repo = env.path("cv/store.git");
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(&repo).args(args);
+        git.env("GIT_AUTHOR_NAME", "x")
+            .env("GIT_AUTHOR_EMAIL", "x@x")
+            .env("GIT_COMMITTER_NAME", "x")
+            .env("GIT_COMMITTER_EMAIL", "x@x");
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let head = git(&["rev-parse", "_store"]);
+    // Without a signature, on top of the genuine line.
+    let unsigned = git(&["commit-tree", "-p", &head, "-m", "x", "_store^{tree}"]);
+    git(&["update-ref", "refs/heads/_store", &unsigned]);
+    let refused = cv(&env, &["snapshot"]).failed(13);
+    assert!(refused.contains("not signed by an administrator"), "{refused}");
+    // A line of its own.
+    let alone = git(&["commit-tree", "-m", "x", "_store^{tree}"]);
+    git(&["update-ref", "refs/heads/_store", &alone]);
+    cv(&env, &["snapshot"]).failed(13);
+    git(&["update-ref", "refs/heads/_store", &head]);
+    cv(&env, &["key", "rotate"]).succeeded();
+    // Rolled back to a state that was genuine once.
+    git(&["update-ref", "refs/heads/_store", &head]);
+    let refused = cv(&env, &["snapshot"]).failed(13);
+    assert!(refused.contains("went back"), "{refused}");
+}
+
+#[test]
+fn a_line_that_went_back_is_not_written_to() {
+    let env = store();
+    env.write("pbx/etc/asterisk/sip.conf", "[100]\nsecret=changed\n");
+    cv(&env, &["snapshot"]).succeeded();
+    let repo = env.path("cv/store.git");
+    let git = |args: &[&str]| assert!(Command::new("git").current_dir(&repo).args(args).status().unwrap().success());
+    git(&["update-ref", "refs/heads/pbx/1.0", "pbx/1.0~1"]);
+    let refused = cv(&env, &["snapshot"]).failed(3);
+    assert!(refused.contains("went back"), "{refused}");
+    cv(&env, &["key", "heads"]).failed(13);
+    cv(&env, &["key", "heads", "--accept"]).succeeded();
+    cv(&env, &["key", "heads"]).succeeded();
+    cv(&env, &["snapshot"]).succeeded();
+}
+
+/// Kills a command at its n-th step for every n; the store must be as before or as after, and usable at once.
+fn killed_at_every_step(prepare: &[&[&str]], args: &[&str], usable: &[&str]) -> usize {
+    let env = store();
+    for args in prepare {
+        cv(&env, args).succeeded();
+    }
+    let state = |env: &TestEnv| cv(env, &["key", "list", "--json"]).json();
+    let before = state(&env);
+    for n in 1..500 {
+        let mut all = vec!["-C", "cv"];
+        all.extend(args);
+        let run = env.run(env.command(&all).env("CONFVAULT_FAULT", format!("kill:{n}")));
+        let now = state(&env);
+        assert!(cv(&env, &["snapshot"]).succeeded().contains("unchanged 1"), "step {n}");
+        cv(&env, usable).succeeded();
+        if run.code == 0 {
+            assert_ne!(now, before);
+            return n;
+        }
+        if now != before {
+            // Killed after it was done: the next one is not the same any more.
+            return n;
+        }
+    }
+    panic!("no end of steps")
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_change_of_keys_loses_nothing() {
+    let usable = ["secrets", "pbx", "--identity", IDENTITY, "--json"];
+    let steps = killed_at_every_step(&[], &["key", "rotate"], &usable);
+    assert!(steps > 5, "{steps}");
+    let add = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    assert!(killed_at_every_step(&[], &["key", "add", add], &usable) > 5);
+    assert!(killed_at_every_step(&[&["key", "add", add]], &["key", "remove", add], &usable) > 5);
+}
+
+#[test]
+fn no_message_and_no_process_shows_a_secret() {
+    let env = store();
+    env.write("pbx/etc/asterisk/sip.conf", format!("[100]\nsecret={CANARY}two\n[broken\n"));
+    let pairs: [&[&str]; 9] = [
+        &["-vvv", "snapshot"],
+        &["-vvv", "diff", "pbx@1", "pbx@2"],
+        &["-vvv", "log", "pbx"],
+        &["-vvv", "show", "pbx@2"],
+        &["-vvv", "secrets", "pbx", "--suspects"],
+        &["-vvv", "secrets", "exposed"],
+        &["-vvv", "journal", "--json"],
+        &["-vvv", "key", "list"],
+        &["-vvv", "snapshot", "nobody"],
+    ];
+    for args in pairs {
+        let run = cv(&env, args);
+        let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
+        assert!(!all.contains(CANARY), "{args:?}: {all}");
+    }
+    // A failure with the secret at hand: the store cannot be written.
+    env.write("pbx/etc/asterisk/sip.conf", format!("[100]\nsecret={CANARY}three\n"));
+    for fault in ["eio", "enospc", "short"] {
+        for n in 1..40 {
+            let run = env.run(env.command(&["-C", "cv", "-vvv", "snapshot"]).env("CONFVAULT_FAULT", format!("{fault}:{n}")));
+            assert!(!format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr).contains(CANARY), "{fault} {n}");
+            if run.code == 0 {
+                break;
+            }
+        }
+    }
+    let found = lab::canaries(&[env.path("cv/store.git")], &[env.path("cv"), env.path("cv-admin")]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn an_identity_behind_a_passphrase_is_not_asked_for_without_a_terminal() {
+    let env = store();
+    let text = std::fs::read_to_string(env.path(IDENTITY)).unwrap();
+    let locked = confvault::seal::protect(&text, &confvault::seal::Secret::new("correct horse")).unwrap();
+    private(&env.path("locked.age"), &locked);
+    let refused = cv(&env, &["secrets", "pbx", "--identity", "locked.age"]).failed(12);
+    assert!(refused.contains("cannot be opened"), "{refused}");
+}
