@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use confvault::fsio::tree::{Meta, TreeError, TreeOptions, TreeWriter};
+use confvault::fsio::tree::{Durability, Meta, TreeError, TreeOptions, TreeWriter};
 use confvault::model::{ConfigPath, Owner};
 
 fn path(text: &str) -> ConfigPath {
@@ -19,7 +19,7 @@ fn meta(mode: u32) -> Meta {
 
 /// Tests do not wait for the disk.
 fn quick() -> TreeOptions {
-    TreeOptions { sync: false, ..TreeOptions::default() }
+    TreeOptions { sync: Durability::Never, ..TreeOptions::default() }
 }
 
 fn over() -> TreeOptions {

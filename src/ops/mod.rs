@@ -13,6 +13,7 @@ pub mod name;
 mod paths;
 pub mod points;
 pub mod profile_test;
+pub mod restore;
 mod reader;
 pub mod search;
 pub mod secrets;

@@ -173,6 +173,8 @@ impl Dirs {
             match rustix::fs::openat2(&*self.root, path, OPEN_DIR, Mode::empty(), how) {
                 // Not in this kernel, or forbidden by a sandbox that does not know it.
                 Err(Errno::NOSYS | Errno::PERM) => self.beneath = false,
+                // Longer than one call takes.
+                Err(Errno::NAMETOOLONG) => {}
                 other => return other,
             }
         }

@@ -22,7 +22,7 @@ mod dirs;
 mod error;
 mod stage;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -47,13 +47,25 @@ pub struct TreeOptions {
     pub owners: bool,
     /// Set setuid and setgid where an entry has them.
     pub special_bits: bool,
-    /// Sync before files appear and at the end, so that they outlast a power cut.
-    pub sync: bool,
+    /// When to wait for the disk.
+    pub sync: Durability,
+}
+
+/// When a [`TreeWriter`] waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Before files of a commit appear, and at the end: a power cut leaves each file whole or not there.
+    EachCommit,
+    /// At the end: what [`TreeWriter::finish`] reported outlasts a power cut, but one before it can leave
+    /// empty files.
+    AtEnd,
+    /// Never.
+    Never,
 }
 
 impl Default for TreeOptions {
     fn default() -> Self {
-        Self { overwrite: false, owners: true, special_bits: false, sync: true }
+        Self { overwrite: false, owners: true, special_bits: false, sync: Durability::EachCommit }
     }
 }
 
@@ -82,6 +94,13 @@ impl Noted {
         if self.first.len() < 100 {
             self.first.push(path.clone());
         }
+    }
+
+    /// Adds another count.
+    pub fn extend(&mut self, other: Noted) {
+        self.count += other.count;
+        let room = 100usize.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
     }
 }
 
@@ -122,8 +141,10 @@ pub struct TreeWriter {
     dirs: Dirs,
     stage: Stage,
     /// Directories to be made by the next commit.
-    wanted: BTreeMap<ConfigPath, Meta>,
+    wanted: Vec<(ConfigPath, Meta)>,
     links: Vec<Link>,
+    /// How much of files, directories and links [`TreeWriter::abandon`] does not forget.
+    marked: (usize, usize, usize),
     seen: HashSet<ConfigPath>,
     report: Written,
     /// Owners that the system refused once, so that it is not asked again for each file.
@@ -150,8 +171,9 @@ impl TreeWriter {
             options,
             dirs,
             stage,
-            wanted: BTreeMap::new(),
+            wanted: Vec::new(),
             links: Vec::new(),
+            marked: (0, 0, 0),
             seen: HashSet::new(),
             report: Written::default(),
             refused: HashSet::new(),
@@ -168,7 +190,7 @@ impl TreeWriter {
     /// [`TreeError::Twice`].
     pub fn directory(&mut self, path: &ConfigPath, meta: Meta) -> Result<(), TreeError> {
         self.first_time(path)?;
-        self.wanted.insert(path.clone(), meta);
+        self.wanted.push((path.clone(), meta));
         Ok(())
     }
 
@@ -283,19 +305,25 @@ impl TreeWriter {
         self.stage.weight()
     }
 
-    /// Forgets everything that was staged since the last commit.
+    /// Keeps what is staged now when [`TreeWriter::abandon`] is called later.
+    pub fn mark(&mut self) {
+        self.marked = (self.stage.len(), self.wanted.len(), self.links.len());
+    }
+
+    /// Forgets everything that was staged since the last mark or commit.
     ///
     /// # Errors
     /// [`TreeError::Disk`].
     pub fn abandon(&mut self) -> Result<(), TreeError> {
-        for item in self.stage.take() {
+        let (files, directories, links) = self.marked;
+        for item in self.stage.split_off(files) {
             self.seen.remove(&item.path);
             self.stage.discard(&item)?;
         }
-        for (path, _) in std::mem::take(&mut self.wanted) {
+        for (path, _) in self.wanted.drain(directories..) {
             self.seen.remove(&path);
         }
-        for link in std::mem::take(&mut self.links) {
+        for link in self.links.drain(links..) {
             self.seen.remove(&link.path);
         }
         Ok(())
@@ -308,11 +336,14 @@ impl TreeWriter {
     /// # Errors
     /// [`TreeError::Disk`].
     pub fn commit(&mut self) -> Result<(), TreeError> {
-        let items = self.stage.take();
-        if self.options.sync {
+        let items = self.stage.split_off(0);
+        self.marked = (0, 0, 0);
+        if self.options.sync == Durability::EachCommit {
             self.stage.sync(&items, &self.dirs)?;
         }
-        for (path, meta) in std::mem::take(&mut self.wanted) {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        wanted.sort_by(|a, b| a.0.cmp(&b.0));
+        for (path, meta) in wanted {
             let done = self.dirs.want(&path, meta, &self.stage);
             if self.placed(&path, done.map(|()| true))? {
                 self.report.directories += 1;
@@ -383,8 +414,9 @@ impl TreeWriter {
             }
         }
         self.stage.end(self.dirs.root())?;
-        if self.options.sync {
-            self.dirs.sync(self.report.files <= FEW)?;
+        if self.options.sync != Durability::Never {
+            let few = self.options.sync == Durability::EachCommit && self.report.files <= FEW;
+            self.dirs.sync(few)?;
         }
         Ok(std::mem::take(&mut self.report))
     }

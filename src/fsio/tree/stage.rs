@@ -134,8 +134,12 @@ impl Stage {
         attempt(rustix::fs::unlinkat(&self.dir, slot.name.to_string(), AtFlags::empty()));
     }
 
-    pub(super) fn take(&mut self) -> Vec<Item> {
-        std::mem::take(&mut self.items)
+    pub(super) fn split_off(&mut self, at: usize) -> Vec<Item> {
+        self.items.split_off(at)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
     }
 
     pub(super) fn weight(&self) -> (u64, u64) {

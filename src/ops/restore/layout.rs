@@ -1,0 +1,84 @@
+//! Which entries of a set are meant, and where each one goes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{RestoreError, RestoreOptions};
+use crate::model::{ConfigPath, Kind};
+use crate::store::{Access, Form, Line, Manifest};
+
+/// An entry and its place.
+#[derive(Debug)]
+pub(super) struct Placed<'a> {
+    pub(super) line: &'a Line,
+    pub(super) path: ConfigPath,
+    /// Whether it needs an identity that is not at hand.
+    pub(super) locked: bool,
+}
+
+/// Lists what is chosen, sorted by place, directories before what is in them. The directories above
+/// a chosen entry are in the list, so that they get their modes. Only with `masked` may entries need an
+/// identity that is not at hand.
+pub(super) fn layout<'a>(
+    manifest: &'a Manifest,
+    access: Access<'_>,
+    options: &RestoreOptions,
+    masked: bool,
+) -> Result<Vec<Placed<'a>>, RestoreError> {
+    let in_scope = |line: &&Line| options.scopes.is_empty() || options.scopes.contains(&line.scope);
+    let lines = || manifest.lines.iter().filter(in_scope);
+    let missing = options.paths.unused(manifest.lines.iter().map(|line| (line.scope, &line.path)));
+    if !missing.is_empty() {
+        return Err(RestoreError::NoSuchPath { paths: missing });
+    }
+    let mut chosen: Vec<&Line> = lines().filter(|line| options.paths.matches(line.scope, &line.path)).collect();
+    if !options.paths.is_all() {
+        let mut above = HashSet::new();
+        for line in &chosen {
+            let mut at = line.path.parent();
+            while let Some(path) = at.filter(|path| above.insert((line.scope, path.clone()))) {
+                at = path.parent();
+            }
+        }
+        let there: HashSet<_> = chosen.iter().map(|line| line.key()).collect();
+        let above = |line: &&Line| {
+            line.kind == Kind::Directory && above.contains(&(line.scope, line.path.clone())) && !there.contains(&line.key())
+        };
+        chosen.extend(lines().filter(above).collect::<Vec<_>>());
+    }
+    let opens = access.opener.is_some_and(|o| o.identity(manifest.epoch).is_some());
+    let mut places: BTreeMap<ConfigPath, Placed<'a>> = BTreeMap::new();
+    for line in chosen {
+        let path = if options.by_scope { beside_scope(line)? } else { line.path.clone() };
+        let form = line.body.as_ref().map(|body| body.form);
+        let locked = !opens && form.is_some_and(|form| form == Form::Masked || form.sealed());
+        if let Some(other) = places.get(&path) {
+            // A directory can hold files of more than one scope, and then has a line in each.
+            if (line.kind, other.line.kind) == (Kind::Directory, Kind::Directory) {
+                continue;
+            }
+            return Err(RestoreError::Conflict { path: path.to_string() });
+        }
+        places.insert(path.clone(), Placed { line, path, locked });
+    }
+    for path in places.keys() {
+        let mut at = path.parent();
+        while let Some(above) = at {
+            if places.get(&above).is_some_and(|p| p.line.kind != Kind::Directory) {
+                return Err(RestoreError::Conflict { path: path.to_string() });
+            }
+            at = above.parent();
+        }
+    }
+    let locked: Vec<&Placed<'_>> = places.values().filter(|p| p.locked).collect();
+    if let Some(first) = locked.first().filter(|_| !masked) {
+        let (count, first) = (locked.len() as u64, first.line.shown());
+        return Err(RestoreError::NeedsIdentity { epoch: manifest.epoch, count, first });
+    }
+    Ok(places.into_values().collect())
+}
+
+fn beside_scope(line: &Line) -> Result<ConfigPath, RestoreError> {
+    let bytes = [line.scope.as_str().as_bytes(), b"/", line.path.as_bytes()].concat();
+    // Only a path that fills the limit of its length does not fit below its scope.
+    ConfigPath::new(bytes).map_err(|_| RestoreError::Conflict { path: line.shown() })
+}
