@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::input::Normalise;
@@ -41,17 +42,15 @@ struct Cut<'a> {
     keys: Vec<(Cow<'a, [u8]>, bool)>,
 }
 
-fn cut<'a>(text: Text<'a>, normalise: Option<Normalise<'_>>) -> Cut<'a> {
-    let all = split(text.bytes);
-    // Most texts have nothing volatile: one call tells.
-    let normalise = normalise.filter(|f| matches!(f(text.path, text.bytes), Cow::Owned(ref n) if n != text.bytes));
+/// Cuts a text. Only the lines of `inside` are normalised: the others are the same on both sides.
+fn cut<'a>(text: Text<'a>, all: Vec<&'a [u8]>, inside: Range<usize>, normalise: Option<Normalise<'_>>) -> Cut<'a> {
     let mut lines = Vec::with_capacity(all.len());
     let mut keys = Vec::with_capacity(all.len());
     for (at, line) in all.iter().copied().enumerate() {
         let ended = line.ends_with(b"\n");
         let key = match normalise {
-            None => Cow::Borrowed(line),
-            Some(f) => f(text.path, line),
+            Some(f) if inside.contains(&at) => f(text.path, line),
+            _ => Cow::Borrowed(line),
         };
         // Left out; but a last line without LF stays, as its key says how the file ends.
         if key.is_empty() && ended {
@@ -71,7 +70,17 @@ pub(crate) fn diff(
     context: usize,
     deadline: Instant,
 ) -> LineDiff {
-    let (a, b) = (cut(old, normalise), cut(new, normalise));
+    if let Some(f) = normalise
+        && f(old.path, old.bytes) == f(new.path, new.bytes)
+    {
+        return LineDiff::default();
+    }
+    let (a, b) = (split(old.bytes), split(new.bytes));
+    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let inside = |lines: &[&[u8]]| head..lines.len() - tail;
+    let (in_a, in_b) = (inside(&a), inside(&b));
+    let (a, b) = (cut(old, a, in_a, normalise), cut(new, b, in_b, normalise));
     let mut marks = changed(&a.keys, &b.keys, deadline);
     let old_kept: Vec<&[u8]> = a.lines.iter().map(|&i| a.all[i]).collect();
     let new_kept: Vec<&[u8]> = b.lines.iter().map(|&i| b.all[i]).collect();
@@ -151,8 +160,8 @@ fn steps(a: &Cut<'_>, b: &Cut<'_>, old: &[bool], new: &[bool]) -> Vec<Step> {
 }
 
 /// The steps of each hunk: changes with their context, joined where they meet.
-fn ranges(steps: &[Step], context: usize) -> Vec<std::ops::Range<usize>> {
-    let mut out: Vec<std::ops::Range<usize>> = Vec::new();
+fn ranges(steps: &[Step], context: usize) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
     for (at, _) in steps.iter().enumerate().filter(|(_, s)| matches!(s, Step::Removed(_) | Step::Added(_))) {
         let (from, to) = (at.saturating_sub(context), at.saturating_add(context + 1).min(steps.len()));
         match out.last_mut() {

@@ -24,6 +24,9 @@ pub(crate) fn split(bytes: &[u8]) -> Vec<&[u8]> {
     out
 }
 
+/// Up to this many items that both sides have, the search has no deadline (at worst some ten milliseconds).
+const ALWAYS_SEARCHED: usize = 4_000;
+
 /// For each item of both sides whether it changed. The items that did not are the same sequence in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Changed {
@@ -52,7 +55,9 @@ pub(crate) fn changed<T: Hash + Eq>(old: &[T], new: &[T], deadline: Instant) -> 
     };
     let (left, right) = (keep(&a, head, a_end), keep(&b, head, b_end));
     let ids = |side: &[(usize, usize)]| -> Vec<usize> { side.iter().map(|&(_, id)| id).collect() };
-    for op in capture_diff_slices_deadline(Algorithm::Histogram, &ids(&left), &ids(&right), Some(deadline)) {
+    // What ends soon in any case is searched to its end, however late it is: one huge file must not spoil the rest.
+    let limit = (left.len() + right.len() > ALWAYS_SEARCHED).then_some(deadline);
+    for op in capture_diff_slices_deadline(Algorithm::Histogram, &ids(&left), &ids(&right), limit) {
         if let DiffOp::Equal { old_index, new_index, len } = op {
             for i in 0..len {
                 result.old[left[old_index + i].0] = false;
@@ -60,7 +65,7 @@ pub(crate) fn changed<T: Hash + Eq>(old: &[T], new: &[T], deadline: Instant) -> 
             }
         }
     }
-    result.hurried = !left.is_empty() && !right.is_empty() && Instant::now() >= deadline;
+    result.hurried = limit.is_some() && !left.is_empty() && !right.is_empty() && Instant::now() >= deadline;
     result
 }
 

@@ -63,9 +63,12 @@ pub(crate) fn write(side: &Side, dir: &Path) {
     }
 }
 
+/// Path, kind (`x` may execute, `l` link) and content of what lies in a directory.
+pub(crate) type Found = Vec<(Vec<u8>, char, Vec<u8>)>;
+
 /// All files and links below a directory: path, "x" where executable or "l" for a link, content.
-pub(crate) fn read(dir: &Path) -> Vec<(Vec<u8>, char, Vec<u8>)> {
-    fn walk(dir: &Path, root: &Path, out: &mut Vec<(Vec<u8>, char, Vec<u8>)>) {
+pub(crate) fn read(dir: &Path) -> Found {
+    fn walk(dir: &Path, root: &Path, out: &mut Found) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
@@ -112,7 +115,7 @@ pub(crate) const GNU: (&str, &[&str]) = ("patch", &["-p1", "--fuzz=0", "--no-bac
 pub(crate) const GIT: (&str, &[&str]) = ("git", &["apply", "--whitespace=nowarn", "-"]);
 
 /// Applies the patch to the old side by a program and says what is there then.
-pub(crate) fn applied(old: &Side, patch: &[u8], (program, args): (&str, &[&str])) -> (Vec<(Vec<u8>, char, Vec<u8>)>, String) {
+pub(crate) fn applied(old: &Side, patch: &[u8], (program, args): (&str, &[&str])) -> (Found, String) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("tree");
     fs::create_dir(&root).unwrap();
