@@ -225,6 +225,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Collect(error) => collect(error),
         E::Key(error) => keys(error),
         E::Diff(error) => diff(error),
+        E::Mirror(error) => mirror(error),
         E::Point(_) => {
             advice(Exit::Usage, &["a point is DEVICE[:RELEASE][@WHERE], such as gw-1@42, gw-1@golden, gw-1@2026-11-22"])
         }

@@ -27,6 +27,9 @@ pub enum Error {
     /// Keys of the installation or of the store.
     #[error(transparent)]
     Key(#[from] super::keys::KeyError),
+    /// A mirror.
+    #[error(transparent)]
+    Mirror(#[from] crate::mirror::MirrorError),
     /// Two sets could not be compared.
     #[error(transparent)]
     Diff(#[from] crate::diff::Error),

@@ -9,6 +9,7 @@ mod error;
 pub mod init;
 pub mod keys;
 pub mod maintain;
+pub mod mirror;
 pub mod name;
 mod paths;
 pub mod points;

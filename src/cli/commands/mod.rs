@@ -9,6 +9,8 @@ mod key;
 mod log;
 mod ls;
 mod maintain;
+mod mirror;
+mod mirror_show;
 mod name;
 mod profile;
 mod profile_test;
@@ -40,6 +42,7 @@ pub(super) enum Command {
     Diff(diff::DiffArgs),
     Name(name::NameArgs),
     Unname(unname::UnnameArgs),
+    Mirror(mirror::MirrorArgs),
     Journal(journal::JournalArgs),
     Maintain(maintain::MaintainArgs),
     Key(key::KeyArgs),
@@ -70,6 +73,7 @@ impl Command {
             Self::Diff(args) => diff::run(ui, context, args),
             Self::Name(args) => name::run(ui, context, args),
             Self::Unname(args) => unname::run(ui, context, args),
+            Self::Mirror(args) => mirror::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
             Self::Maintain(args) => maintain::run(ui, context, args),
             Self::Key(args) => key::run(ui, context, args),

@@ -1,0 +1,219 @@
+//! `confvault mirror`
+
+use serde_json::{Value, json};
+
+use super::mirror_show::{print_proof, print_status, push_document, status_document, tell_refused};
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::signals;
+use crate::cli::time::count;
+use crate::cli::ui::{Look, Ui};
+use crate::inventory::{Editor, MirrorUrl};
+use crate::mirror::{GitEnv, GitUrl, Proof, hook, independence};
+use crate::model::DeviceName;
+use crate::ops::Vault;
+use crate::ops::mirror::{Place, Surroundings, places, prove, push, status};
+
+/// Add, push to, compare and guard offsite mirrors
+///
+/// A mirror is any remote that the installed git reaches. It is only ever added to: nothing is forced
+/// and nothing deleted. What is sealed stays sealed there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MirrorArgs {
+    #[command(subcommand)]
+    command: MirrorCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum MirrorCommand {
+    Add(AddArgs),
+    Remove(NameArgs),
+    Push(PushArgs),
+    Status(StatusArgs),
+    Hook(HookArgs),
+}
+
+/// Add a mirror to confvault.toml
+///
+/// Logins and proxies are those of git and ssh; a URL never holds a password. A relative path counts
+/// from the folder of confvault.toml.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault mirror add offsite ssh://backup@mirror.example/srv/confvault.git\n  \
+     confvault mirror add usb /media/usb/confvault.git\n",
+    exit_codes!()
+))]
+struct AddArgs {
+    /// Name of the mirror
+    name: DeviceName,
+    /// https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, or a path
+    url: MirrorUrl,
+}
+
+/// Remove a mirror from confvault.toml; what it holds stays there
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault mirror remove usb\n", exit_codes!()))]
+struct NameArgs {
+    /// Name of the mirror
+    name: DeviceName,
+}
+
+/// Push to mirrors what they lack
+///
+/// All refs of a device move together. A device that the mirror holds otherwise is refused and named;
+/// the others go through.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault mirror push\n  confvault mirror push offsite --device gw-1\n", exit_codes!()))]
+struct PushArgs {
+    /// Mirrors (default: all)
+    names: Vec<DeviceName>,
+    /// Only this device
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceName>,
+}
+
+/// Say for each ref whether mirrors have it, and how far behind they are
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault mirror status\n  confvault mirror status offsite --behind\n  confvault mirror status offsite --prove\n",
+    exit_codes!(), "; 3 also if a mirror lacks something"
+))]
+struct StatusArgs {
+    /// Mirrors (default: all)
+    names: Vec<DeviceName>,
+    /// Only refs that the mirror does not have as they are here
+    #[arg(long)]
+    behind: bool,
+    /// Try what an append-only mirror must refuse, on refs made for it
+    #[arg(long)]
+    prove: bool,
+}
+
+/// Print the `update` hook that makes a bare repository append-only for every ref
+///
+/// git's own receive.denyDeletes and denyNonFastForwards guard branches only. Put the hook into the
+/// folder `hooks` of the mirror and make it executable.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault mirror hook > confvault.git/hooks/update && chmod +x confvault.git/hooks/update\n",
+    exit_codes!()
+))]
+struct HookArgs {}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MirrorArgs) -> Outcome {
+    match &args.command {
+        MirrorCommand::Add(args) => add(ui, context, args),
+        MirrorCommand::Remove(args) => remove(ui, context, args),
+        MirrorCommand::Push(args) => push_all(ui, context, args),
+        MirrorCommand::Status(args) => status_all(ui, context, args),
+        MirrorCommand::Hook(_) => {
+            ui.raw().write_all(hook().as_bytes())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
+    let mut editor = Editor::open(&context.root()?)?;
+    let url: GitUrl = args.url.for_git(editor.inventory().root()).parse()?;
+    editor.add_mirror(&args.name, &args.url)?;
+    let inventory = editor.save()?;
+    let distance = independence(&url, &inventory.store_dir());
+    if distance.is_dependent() {
+        ui.warn(&format!("{} is not independent of the store: {}", args.name, distance.as_str()));
+    }
+    if url.is_unprotected() {
+        ui.warn(&format!("what is sent to {} can be read and altered on the way: {url}", args.name));
+    }
+    if ui.json_wished() {
+        ui.json("mirror add", &json!({ "name": args.name, "url": url.to_string(), "independence": distance.as_str() }))?;
+    } else {
+        ui.line(&format!("added {}  {url}", args.name))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {
+    let mut editor = Editor::open(&context.root()?)?;
+    editor.remove_mirror(&args.name)?;
+    editor.save()?;
+    if ui.json_wished() {
+        ui.json("mirror remove", &json!({ "removed": args.name }))?;
+    } else {
+        ui.line(&format!("removed {}; what it holds stays there", args.name))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Does something with each mirror; one that fails does not stop the others.
+fn each(
+    ui: &mut Ui,
+    context: &Context,
+    names: &[DeviceName],
+    work: &mut dyn FnMut(&mut Ui, &Vault, &Place, Surroundings<'_>) -> Result<(Value, bool), CommandError>,
+) -> Result<(Vec<Value>, Exit), CommandError> {
+    let vault = Vault::open(&context.root()?)?;
+    let places = places(&vault, names)?;
+    if places.is_empty() {
+        return Err(CommandError::failed("There is no mirror").hint("add one with `confvault mirror add NAME URL`"));
+    }
+    let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
+    let around = Surroundings { env: &env, cancel: &cancel };
+    let (mut documents, mut whole, mut failed) = (Vec::new(), true, Vec::new());
+    for place in &places {
+        match work(ui, &vault, place, around) {
+            Ok((document, good)) => {
+                documents.push(document);
+                whole &= good;
+            }
+            Err(error) if places.len() == 1 || error.is_silent() => return Err(error),
+            Err(error) => {
+                let mut texts = error.texts();
+                texts[0] = format!("Mirror {}: {}", place.name, texts[0]);
+                documents.push(json!({ "mirror": place.name, "outcome": "failed", "reason": texts.join(": ") }));
+                ui.finding(&texts, error.hints());
+                failed.push(&place.name);
+            }
+        }
+    }
+    Ok((documents, if whole && failed.is_empty() { Exit::Done } else { Exit::Partly }))
+}
+
+fn push_all(ui: &mut Ui, context: &Context, args: &PushArgs) -> Outcome {
+    let (documents, exit) = each(ui, context, &args.names, &mut |ui, vault, place, around| {
+        let report = push(vault, place, args.device.as_ref(), around)?;
+        let refused = report.refused().count();
+        if !ui.json_wished() {
+            let text = match report.moved() {
+                0 => "had everything".to_owned(),
+                moved => format!("took {}", count(moved, "ref")),
+            };
+            ui.row(&[(Look::Strong, place.name.as_str()), (Look::Plain, &format!("  {text}"))])?;
+        }
+        tell_refused(ui, place, &report);
+        Ok((push_document(place, &report), refused == 0))
+    })?;
+    if ui.json_wished() {
+        ui.json("mirror push", &json!({ "mirrors": documents }))?;
+    }
+    Ok(exit)
+}
+
+fn status_all(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Outcome {
+    let (documents, exit) = each(ui, context, &args.names, &mut |ui, vault, place, around| {
+        let status = status(vault, place, around)?;
+        let proof = if args.prove { Some(prove(place, around)?) } else { None };
+        if !ui.json_wished() {
+            print_status(ui, place, &status, args.behind)?;
+            proof.iter().try_for_each(|proof| print_proof(ui, proof))?;
+        }
+        let good = status.complete() && proof.as_ref().is_none_or(Proof::append_only);
+        Ok((status_document(place, &status, proof.as_ref()), good))
+    })?;
+    if ui.json_wished() {
+        ui.json("mirror status", &json!({ "mirrors": documents }))?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,116 @@
+//! Mirrors of an installation: pushed with a record in the journal, compared, proven append-only.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::{Error, Vault};
+use crate::inventory::{FILE_NAME, InventoryError, PROFILES_DIR};
+use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, Proof, PushReport, Remote, Status};
+use crate::model::DeviceName;
+use crate::store::{Record, facts::FactFiles};
+
+/// What talking to mirrors needs of the world around it.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The environment for `git`.
+    pub env: &'a GitEnv,
+    /// Becomes true when the conversation is to end.
+    pub cancel: &'a AtomicBool,
+}
+
+/// One mirror of an inventory, ready to be talked to.
+#[derive(Debug)]
+pub struct Place {
+    /// Its name.
+    pub name: DeviceName,
+    /// Where it is.
+    pub url: GitUrl,
+    limits: Limits,
+}
+
+impl Place {
+    fn remote<'a>(&'a self, around: Surroundings<'a>) -> Remote<'a> {
+        Remote { url: &self.url, env: around.env, limits: self.limits, cancel: Some(around.cancel) }
+    }
+}
+
+/// The mirrors that are meant: those named, or all of the inventory.
+///
+/// # Errors
+/// A mirror is not in the inventory, or its URL is refused.
+pub fn places(vault: &Vault, names: &[DeviceName]) -> Result<Vec<Place>, Error> {
+    let inventory = &vault.inventory;
+    let names: Vec<&DeviceName> = if names.is_empty() { inventory.mirrors.keys().collect() } else { names.iter().collect() };
+    let idle = Duration::from_secs(inventory.policy.mirror_timeout.0);
+    let place = |name: &DeviceName| {
+        let url = inventory.mirror(name)?.url.for_git(inventory.root()).parse()?;
+        Ok(Place { name: name.clone(), url, limits: Limits { idle, ..Limits::default() } })
+    };
+    names.into_iter().map(place).collect()
+}
+
+/// Pushes to a mirror what it lacks, with what a lost collector is rebuilt from, and records it.
+///
+/// # Errors
+/// The mirror cannot be talked to, or the store refused the record.
+pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Surroundings<'_>) -> Result<PushReport, Error> {
+    keep_collector(vault)?;
+    let repo = vault.store.repo();
+    let only = only.cloned().map(Group::Device);
+    let pushed = mirror::push(place.remote(around), repo, only.as_ref());
+    let record = |outcome| Record::new("mirror-push", outcome).with("mirror", place.name.as_str());
+    let record = match &pushed {
+        Err(error) => record("failed").with("reason", super::snapshot::reason(error)),
+        Ok(report) => {
+            let refused: Vec<_> = report.refused().map(|group| serde_json::Value::from(group.group.to_string())).collect();
+            match (report.moved(), refused.is_empty()) {
+                // Nothing was done, so there is nothing to record.
+                (0, true) => return Ok(pushed?),
+                (moved, true) => record("done").with("refs", moved),
+                (moved, false) => record("partly").with("refs", moved).with("refused", refused),
+            }
+        }
+    };
+    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    transaction.record(record);
+    transaction.commit()?;
+    let report = pushed?;
+    // The record follows what it records, so that the mirror is not behind by it.
+    let journal = Group::Journal(vault.inventory.collector.clone());
+    mirror::push(place.remote(around), repo, Some(&journal))?;
+    Ok(report)
+}
+
+/// Compares a mirror with the store.
+///
+/// # Errors
+/// The mirror cannot be talked to, or the store cannot be read.
+pub fn status(vault: &Vault, place: &Place, around: Surroundings<'_>) -> Result<Status, MirrorError> {
+    mirror::status(place.remote(around), vault.store.repo())
+}
+
+/// Proves by trying that a mirror is append-only.
+///
+/// # Errors
+/// The mirror cannot be talked to.
+pub fn prove(place: &Place, around: Surroundings<'_>) -> Result<Proof, MirrorError> {
+    mirror::prove(place.remote(around))
+}
+
+/// Puts inventory and own profiles into the store, so that a mirror is enough to rebuild the collector.
+fn keep_collector(vault: &Vault) -> Result<(), Error> {
+    let read = |path: &std::path::Path| std::fs::read(path).map_err(|source| InventoryError::Read(path.to_owned(), source));
+    let mut files = FactFiles::new();
+    files.insert(FILE_NAME.to_owned(), read(&vault.root().join(FILE_NAME))?);
+    if let Ok(folder) = vault.inventory.profiles_dir().read_dir() {
+        for entry in folder.flatten() {
+            if let Some(name) = entry.file_name().to_str().filter(|name| name.ends_with(".toml")) {
+                files.insert(format!("{PROFILES_DIR}/{name}"), read(&entry.path())?);
+            }
+        }
+    }
+    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    transaction.collector_files(files);
+    transaction.commit()?;
+    Ok(())
+}
