@@ -11,3 +11,7 @@ mod rig;
 mod simulator;
 #[path = "collect/ssh.rs"]
 mod ssh;
+#[path = "collect/sshd.rs"]
+mod sshd;
+#[path = "support/sshd.rs"]
+mod sshd_server;

@@ -86,6 +86,27 @@ pub enum CollectError {
     /// The device gave no whole answer.
     #[error("Device gave no whole answer")]
     Session(#[from] SessionError),
+    /// Neither the URL nor the profile names a folder.
+    #[error("Neither the source nor profile {profile} names a folder to collect")]
+    NoRoots {
+        /// The profile.
+        profile: String,
+    },
+    /// The spool cannot be written.
+    #[error("Spool cannot be written: {}", path.display())]
+    Spool {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something must be text and is not.
+    #[error("Not text: {what}")]
+    NotText {
+        /// What it is.
+        what: &'static str,
+    },
     /// The profile has no commands, so there is nothing to ask the device.
     #[error("Profile has no commands to run: {profile}")]
     NoCommands {

@@ -16,9 +16,12 @@ pub mod fleet;
 pub mod hostkeys;
 mod network;
 pub mod session;
+mod sftp;
 mod shrink;
+mod spool;
 mod ssh;
 mod sshconfig;
+mod tree;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -174,6 +177,7 @@ pub fn collect(
     let look = look.filter(|look| look.rules == rules);
     match &device.source {
         SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
+        SourceUrl::Sftp(remote) => sftp::collect(remote, device, profile, look, rules, context),
         SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, rules, context),
         other => Err(CollectError::NotSupported(other.clone())),
     }

@@ -180,6 +180,14 @@ pub enum SessionError {
         /// The minimum.
         minimum: usize,
     },
+    /// The answer lacks what every answer has.
+    #[error("The answer has not {what}: {command}")]
+    Lacks {
+        /// The command.
+        command: String,
+        /// What it lacks.
+        what: &'static str,
+    },
     /// The answer has fewer lines than the profile asks for.
     #[error("The answer has {lines} lines, fewer than {minimum}: {command}")]
     TooShort {

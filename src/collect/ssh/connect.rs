@@ -132,6 +132,8 @@ fn handshake<'a>(
     algorithms::prefer(&session, &device.allow_algorithms, &kinds)?;
     session.set_tcp_stream(socket.clone());
     session.set_blocking(false);
+    // libssh2 blocks while it drops what is open; not for long.
+    session.set_timeout(5_000);
     // Two ends: that of the handshake, which a flood of banners would hold up, then that of the device.
     let first = (Instant::now() + STEP).min(deadline);
     let ended = socket.clone();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::ConnectError;
 use super::link::Link;
+use crate::collect::CollectError;
 
 /// Bytes of the error output that are kept.
 const STDERR_LIMIT: usize = 64 << 10;
@@ -27,6 +28,8 @@ pub(crate) enum ExecError {
     Silent { bytes: usize, seconds: u64 },
     /// It gave more bytes than it may.
     Flood { limit: u64 },
+    /// Whoever takes its output did not take it.
+    Refused(Box<CollectError>),
 }
 
 impl From<ConnectError> for ExecError {

@@ -31,7 +31,7 @@ pub(crate) struct Patience<'a> {
 
 impl Patience<'_> {
     /// How long to wait now, for something that began at `begun`.
-    pub(super) fn slice(&self, begun: Instant, doing: &'static str, address: &str) -> Result<Duration, ConnectError> {
+    pub(crate) fn slice(&self, begun: Instant, doing: &'static str, address: &str) -> Result<Duration, ConnectError> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(ConnectError::Cancelled);
         }
@@ -62,7 +62,7 @@ pub(crate) struct Link<'a> {
     pub(super) core: Core,
     pub(crate) patience: Patience<'a>,
     /// Host and port, for messages.
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 impl Link<'_> {
@@ -85,7 +85,7 @@ impl Link<'_> {
     }
 
     /// An error of libssh2 in our words: a socket that the watchdog shut is an overdue device.
-    pub(super) fn failed(&self, doing: &'static str, error: &ssh2::Error) -> ConnectError {
+    pub(crate) fn failed(&self, doing: &'static str, error: &ssh2::Error) -> ConnectError {
         if self.patience.cancel.load(Ordering::Relaxed) {
             return ConnectError::Cancelled;
         }

@@ -33,7 +33,7 @@ pub(crate) use terminal::Terminal;
 /// The longest silence where neither profile nor policy says so.
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of the answers of one device that are kept in memory; a policy can only make it less.
-const MEMORY: u64 = 48 << 20;
+pub(super) const MEMORY: u64 = 48 << 20;
 
 /// A text from outside in one line without control characters, at most 200 characters.
 pub(super) fn plain(text: &str) -> String {
@@ -204,14 +204,7 @@ fn in_channels(
 ) -> Result<(), CollectError> {
     for command in profile.commands() {
         let begun = Instant::now();
-        let mut result = run_one(link, &command.run, command, script, total - answers.read_bytes.min(total));
-        for other in &command.or {
-            if !matches!(result, Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. }))) {
-                break;
-            }
-            result = run_one(link, other, command, script, total - answers.read_bytes.min(total));
-        }
-        match result {
+        match run_alternatives(link, "", command, script, total - answers.read_bytes.min(total)) {
             Ok(bytes) => {
                 context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
                 push(answers, command, bytes);
@@ -225,12 +218,31 @@ fn in_channels(
     Ok(())
 }
 
+/// Runs a command, then its other spellings as long as they are refused; `before` stands before each.
+pub(super) fn run_alternatives(
+    link: &Link<'_>,
+    before: &str,
+    command: &Command,
+    script: &Script,
+    limit: u64,
+) -> Result<Vec<u8>, CollectError> {
+    let mut result = run_one(link, &format!("{before}{}", command.run), command, script, limit);
+    for other in &command.or {
+        if !matches!(result, Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. }))) {
+            break;
+        }
+        result = run_one(link, &format!("{before}{other}"), command, script, limit);
+    }
+    result
+}
+
 fn run_one(link: &Link<'_>, text: &str, command: &Command, script: &Script, limit: u64) -> Result<Vec<u8>, CollectError> {
     let idle = command.timeout().unwrap_or(IDLE);
     let name = || text.to_owned();
     let output = exec::run(link, text, idle, limit).map_err(|error| match error {
         ExecError::Connect(error) => CollectError::Connect(error),
         ExecError::Silent { bytes, seconds } => SessionError::Silent { command: name(), bytes, seconds }.into(),
+        ExecError::Refused(error) => *error,
         ExecError::Flood { limit } => {
             SessionError::Flood { command: name(), limit: usize::try_from(limit).unwrap_or(usize::MAX) }.into()
         }
@@ -250,7 +262,7 @@ fn run_one(link: &Link<'_>, text: &str, command: &Command, script: &Script, limi
     Ok(bytes)
 }
 
-fn push(answers: &mut Answers, command: &Command, bytes: Vec<u8>) {
+pub(super) fn push(answers: &mut Answers, command: &Command, bytes: Vec<u8>) {
     answers.read_bytes += bytes.len() as u64;
     answers.entries.push(Entry {
         scope: command.scope,

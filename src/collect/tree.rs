@@ -1,0 +1,201 @@
+//! What sources of files have in common: a listing becomes a plan of what is fetched, then a set.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::inventory::Device;
+use crate::model::{ConfigPath, ConfigSet, Content, Digest, Entry, Kind, Look, LookEntry, Owner, Scope, Stamp};
+use crate::profile::{Claim, Profile};
+
+use super::{CollectError, Collected, Context, Skipped, finish};
+
+/// Step of the time stamps of remote sources, which have whole seconds, with a margin.
+const STEP_NS: i64 = 2_000_000_000;
+
+/// Something that stands at a source.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) path: ConfigPath,
+    pub(super) kind: Kind,
+    pub(super) mode: u32,
+    pub(super) owner: Option<Owner>,
+    pub(super) stamp: Stamp,
+}
+
+/// A file or link of the set, and whether it must be fetched.
+pub(super) struct Planned {
+    pub(super) scope: Scope,
+    pub(super) node: Node,
+    /// Its digest where the look proves that it is unchanged.
+    pub(super) same: Option<Digest>,
+}
+
+/// What is to be done about a source.
+pub(super) struct Plan<'a> {
+    profile: &'a Profile,
+    look: Option<&'a Look>,
+    known: HashMap<&'a [u8], &'a LookEntry>,
+    max_files: u32,
+    max_bytes: u64,
+    files: u32,
+    bytes: u64,
+    folders: Vec<Node>,
+    unclaimed: Vec<ConfigPath>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) planned: Vec<Planned>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(device: &Device, profile: &'a Profile, look: Option<&'a Look>, context: &Context<'_>) -> Self {
+        let leaves = look.into_iter().flat_map(|look| &look.entries).filter(|entry| entry.kind != Kind::Directory);
+        Self {
+            profile,
+            look,
+            known: leaves.map(|entry| (entry.path.as_bytes(), entry)).collect(),
+            max_files: context.policy.max_files,
+            max_bytes: device.max_size.unwrap_or(context.policy.max_size).0,
+            files: 0,
+            bytes: 0,
+            folders: Vec::new(),
+            unclaimed: Vec::new(),
+            skipped: Vec::new(),
+            planned: Vec::new(),
+        }
+    }
+
+    fn count(&mut self) -> Result<(), CollectError> {
+        self.files += 1;
+        if self.files > self.max_files { Err(CollectError::TooMany { limit: self.max_files }) } else { Ok(()) }
+    }
+
+    /// Takes up a folder; false if nothing below it is part of the set.
+    ///
+    /// # Errors
+    /// [`CollectError::TooMany`].
+    pub(super) fn folder(&mut self, node: Node) -> Result<bool, CollectError> {
+        if self.profile.claim(&node.path) == Claim::Skip {
+            return Ok(false);
+        }
+        self.count()?;
+        self.folders.push(node);
+        Ok(true)
+    }
+
+    /// Tells whether a folder was taken up already.
+    pub(super) fn has_folder(&self, path: &ConfigPath) -> bool {
+        self.folders.iter().any(|folder| folder.path == *path)
+    }
+
+    /// Takes the attributes of a file that changed since it was listed.
+    pub(super) fn restamp(&mut self, index: usize, now: Node) {
+        if let Some(planned) = self.planned.get_mut(index) {
+            planned.node = now;
+        }
+    }
+
+    /// Tells whether the profile leaves a path out.
+    pub(super) fn leaves_out(&self, path: &ConfigPath) -> bool {
+        self.profile.claim(path) == Claim::Skip
+    }
+
+    /// Takes up a file or a link.
+    ///
+    /// # Errors
+    /// [`CollectError::TooMany`], [`CollectError::TooLarge`].
+    pub(super) fn leaf(&mut self, node: Node) -> Result<(), CollectError> {
+        let before = self.known.get(node.path.as_bytes()).copied();
+        let scope = match before {
+            Some(entry) => entry.scope,
+            None => match self.profile.claim(&node.path) {
+                Claim::Skip => return Ok(()),
+                Claim::Scope(scope) => scope,
+                Claim::Unclaimed => {
+                    self.unclaimed.push(node.path.clone());
+                    Scope::System
+                }
+            },
+        };
+        self.count()?;
+        self.bytes = self.bytes.saturating_add(node.stamp.size);
+        if self.bytes > self.max_bytes {
+            return Err(CollectError::TooLarge { limit: self.max_bytes });
+        }
+        let same = before.filter(|old| {
+            old.kind == node.kind
+                && old.stamp == node.stamp
+                && node.stamp.mtime_ns > 0
+                && self.look.is_some_and(|look| look.trusts(&node.stamp, STEP_NS))
+        });
+        self.planned.push(Planned { scope, same: same.map(|old| old.plain), node });
+        Ok(())
+    }
+
+    /// Makes the set. `contents` has what was fetched of `planned`, in its order; nothing for what is gone.
+    ///
+    /// # Errors
+    /// [`CollectError::NotWhole`], [`CollectError::NoRelease`], [`CollectError::Set`].
+    pub(super) fn finish(
+        mut self,
+        contents: Vec<Option<Content>>,
+        device: &Device,
+        more: Vec<Entry>,
+        reread: &mut dyn FnMut(&ConfigPath) -> Option<Vec<u8>>,
+    ) -> Result<(ConfigSet, Vec<Skipped>), CollectError> {
+        let mut entries = more;
+        let mut all_same = entries.is_empty();
+        for (planned, content) in self.planned.drain(..).zip(contents) {
+            let Some(content) = content else {
+                all_same = false;
+                continue;
+            };
+            all_same &= matches!(content, Content::Same(_));
+            entries.push(entry(planned.scope, planned.node, content));
+        }
+        self.place_folders(&mut entries);
+        let same = self.look.filter(|look| all_same && look.entries.len() == entries.len());
+        let release = match (&device.release, same) {
+            (Some(release), _) => release.clone(),
+            (None, Some(look)) => look.release.clone(),
+            (None, None) => {
+                finish::check_required(self.profile, &entries)?;
+                finish::release(device, self.profile, &entries, reread)?
+            }
+        };
+        let set = ConfigSet::new(entries, Some(release), self.unclaimed)?;
+        Ok((set, self.skipped))
+    }
+
+    /// Gives each folder to every scope that has something below it; one that has nothing goes where
+    /// the profile puts it.
+    fn place_folders(&mut self, entries: &mut Vec<Entry>) {
+        let mut scopes: HashMap<Vec<u8>, BTreeSet<Scope>> = HashMap::new();
+        for entry in entries.iter() {
+            for at in memchr::memchr_iter(b'/', entry.path.as_bytes()) {
+                scopes.entry(entry.path.as_bytes()[..at].to_vec()).or_default().insert(entry.scope);
+            }
+        }
+        // Deepest first, so that an empty folder tells its scope to those above.
+        self.folders.sort_by(|a, b| b.path.cmp(&a.path));
+        for node in std::mem::take(&mut self.folders) {
+            let own = scopes.remove(node.path.as_bytes()).unwrap_or_else(|| {
+                BTreeSet::from([match self.profile.claim(&node.path) {
+                    Claim::Scope(scope) => scope,
+                    _ => Scope::System,
+                }])
+            });
+            if let Some(parent) = node.path.parent() {
+                scopes.entry(parent.as_bytes().to_vec()).or_default().extend(&own);
+            }
+            entries.extend(own.into_iter().map(|scope| entry(scope, node.clone(), Content::Bytes(Vec::new()))));
+        }
+    }
+}
+
+fn entry(scope: Scope, node: Node, content: Content) -> Entry {
+    let mode = if node.kind == Kind::Link { 0o777 } else { node.mode & 0o7777 };
+    Entry { scope, path: node.path, kind: node.kind, mode, owner: node.owner, stamp: node.stamp, content }
+}
+
+/// Puts the parts of a result together.
+pub(super) fn collected(set: ConfigSet, skipped: Vec<Skipped>, taken_ns: i64, rules: Digest, read_bytes: u64) -> Collected {
+    Collected { set, taken_ns, rules, skipped, warnings: Vec::new(), read_bytes, referenced: Vec::new() }
+}

@@ -1,0 +1,143 @@
+//! A real OpenSSH server on a port of its own. Run by root, it stands in a mount namespace in which a user
+//! `cv` with the password `lab` exists; the system itself is not touched. Else it serves the user who runs
+//! the tests, by key only.
+#![allow(dead_code)]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// `lab`, as crypt(3) has it.
+const LAB: &str = "$6$saltsalt$o9BDZcqOvA9gBm8IDhbfwz8GxnHOOltC..bw9GzAtlAI2ea/cjxjAwWEukk5P5pWjH7ZwG86iB73QT/8bzqlv0";
+const UID: u32 = 4242;
+
+pub struct Sshd {
+    child: Child,
+    pub port: u16,
+    pub dir: tempfile::TempDir,
+    /// Who can log in.
+    pub user: String,
+    /// Whether the password `lab` works.
+    pub with_password: bool,
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub fn keygen(file: &Path, passphrase: &str) {
+    let status =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f"]).arg(file).status();
+    assert!(status.unwrap().success());
+}
+
+/// Tells whether there is a server to test against; CI must have one.
+pub fn available() -> bool {
+    let there = Path::new("/usr/sbin/sshd").exists() && Path::new("/usr/bin/ssh-keygen").exists();
+    assert!(there || std::env::var_os("CI").is_none(), "CI lacks an OpenSSH server");
+    there
+}
+
+impl Sshd {
+    pub fn start(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("home")).unwrap();
+        fs::create_dir_all(at("bin")).unwrap();
+        keygen(&at("host_key"), "");
+        keygen(&at("login_key"), "");
+        keygen(&at("locked_key"), "open sesame");
+        let mut keys = fs::read_to_string(at("login_key.pub")).unwrap();
+        keys.push_str(&fs::read_to_string(at("locked_key.pub")).unwrap());
+        fs::write(at("authorized_keys"), keys).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let root = rustix::process::geteuid().is_root();
+        let text = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {d}/host_key\nAuthorizedKeysFile {d}/authorized_keys\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPasswordAuthentication {}\nKbdInteractiveAuthentication no\nMaxAuthTries 20\nMaxStartups 200\n\
+             PermitRootLogin yes\nSubsystem sftp internal-sftp\nSetEnv PATH={d}/bin:/usr/bin:/bin\nLogLevel DEBUG\n{more}\n",
+            if root { "yes" } else { "no" },
+            d = dir.path().display(),
+        );
+        fs::write(at("config"), text).unwrap();
+        let log = fs::File::create(at("log")).unwrap();
+        let sshd = format!("exec /usr/sbin/sshd -D -e -f {}/config", dir.path().display());
+        let mut command = if root {
+            namespace(dir.path());
+            let mut command = Command::new("unshare");
+            let d = dir.path().display();
+            command.args(["-m", "sh", "-c"]).arg(format!(
+                "mount --bind {d}/passwd /etc/passwd && mount --bind {d}/shadow /etc/shadow && mount -t tmpfs tmpfs /run && \
+                 mkdir /run/sshd && {sshd}"
+            ));
+            command
+        } else {
+            let mut command = Command::new("sh");
+            command.args(["-c", &sshd]);
+            command
+        };
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let user = if root { "cv".to_owned() } else { std::env::var("USER").unwrap_or_else(|_| "root".into()) };
+        let sshd = Self { child, port, dir, user, with_password: root };
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return sshd;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("sshd did not start: {}", sshd.log());
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// The host key as a line of `known_hosts` without its names.
+    pub fn public_key(&self) -> String {
+        fs::read_to_string(self.path("host_key.pub")).unwrap().trim().to_owned()
+    }
+
+    /// Writes a file that the user of the server owns.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        if self.with_password {
+            std::os::unix::fs::chown(&path, Some(UID), Some(UID)).unwrap();
+        }
+        path
+    }
+
+    /// The beginning of the device's table: source and login by key.
+    pub fn table(&self, scheme: &str, path: &str) -> String {
+        format!(
+            "source = \"{scheme}://{}@127.0.0.1:{}{path}\"\ncredential = \"key:{}\"\n",
+            self.user,
+            self.port,
+            self.path("login_key").display()
+        )
+    }
+}
+
+/// Files that are the system's in the server's namespace.
+fn namespace(dir: &Path) {
+    let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+    passwd.push_str(&format!("cv:x:{UID}:{UID}::{}/home:/bin/sh\n", dir.display()));
+    fs::write(dir.join("passwd"), passwd).unwrap();
+    let mut shadow = fs::read_to_string("/etc/shadow").unwrap();
+    shadow.push_str(&format!("cv:{LAB}:19000:0:99999:7:::\n"));
+    fs::write(dir.join("shadow"), shadow).unwrap();
+    fs::set_permissions(dir.join("shadow"), fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(dir.join("home"), Some(UID), Some(UID)).unwrap();
+}
