@@ -4,10 +4,20 @@
 #[path = "store/lab.rs"]
 mod lab;
 
+#[path = "store/damage.rs"]
+mod damage;
+#[path = "store/forms.rs"]
+mod forms;
 #[path = "store/git.rs"]
 mod git;
+#[path = "store/journal.rs"]
+mod journal;
 #[path = "store/lines.rs"]
 mod lines;
+#[path = "store/looks.rs"]
+mod looks;
+#[path = "store/model.rs"]
+mod model;
 #[path = "store/points.rs"]
 mod points;
 #[path = "store/round_trip.rs"]

@@ -8,8 +8,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub(super) use read::read;
 pub use read::{open_items, used_name};
+pub(super) use read::{read, records};
 pub(super) use write::{Addition, write};
 
 use crate::model::{CollectorName, DeviceName, Ticket};

@@ -14,6 +14,7 @@
 //! used, what was decoded after.
 
 pub mod batch;
+pub mod check;
 mod commit;
 mod damage;
 pub mod decode;
@@ -47,6 +48,7 @@ pub mod tree;
 pub mod verify;
 
 pub use batch::{Batch, Committed};
+pub use check::{CheckOptions, CheckReport, Fault, Finding, Span};
 pub use decode::{Access, Decoded, SetReader};
 pub use encode::{EncodeContext, LARGE_OVER, Meta, Outcome, ProfileRules, Rules};
 pub use error::{Error, Result};

@@ -40,6 +40,8 @@ pub struct Verified {
 pub trait Watch: Sync {
     /// Damage was found.
     fn damage(&self, damage: Damage);
+    /// An object was read and is the one of its id. Of one that stands in two packs, twice.
+    fn object(&self, _id: &ObjectId, _kind: Kind, _data: &[u8]) {}
     /// So many objects of so many were read; in no order.
     fn progress(&self, _done: u64, _total: u64) {}
 }
@@ -128,7 +130,10 @@ fn verify_part(pack: &Pack, file: &data::File, part: &[(u64, u32)], watch: &dyn 
     for (offset, n) in part {
         let id = pack.index.oid_at_index(*n).to_owned();
         let what = match decode(pack, file, *offset, &mut out, &mut inflate, &mut cache) {
-            Ok(kind) => wrong_id(&id, kind, &out),
+            Ok(kind) => wrong_id(&id, kind, &out).or_else(|| {
+                watch.object(&id, kind, &out);
+                None
+            }),
             Err(what) => Some(what),
         };
         if let Some(what) = what {
@@ -204,7 +209,10 @@ fn verify_loose(repo: &Repo, watch: &dyn Watch, count: &Count) {
             }
         };
         let what = match loose.try_find(&id, &mut out) {
-            Ok(Some(found)) => wrong_id(&id, found.kind, found.data),
+            Ok(Some(found)) => wrong_id(&id, found.kind, found.data).or_else(|| {
+                watch.object(&id, found.kind, found.data);
+                None
+            }),
             Ok(None) => None,
             Err(e) => Some(e.to_string()),
         };

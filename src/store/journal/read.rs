@@ -49,7 +49,7 @@ fn commit(repo: &Repo, id: ObjectId) -> Result<Commit> {
 }
 
 /// Reads the records of one commit, in the order they were written.
-fn records(repo: &Repo, tree: ObjectId) -> Result<Vec<Record>> {
+pub(in crate::store) fn records(repo: &Repo, tree: ObjectId) -> Result<Vec<Record>> {
     let entries = read_tree(repo, tree)?;
     let Some(file) = entries.iter().find(|e| e.name == b"records.jsonl") else { return Ok(Vec::new()) };
     let text = checked_blob(repo, file.id, MAX_BLOB)?;
