@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::keys::Seen;
+use super::keys::{KeyError, KeyRing, Seen, trusted};
 use crate::seal::{AllowedSigner, Error as SealError, Trust, principal, verify};
 use crate::store::facts::STORE_REF;
 use crate::store::generation::{Generation, Message};
 use crate::store::object::{Commit, Tag, split_commit, split_tag};
-use crate::store::{ObjectId, Ref, Refs, Repo};
+use crate::store::{Feature, ObjectId, Ref, Refs, Repo, Store};
 
 /// What is wrong with a signature, a line or a ref.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -70,6 +70,11 @@ pub enum Wrong {
         /// The commit that was seen.
         seen: String,
     },
+    /// `_store` is not what administrators signed, or went back: nothing that it says counts.
+    Untrusted {
+        /// What was found.
+        why: String,
+    },
     /// An object is missing or does not read; structure is checked elsewhere.
     Unreadable,
 }
@@ -88,6 +93,7 @@ impl fmt::Display for Wrong {
             Wrong::OtherGeneration => f.write_str("stands on another generation than it says"),
             Wrong::WentBack { seen } => write!(f, "went back or aside: seen before at {seen}"),
             Wrong::Gone { seen } => write!(f, "is gone: seen before at {seen}"),
+            Wrong::Untrusted { why } => f.write_str(why),
             Wrong::Unreadable => f.write_str("is missing or does not read"),
         }
     }
@@ -165,6 +171,50 @@ pub fn check(repo: &Repo, refs: &Refs, trust: &Trust, seen: &Seen) -> Vec<Signat
     let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     findings.sort();
     findings
+}
+
+/// What a check of signatures found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SignatureReport {
+    /// What is wrong; none in a store that is as its administrators and collectors made it.
+    pub findings: Vec<SignatureFinding>,
+    /// No administrator is pinned here, so the store was only compared with what it says of itself.
+    pub unpinned: bool,
+    /// The store asks for no signatures.
+    pub unsigned: bool,
+}
+
+/// Checks the signatures of a store: `_store` from a pinned key on, then everything else by the signers that it
+/// names, and all heads against those that this installation has seen. What a tombstone names may be gone.
+///
+/// # Errors
+/// The key folder or the refs cannot be read.
+pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, KeyError> {
+    let mut report = SignatureReport::default();
+    if !store.facts().has(Feature::Signing) {
+        report.unsigned = true;
+        return Ok(report);
+    }
+    let refs = store.refs()?;
+    let trust = if ring.is_pinned() {
+        match trusted(store, ring) {
+            Ok(trusted) => trusted.trust,
+            Err(error @ (KeyError::Untrusted { .. } | KeyError::RolledBack { .. })) => {
+                let wrong = Wrong::Untrusted { why: error.to_string() };
+                let object = store.facts().commit.to_string();
+                report.findings.push(SignatureFinding { reference: STORE_REF.to_owned(), object, wrong });
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        report.unpinned = true;
+        Trust::parse(store.facts().files())?
+    };
+    let mut seen = ring.seen()?;
+    seen.retain(|name, _| !store.facts().is_erased(name));
+    report.findings = check(store.repo(), &refs, &trust, &seen);
+    Ok(report)
 }
 
 struct Walk<'a> {

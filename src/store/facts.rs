@@ -170,6 +170,21 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Tells whether a ref was erased on purpose.
+    #[must_use]
+    pub fn is_erased(&self, reference: &str) -> bool {
+        self.tombstones().any(|(name, _)| name == reference)
+    }
+
+    /// Gives the refs that were erased on purpose, with the last commit of each.
+    pub fn tombstones(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.files.iter().filter(|(path, _)| path.starts_with("tombstones/"));
+        let lines = files.flat_map(|(_, text)| std::str::from_utf8(text).unwrap_or_default().lines());
+        lines.filter(|line| line.starts_with("refs/")).filter_map(|line| line.split_once(' '))
+    }
+}
+
 /// Reads the file `format`.
 fn parse_format(text: &[u8]) -> Result<Vec<Feature>> {
     let shown = || String::from_utf8_lossy(&text[..text.len().min(80)]).escape_default().to_string();

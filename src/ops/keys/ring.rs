@@ -69,6 +69,12 @@ impl KeyRing {
         self.signing_file().exists()
     }
 
+    /// Tells whether an administrator is pinned.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.pinned_file().exists()
+    }
+
     /// Makes the keys of a collector: for signing, and an identity of its own. Gives their public halves.
     ///
     /// # Errors

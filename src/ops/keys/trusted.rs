@@ -18,8 +18,11 @@ pub struct Trusted {
 }
 
 /// Reads what `_store` says and checks that every commit of its first-parent line is signed by an
-/// administrator whom the line itself has named before, beginning with a pinned key; and that the line has
-/// not gone back behind what this installation has seen.
+/// administrator whom the line itself has named before, at least one of them by a pinned key; and that the
+/// line has not gone back behind what this installation has seen.
+///
+/// A forger cannot have a commit by the pinned key on a line of its own making: with such a commit comes
+/// everything before it, and what comes after it must be signed by whom it named.
 ///
 /// # Errors
 /// [`KeyError::Untrusted`], [`KeyError::RolledBack`], and what reading gives.
@@ -36,7 +39,10 @@ pub fn trusted(store: &Store, ring: &KeyRing) -> Result<Trusted, KeyError> {
 }
 
 /// Checks the line that ends in `head`; `seen` must be on it.
-fn follow(repo: &Repo, head: ObjectId, pinned: &[AllowedSigner], seen: Option<&str>) -> Result<(), KeyError> {
+///
+/// # Errors
+/// As [`trusted`].
+pub(super) fn follow(repo: &Repo, head: ObjectId, pinned: &[AllowedSigner], seen: Option<&str>) -> Result<(), KeyError> {
     let mut line = Vec::new();
     let mut known = BTreeSet::new();
     let mut next = Some(head);
@@ -56,19 +62,26 @@ fn follow(repo: &Repo, head: ObjectId, pinned: &[AllowedSigner], seen: Option<&s
     {
         return Err(KeyError::RolledBack { seen: seen.to_owned(), found: head.to_string() });
     }
-    // Oldest first: each commit names who may sign the next.
-    let mut administrators = pinned.to_vec();
+    // Oldest first: each commit names who may sign the next; the first must be signed by one that it names.
+    let mut administrators: Option<Vec<AllowedSigner>> = None;
+    let mut by_pinned = false;
     for (id, tree, payload, armour) in line.into_iter().rev() {
         let untrusted = |why: String| KeyError::Untrusted { why, commit: id.to_string() };
-        verify(&payload, &armour, &administrators).map_err(|e| untrusted(e.to_string()))?;
         let file = file_of(repo, tree, b"administrators")?.unwrap_or_default();
         let named = parse_signers(&file)?;
+        let may = administrators.as_ref().unwrap_or(&named);
+        let signer = verify(&payload, &armour, may).map_err(|e| untrusted(e.to_string()))?;
+        // What stands before a genuine commit is as genuine as that.
+        by_pinned |= pinned.iter().any(|p| p.key == signer.key);
         if named.is_empty() {
             return Err(untrusted("it names no administrator".to_owned()));
         }
-        administrators = named;
+        administrators = Some(named);
     }
-    Ok(())
+    match by_pinned {
+        true => Ok(()),
+        false => Err(KeyError::Untrusted { why: "no commit is signed by the pinned key".to_owned(), commit: head.to_string() }),
+    }
 }
 
 /// Reads a file at the root of a tree.
