@@ -38,6 +38,20 @@ impl CommandError {
         Self::new(Exit::Failed, text.into(), Vec::new())
     }
 
+    /// Takes the error of what writes to standard output: silent if its reader has gone.
+    pub(crate) fn of_output<E: Error + Send + Sync + 'static>(error: E) -> Self
+    where
+        Self: From<E>,
+    {
+        let mut at: Option<&(dyn Error + 'static)> = Some(&error);
+        let mut silent = false;
+        while let Some(cause) = at {
+            silent |= cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
+            at = cause.source();
+        }
+        Self { silent, ..Self::from(error) }
+    }
+
     /// Adds what to do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -110,5 +124,6 @@ from_room! {
     crate::diff::Error => hints::diff,
     crate::fsio::Error => hints::disk,
     crate::mirror::MirrorError => hints::mirror,
+    crate::ops::restore::RestoreError => hints::restore,
     crate::ops::Error => hints::ops,
 }

@@ -213,6 +213,27 @@ pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
     }
 }
 
+/// Advice on putting back.
+pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
+    use crate::ops::restore::RestoreError as E;
+    match error {
+        E::NoSuchPath { .. } => advice(Exit::Failed, &["`confvault ls POINT` lists the files of a generation"]),
+        E::NeedsIdentity { .. } => {
+            (Exit::Key, vec![IDENTITY.to_owned(), "or put back text with tokens in place of secrets, `--masked`".to_owned()])
+        }
+        E::Existing { .. } => {
+            advice(Exit::Failed, &["choose an empty folder, look with `--plan`, or replace with `--overwrite`"])
+        }
+        E::Conflict { .. } => {
+            advice(Exit::Failed, &["give each scope a folder of its own with `--by-scope`, or choose one with `--scope`"])
+        }
+        E::Store(error) => store(error),
+        E::Disk(error) => disk(error),
+        E::Tree(_) | E::Read { .. } => advice(Exit::Failed, &["choose a folder that is yours and that nobody else changes"]),
+        E::Output(_) => advice(Exit::Failed, &[]),
+    }
+}
+
 /// Advice on a job.
 pub(super) fn ops(error: &crate::ops::Error) -> Advice {
     use crate::ops::Error as E;

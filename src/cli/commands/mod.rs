@@ -14,6 +14,8 @@ mod mirror_show;
 mod name;
 mod profile;
 mod profile_test;
+mod restore;
+mod restore_show;
 mod search;
 mod secrets;
 mod show;
@@ -42,6 +44,7 @@ pub(super) enum Command {
     Diff(diff::DiffArgs),
     Name(name::NameArgs),
     Unname(unname::UnnameArgs),
+    Restore(restore::RestoreArgs),
     Mirror(mirror::MirrorArgs),
     Journal(journal::JournalArgs),
     Maintain(maintain::MaintainArgs),
@@ -56,6 +59,7 @@ impl Command {
     pub(super) fn trouble(&self) -> Option<Exit> {
         match self {
             Self::Diff(_) => Some(Exit::Trouble),
+            Self::Restore(args) if args.plan || args.compare => Some(Exit::Trouble),
             _ => None,
         }
     }
@@ -73,6 +77,7 @@ impl Command {
             Self::Diff(args) => diff::run(ui, context, args),
             Self::Name(args) => name::run(ui, context, args),
             Self::Unname(args) => unname::run(ui, context, args),
+            Self::Restore(args) => restore::run(ui, context, args),
             Self::Mirror(args) => mirror::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
             Self::Maintain(args) => maintain::run(ui, context, args),

@@ -56,7 +56,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
             ui.status("Secrets are shown as tokens; `--identity FILE` opens them");
         }
         ui.device_bytes(decoded.bytes())?;
-    } else if set.copy(line, ui.raw())? {
+    } else if set.copy(line, ui.raw()).map_err(CommandError::of_output)? {
         ui.status("Secrets are shown as tokens; `--identity FILE` opens them");
     }
     Ok(Exit::Done)
