@@ -20,7 +20,12 @@ enum Is<'g> {
 impl ProfileFile {
     /// Parses a file; `shown` names it in messages.
     pub(super) fn parse(shown: &str, text: &str) -> Result<Self, ProfileError> {
-        toml::from_str(text).map_err(|source| ProfileError::Syntax { file: shown.to_owned(), source: Box::new(source) })
+        let mut file: Self =
+            toml::from_str(text).map_err(|source| ProfileError::Syntax { file: shown.to_owned(), source: Box::new(source) })?;
+        for rule in &mut file.secret {
+            rule.home.clone_from(&file.name);
+        }
+        Ok(file)
     }
 
     /// Checks that the name is that of the file.

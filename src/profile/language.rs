@@ -103,6 +103,9 @@ pub(crate) struct VolatileRule {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct SecretRule {
+    /// Name of the profile whose file has the rule; set after parsing.
+    #[serde(skip)]
+    pub(crate) home: String,
     /// Name of the rule, unique in its profile.
     pub(crate) id: String,
     /// Globs of files; none means all text files.

@@ -241,13 +241,10 @@ impl Profile {
             return Vec::new();
         }
         let syntax = self.syntax(path, bytes);
-        let rules = || {
-            let own = self.file.secret.iter().map(|rule| (self.file.name.as_str(), rule));
-            own.chain(self.general.secret.iter().map(|rule| ("general", rule)))
-        };
+        let rules = || self.file.secret.iter().chain(&self.general.secret);
         let clear = || self.file.clear.iter().chain(&self.general.clear);
         let globs = self.secret_globs.get_or_init(|| {
-            Globs::new(rules().map(|(_, rule)| rule.paths.as_slice()).chain(clear().map(|rule| rule.paths.as_slice())))
+            Globs::new(rules().map(|rule| rule.paths.as_slice()).chain(clear().map(|rule| rule.paths.as_slice())))
         });
         let finder = self.finder.get_or_init(|| Finder::new(rules(), clear().cloned().collect()));
         let matching = globs.matching(path);
@@ -266,10 +263,10 @@ impl Profile {
         suspects(bytes, spans)
     }
 
-    /// Lists the ids of the profile's own rules of secrets, as they stand in [`SecretSpan::rule`].
+    /// Lists the rules of secrets of the profile and of those that it extends, as they stand in [`SecretSpan::rule`].
     #[must_use]
     pub fn secret_rules(&self) -> Vec<String> {
-        self.file.secret.iter().map(|rule| format!("{}/{}", self.file.name, rule.id)).collect()
+        self.file.secret.iter().map(|rule| format!("{}/{}", rule.home, rule.id)).collect()
     }
 
     /// Gives what the profile says about collecting.

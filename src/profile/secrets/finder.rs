@@ -8,6 +8,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::{memchr, memrchr};
 
 use super::keys::KeyGlob;
+use super::tables::columns;
 use super::value::{Site, can_be_secret, is_path, key_around, value_can_be_secret};
 use super::{MaskOverrides, SecretSpan, join};
 use crate::model::ConfigPath;
@@ -58,12 +59,12 @@ impl std::fmt::Debug for Finder {
 }
 
 impl Finder {
-    /// Builds the automaton. `rules` come with the name of the profile that they stand in; the
-    /// first ones name a span that several find.
-    pub(in crate::profile) fn new<'r>(rules: impl Iterator<Item = (&'r str, &'r SecretRule)>, clear: Vec<ClearRule>) -> Self {
+    /// Builds the automaton. The
+    /// first rules name a span that several find.
+    pub(in crate::profile) fn new<'r>(rules: impl Iterator<Item = &'r SecretRule>, clear: Vec<ClearRule>) -> Self {
         let rules: Vec<Rule> = rules
-            .map(|(profile, source)| Rule {
-                id: format!("{profile}/{}", source.id).into(),
+            .map(|source| Rule {
+                id: format!("{}/{}", source.home, source.id).into(),
                 not_keys: source.not_keys.iter().map(|k| KeyGlob::new(k)).collect(),
                 source: source.clone(),
             })
@@ -111,6 +112,15 @@ impl Finder {
         }
     }
 
+    /// Gives the first rule that takes the value of a key.
+    fn rule_of_key(&self, key: &[u8], applies: &Applies) -> Option<usize> {
+        let all = self.jobs.iter().flatten().filter_map(|job| match job {
+            Job::Keys { rule, globs } if applies.bits[*rule] && globs.iter().any(|glob| glob.matches(key)) => Some(*rule),
+            _ => None,
+        });
+        all.filter(|rule| !self.rules[*rule].not_keys.iter().any(|glob| glob.matches(key))).min()
+    }
+
     /// Finds the secrets of a text.
     pub(in crate::profile) fn find(
         &self,
@@ -132,6 +142,13 @@ impl Finder {
         }
         for (rule, _) in self.rules.iter().enumerate().filter(|(rule, known)| known.every_line() && applies.bits[*rule]) {
             lines(text).for_each(|line| search.line_rule(rule, line));
+        }
+        if syntax == Syntax::Audiocodes {
+            for (rule, range) in columns(text, &|name| self.rule_of_key(name, applies)) {
+                if can_be_secret(&text[range.clone()], syntax) {
+                    search.push(rule, range);
+                }
+            }
         }
         let mut spans = search.spans;
         if !spans.is_empty() {

@@ -8,6 +8,7 @@ mod finder;
 mod keys;
 mod overrides;
 mod suspects;
+mod tables;
 mod value;
 
 use std::ops::Range;

@@ -124,9 +124,18 @@ impl Site<'_> {
 
     fn after_separator(&self, start: usize) -> Option<Value> {
         let colon = self.text[start - 1] == b':';
-        let value = self.scalar(self.skip_blanks(start))?;
-        // Prose in XML has colons, its attributes have quotes.
-        (self.syntax != Syntax::Xml || value.quoted || !colon).then_some(value)
+        let from = self.skip_blanks(start);
+        let value = self.scalar(from)?;
+        if !colon || value.quoted || self.begins_its_line() {
+            // Prose in XML has colons, its attributes have quotes.
+            return (self.syntax != Syntax::Xml || value.quoted || !colon).then_some(value);
+        }
+        // In mid-line a colon is a separator in YAML's `{a: b}`, and otherwise mostly part of `user:secret:rest`.
+        match self.syntax {
+            Syntax::Yaml | Syntax::Json => Some(value),
+            Syntax::Plain if from > start => Some(value),
+            _ => None,
+        }
     }
 
     /// The key stands in quotes: JSON, PHP, `modparam("m", "key", "value")`, `name="key" value="v"`.
@@ -390,9 +399,12 @@ pub(super) fn value_can_be_secret(text: &[u8], value: &Value, syntax: Syntax) ->
     }
     // In a comment, several words are prose; a call is code.
     let prose = value.comment && bytes.iter().any(u8::is_ascii_whitespace);
-    let call = bytes.ends_with(b")")
+    let code = bytes.strip_suffix(b";").unwrap_or(bytes);
+    let call = code.ends_with(b")")
         && memchr(b'(', bytes).is_some_and(|at| at > 0 && bytes[..at].iter().all(|b| is_key_byte(*b) || *b == b':'));
-    !prose && !call
+    // A value that was cut at a bracket: `${DB(…` of `${DB(a/password)}`.
+    let reference = [&b"${"[..], b"$${", b"$("].iter().any(|open| bytes.starts_with(open));
+    !prose && !call && !reference
 }
 
 fn is_reference(value: &[u8], syntax: Syntax) -> bool {

@@ -159,7 +159,8 @@ fn indented(text: &[u8], comment: u8) -> Sections {
         let next = all[at + 1..].iter().find(|l| !l.trim_ascii().is_empty() && l.trim_ascii()[0] != comment);
         children = next.is_some_and(|next| depth(next) > deep);
         if children {
-            open.push((deep, bare.to_vec()));
+            let name = if comment == b'#' { bare.strip_suffix(b":").unwrap_or(bare) } else { bare };
+            open.push((deep, name.to_vec()));
             now = path(&mut out, &open);
         }
         out.push(now);
