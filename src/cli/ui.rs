@@ -266,6 +266,12 @@ impl Ui {
 pub(crate) struct Progress(indicatif::ProgressBar);
 
 impl Progress {
+    /// Tells how many of how many are done.
+    pub(crate) fn to(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+    }
+
     /// Tells that one more is done, and which.
     pub(crate) fn step(&self, name: &str) {
         self.0.set_message(safe(name.as_bytes()));

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod completions;
 mod device;
 mod diff;
@@ -46,6 +47,7 @@ pub(super) enum Command {
     Unname(unname::UnnameArgs),
     Restore(restore::RestoreArgs),
     Mirror(mirror::MirrorArgs),
+    Check(check::CheckArgs),
     Journal(journal::JournalArgs),
     Maintain(maintain::MaintainArgs),
     Key(key::KeyArgs),
@@ -79,6 +81,7 @@ impl Command {
             Self::Unname(args) => unname::run(ui, context, args),
             Self::Restore(args) => restore::run(ui, context, args),
             Self::Mirror(args) => mirror::run(ui, context, args),
+            Self::Check(args) => check::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
             Self::Maintain(args) => maintain::run(ui, context, args),
             Self::Key(args) => key::run(ui, context, args),

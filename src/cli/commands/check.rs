@@ -1,0 +1,105 @@
+//! `confvault check`
+
+use serde_json::json;
+
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::identity::IdentityArgs;
+use crate::cli::time::{self, count};
+use crate::cli::ui::{Look, Ui};
+use crate::model::DeviceName;
+use crate::ops::check::{Options, Report, check};
+use crate::ops::record;
+use crate::store::check::{Finding, Span};
+
+/// Check that the store is whole, and what its collectors made of it
+///
+/// Follows every line, compares every manifest with its tree, and checks every signature. With
+/// --read-data every object is read, too. Names what is damaged and which generations it touches.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault check\n  confvault check --read-data\n  confvault check gw-1 --read-data\n",
+    exit_codes!()
+))]
+pub(crate) struct CheckArgs {
+    /// Only these devices, without signatures and the rest of the store (default: everything)
+    devices: Vec<DeviceName>,
+    /// Read every object of every generation
+    #[arg(long)]
+    read_data: bool,
+    /// Threads that read
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    jobs: usize,
+    #[command(flatten)]
+    identity: IdentityArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Outcome {
+    let root = context.store_root()?;
+    let identities = args.identity.load(ui, context)?;
+    let options = Options { read_data: args.read_data, devices: args.devices.clone(), threads: args.jobs };
+    let bar = ui.progress("reading", 0);
+    let report = check(&root, identities.as_ref(), &options, &|done, all| bar.to(done, all));
+    ui.finish_progress();
+    let report = report?;
+    // A store on a read-only disk, or a copy of one, is checked all the same.
+    if let Err(error) = record(&root, report.record(&options)) {
+        ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
+    }
+    if ui.json_wished() {
+        let document = json!({ "clean": report.is_clean(), "data": report.data, "signatures": report.signatures });
+        ui.json("check", &document)?;
+    } else {
+        print(ui, &report)?;
+    }
+    Ok(if report.is_clean() { Exit::Done } else { Exit::Damage })
+}
+
+fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
+    let data = &report.data;
+    for finding in &data.findings {
+        ui.row(&[(Look::Bad, &format!("{:<9}", finding.fault.to_string())), (Look::Plain, &finding.to_string())])?;
+        if !finding.touches.is_empty() {
+            ui.row(&[(Look::Dim, &format!("{:<9}touches {}", "", touched(finding)))])?;
+        }
+    }
+    if let Some(signatures) = &report.signatures {
+        for finding in &signatures.findings {
+            ui.row(&[(Look::Bad, "signature"), (Look::Plain, &format!(" {finding}"))])?;
+        }
+        if signatures.unpinned {
+            ui.warn("no administrator's key is pinned here: signatures were compared with what the store says of itself");
+        }
+        if signatures.unsigned {
+            ui.warn("the store asks for no signatures");
+        }
+    }
+    let [devices, generations] = [(data.devices, "device"), (data.generations, "generation")]
+        .map(|(n, word)| count(usize::try_from(n).unwrap_or(usize::MAX), word));
+    let read = match data.objects {
+        0 => "structure only; --read-data reads every byte".to_owned(),
+        objects => format!("{objects} objects of {} read", time::size(data.read_bytes)),
+    };
+    ui.status(&format!("{generations} of {devices}; {read}"));
+    if report.is_clean() {
+        ui.row(&[(Look::Good, "clean")])
+    } else {
+        ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault init DIR --from URL`");
+        ui.row(&[(Look::Bad, "NOT clean")])
+    }
+}
+
+/// The first generations that a finding touches.
+fn touched(finding: &Finding) -> String {
+    let one = |span: &Span| match span.first == span.last {
+        true => format!("{}@{}", span.device, span.first),
+        false => format!("{}@{}..{}", span.device, span.first, span.last),
+    };
+    let shown: Vec<String> = finding.touches.iter().take(8).map(one).collect();
+    match finding.touches.len().saturating_sub(8) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

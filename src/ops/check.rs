@@ -1,0 +1,84 @@
+//! Is the store whole, and what its administrators and collectors made of it?
+
+use std::path::Path;
+
+use super::keys::{KeyError, KeyRing};
+use super::signatures::{SignatureReport, check_store};
+use super::{Error, Reader};
+use crate::inventory::STORE_DIR;
+use crate::model::DeviceName;
+use crate::seal::Identities;
+use crate::store::check::{CheckOptions, CheckReport};
+use crate::store::{Access, Record, Store};
+
+/// What is checked.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Read every object, and compare it with all its digests.
+    pub read_data: bool,
+    /// Only these devices, without signatures and without the rest of the store; none for everything.
+    pub devices: Vec<DeviceName>,
+    /// Threads that read.
+    pub threads: usize,
+}
+
+/// What was checked and found.
+#[derive(Debug)]
+pub struct Report {
+    /// Structure and data.
+    pub data: CheckReport,
+    /// Signatures and heads; nothing where only some devices were checked.
+    pub signatures: Option<SignatureReport>,
+    /// Whether digests of decoded bytes could be compared, too: the store keys are at hand.
+    pub with_keys: bool,
+}
+
+impl Report {
+    /// Tells whether nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.data.is_clean() && self.signatures.as_ref().is_none_or(|report| report.findings.is_empty())
+    }
+
+    /// Makes the journal's record of it.
+    #[must_use]
+    pub fn record(&self, options: &Options) -> Record {
+        let findings = self.data.findings.len() + self.signatures.as_ref().map_or(0, |report| report.findings.len());
+        let record = Record::new("check", if self.is_clean() { "done" } else { "damage" }).with("findings", findings);
+        record.with("read_data", options.read_data).with("generations", self.data.generations)
+    }
+}
+
+/// Checks the store in the folder `root`. `progress` is told, from any thread, how many of how many
+/// objects were read.
+///
+/// # Errors
+/// The store cannot be opened at all; everything else is a finding.
+pub fn check(
+    root: &Path,
+    identities: Option<&Identities>,
+    options: &Options,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, Error> {
+    let (reader, alone);
+    let (store, access) = match Reader::open(root, identities) {
+        Ok(open) => {
+            reader = open;
+            (&reader.store, reader.access())
+        }
+        // Who said so is a question of its own, answered below; the bytes are checked all the same.
+        Err(Error::Key(KeyError::Untrusted { .. } | KeyError::RolledBack { .. })) => {
+            alone = Store::open(&root.join(STORE_DIR))?;
+            (&alone, Access::default())
+        }
+        Err(error) => return Err(error),
+    };
+    let devices = (!options.devices.is_empty()).then_some(options.devices.as_slice());
+    let how = CheckOptions { read_data: options.read_data, access, devices, threads: options.threads };
+    let data = store.check(&store.refs()?, &how, progress)?;
+    let signatures = match devices {
+        None => Some(check_store(store, &KeyRing::at(root))?),
+        Some(_) => None,
+    };
+    Ok(Report { data, signatures, with_keys: access.keys.is_some() })
+}
