@@ -247,6 +247,17 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Key(error) => keys(error),
         E::Diff(error) => diff(error),
         E::Mirror(error) => mirror(error),
+        E::Unconfirmed(_) => advice(
+            Exit::Key,
+            &[
+                "compare the fingerprint with the administrator's own (`confvault key list`), then give it: `--fingerprint SHA256:…`",
+                "or name the administrator's folder with `--admin FOLDER`",
+            ],
+        ),
+        E::OtherAdministrator(_) => advice(
+            Exit::Key,
+            &["this is another store, or someone posed as it: do not use it before the administrator has said so"],
+        ),
         E::Point(_) => {
             advice(Exit::Usage, &["a point is DEVICE[:RELEASE][@WHERE], such as gw-1@42, gw-1@golden, gw-1@2026-11-22"])
         }

@@ -39,6 +39,12 @@ pub enum Error {
     /// A text could mean two things.
     #[error("Could be a point and a path: {0}")]
     Ambiguous(String),
+    /// Nothing says that the administrators whom the mirror names are the right ones.
+    #[error("Whose store this is was not confirmed; its administrators have the keys {}", .0.join(", "))]
+    Unconfirmed(Vec<String>),
+    /// The mirror names other administrators than the one that was expected.
+    #[error("Store has other administrators than the one expected; theirs are {}", .0.join(", "))]
+    OtherAdministrator(Vec<String>),
     /// Where a store is to be made, one is already.
     #[error("A store is there already: {}", .0.display())]
     Exists(PathBuf),

@@ -17,6 +17,7 @@ pub mod points;
 pub mod profile_test;
 pub mod restore;
 mod reader;
+pub mod rebuild;
 mod record;
 pub mod search;
 pub mod secrets;

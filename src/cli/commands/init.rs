@@ -1,6 +1,6 @@
 //! `confvault init`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -8,12 +8,19 @@ use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::identity::AdminArgs;
+use crate::cli::signals;
+use crate::cli::time::{self, count};
 use crate::cli::ui::{Look, Ui};
+use crate::mirror::{GitEnv, GitUrl, Limits, Remote};
 use crate::model::CollectorName;
 use crate::ops::init::{Made, Options, Sealing, init};
+use crate::ops::rebuild::{Options as Rebuild, rebuild};
 use crate::seal::Recipients;
 
 /// Make a store: a bare git repository, an inventory, and keys
+///
+/// With --from, the store is rebuilt from its mirror, or joined: every byte and signature is checked.
 ///
 /// DIR gets store.git, confvault.toml and the keys of this machine. What only the administrator may
 /// have, an identity that opens what is sealed and the key that decides who reads, goes into a folder
@@ -21,12 +28,19 @@ use crate::seal::Recipients;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault init /srv/confvault\n  confvault init vault --collector berlin --recipient age1…\n  \
-     confvault init vault --no-sealing\n",
+     confvault init vault --from ssh://mirror.example/srv/confvault.git --admin vault-admin\n  \
+     confvault init branch --from git@mirror.example:confvault.git --collector branch --fingerprint SHA256:…\n",
     exit_codes!()
 ))]
 pub(crate) struct InitArgs {
     /// The folder of the store; made if it is not there (default: that of -C, or the current one)
     dir: Option<PathBuf>,
+    /// Rebuild the store from this mirror, or join it: https://, ssh://, USER@HOST:PATH, or a path
+    #[arg(long, value_name = "URL", conflicts_with_all = ["recipients", "no_sealing", "passphrase"])]
+    from: Option<String>,
+    /// Fingerprint of an administrator's key, compared before the mirror's store is trusted
+    #[arg(long, value_name = "SHA256:…", requires = "from")]
+    fingerprint: Option<String>,
     /// Name under which this machine writes into the store (default: the name of the host)
     #[arg(long, value_name = "NAME")]
     collector: Option<CollectorName>,
@@ -40,23 +54,21 @@ pub(crate) struct InitArgs {
     /// Keep secrets in clear: whoever can read the store or a mirror can read them
     #[arg(long)]
     no_sealing: bool,
-    /// The administrator's folder (default: CONFVAULT_ADMIN, or DIR-admin)
-    #[arg(long, value_name = "FOLDER")]
-    admin: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
-    let admin = args.admin.as_ref().or(context.env.admin.as_ref()).map(|dir| context.absolute(dir)).transpose()?;
+    if let Some(url) = &args.from {
+        return rebuild_from(ui, context, args, url);
+    }
+    let root = context.new_root(args.dir.as_deref())?;
+    let admin = Some(args.admin.folder(context, &root)?.dir().to_owned());
     let collector = match &args.collector {
         Some(name) => name.clone(),
         None => context.env.host.parse().or_else(|_| "central".parse()).map_err(|_| CommandError::failed("No host name"))?,
     };
-    let made = init(Options {
-        root: context.new_root(args.dir.as_deref())?,
-        collector: collector.clone(),
-        sealing: sealing(ui, args)?,
-        admin,
-    })?;
+    let made = init(Options { root, collector: collector.clone(), sealing: sealing(ui, args)?, admin })?;
     if ui.json_wished() {
         ui.json("init", &report(&made, &collector))?;
         return Ok(Exit::Done);
@@ -77,6 +89,60 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
     }
     ui.status("Next: `confvault device add NAME --source dir:FOLDER`, then `confvault snapshot`");
     Ok(Exit::Done)
+}
+
+/// Rebuilds a store from its mirror, or joins it.
+fn rebuild_from(ui: &mut Ui, context: &Context, args: &InitArgs, url: &str) -> Outcome {
+    let root = context.new_root(args.dir.as_deref())?;
+    let admin = args.admin.folder(context, &root)?;
+    let identities = args.admin.identities(ui, context, &admin)?;
+    let local = !url.contains(':') && !url.starts_with('/');
+    let url = if local { context.absolute(Path::new(url))?.display().to_string() } else { url.to_owned() };
+    let (url, env, cancel) = (url.parse::<GitUrl>()?, GitEnv::of(crate::cli::env::all()), signals::cancel());
+    let remote = Remote { url: &url, env: &env, limits: Limits::default(), cancel: Some(&cancel) };
+    let rebuilt = rebuild(&Rebuild {
+        root,
+        remote,
+        collector: args.collector.clone(),
+        admin: Some(admin),
+        identities,
+        fingerprint: args.fingerprint.clone(),
+    })?;
+    let clean = rebuilt.check.is_clean();
+    if ui.json_wished() {
+        ui.json(
+            "init",
+            &json!({
+                "store": rebuilt.store,
+                "inventory": rebuilt.inventory,
+                "inventory_taken_over": rebuilt.inventory_taken_over,
+                "collector": rebuilt.collector,
+                "administrator_key": rebuilt.administrator_key.to_string(),
+                "devices": rebuilt.devices,
+                "left_out": rebuilt.left_out,
+                "clean": clean,
+                "join_request": rebuilt.request.as_ref().map(ToString::to_string),
+            }),
+        )?;
+    } else {
+        let read = format!("{}, {}", count(rebuilt.devices.len(), "device"), time::size(rebuilt.check.data.read_bytes));
+        ui.row(&[(Look::Dim, "store             "), (Look::Plain, &rebuilt.store.display().to_string())])?;
+        ui.row(&[(Look::Dim, "collector         "), (Look::Plain, rebuilt.collector.as_str())])?;
+        ui.row(&[(Look::Dim, "administrator key "), (Look::Plain, &rebuilt.administrator_key.to_string())])?;
+        let word = if clean { (Look::Good, "clean") } else { (Look::Bad, "NOT clean") };
+        ui.row(&[(Look::Dim, "checked           "), (Look::Plain, &read), (Look::Plain, ": "), word])?;
+        if let Some(request) = &rebuilt.request {
+            ui.status("This machine may read what is in clear. To let it write, an administrator runs:");
+            ui.line(&format!("confvault key admit '{request}'"))?;
+        }
+        if !rebuilt.inventory_taken_over {
+            ui.status("The inventory is a new one; add devices with `confvault device add`");
+        }
+    }
+    for name in &rebuilt.left_out {
+        ui.warn(&format!("the mirror holds a ref that is none of a store; left out: {name}"));
+    }
+    Ok(if clean { Exit::Done } else { Exit::Damage })
 }
 
 fn sealing(ui: &mut Ui, args: &InitArgs) -> Result<Sealing, CommandError> {
