@@ -3,11 +3,11 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::take_over::collector_files;
 use super::{Error, Vault};
-use crate::inventory::{FILE_NAME, InventoryError, PROFILES_DIR};
 use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, Proof, PushReport, Remote, Status};
 use crate::model::DeviceName;
-use crate::store::{Record, facts::FactFiles};
+use crate::store::Record;
 
 /// What talking to mirrors needs of the world around it.
 #[derive(Debug, Clone, Copy)]
@@ -97,20 +97,10 @@ pub fn prove(place: &Place, around: Surroundings<'_>) -> Result<Proof, MirrorErr
     mirror::prove(place.remote(around))
 }
 
-/// Puts inventory and own profiles into the store, so that a mirror is enough to rebuild the collector.
+/// Puts inventory, own profiles and host-key pins into the store, so that a mirror is enough to rebuild the collector.
 fn keep_collector(vault: &Vault) -> Result<(), Error> {
-    let read = |path: &std::path::Path| std::fs::read(path).map_err(|source| InventoryError::Read(path.to_owned(), source));
-    let mut files = FactFiles::new();
-    files.insert(FILE_NAME.to_owned(), read(&vault.root().join(FILE_NAME))?);
-    if let Ok(folder) = vault.inventory.profiles_dir().read_dir() {
-        for entry in folder.flatten() {
-            if let Some(name) = entry.file_name().to_str().filter(|name| name.ends_with(".toml")) {
-                files.insert(format!("{PROFILES_DIR}/{name}"), read(&entry.path())?);
-            }
-        }
-    }
     let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
-    transaction.collector_files(files);
+    transaction.collector_files(collector_files(vault.root())?);
     transaction.commit()?;
     Ok(())
 }

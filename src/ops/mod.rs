@@ -23,6 +23,7 @@ pub mod search;
 pub mod secrets;
 pub mod signatures;
 pub mod snapshot;
+pub mod take_over;
 mod vault;
 
 pub use error::Error;
