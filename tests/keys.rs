@@ -258,3 +258,76 @@ fn an_identity_behind_a_passphrase_is_not_asked_for_without_a_terminal() {
     let refused = cv(&env, &["secrets", "pbx", "--identity", "locked.age"]).failed(12);
     assert!(refused.contains("cannot be opened"), "{refused}");
 }
+
+#[test]
+fn check_verifies_everything_and_a_revoked_collector_is_cut_off() {
+    let env = store();
+    cv(&env, &["name", "pbx@1", "golden"]).succeeded();
+    cv(&env, &["check", "--read-data"]).succeeded();
+    cv(&env, &["check", "--read-data", "--identity", IDENTITY]).succeeded();
+    let wrong = cv(&env, &["check", "--identity", "other.txt"]);
+    assert_eq!(wrong.code, 12, "{wrong}");
+
+    // Revoked here; what it signed so far counts, what comes later does not, whatever date it bears.
+    let done = cv(&env, &["key", "remove", "--signer", "central", "--json"]).json();
+    assert_eq!(done["revoked"].as_array().unwrap().len(), 1, "{done}");
+    cv(&env, &["check"]).succeeded();
+    env.write("pbx/etc/asterisk/sip.conf", "[100]\nsecret=changed\n");
+    cv(&env, &["snapshot"]).failed(12);
+
+    // Whoever has its key can still sign; with a date from before it was revoked it counts as little.
+    let forged = next_generation(&env, &env.path("cv/keys/signing.key"));
+    let found = cv(&env, &["check", "--json"]);
+    assert_eq!(found.code, 13, "{found}");
+    let findings = found.json()["signatures"]["findings"].clone();
+    assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
+    assert_eq!((&findings[0]["what"], &findings[0]["object"]), (&"revoked".into(), &forged.into()), "{findings}");
+}
+
+fn git(env: &TestEnv, args: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(env.path("cv/store.git")).args(args);
+    for who in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{who}_NAME"), "central").env(format!("GIT_{who}_EMAIL"), "central@confvault");
+        git.env(format!("GIT_{who}_DATE"), "1700000000 +0000");
+    }
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn next_message(env: &TestEnv) -> String {
+    let message = git(env, &["log", "-1", "--format=%B", "pbx/1.0"]).replace("Generation: 1", "Generation: 2");
+    message.replace("generation 1", "generation 2").replace("Kind: first", "Kind: snapshot")
+}
+
+/// Adds generation 2, signed by a key of one's own choice; gives its commit.
+fn next_generation(env: &TestEnv, key: &std::path::Path) -> String {
+    let (message, key) = (next_message(env), format!("user.signingkey={}", key.display()));
+    let parent = git(env, &["rev-parse", "pbx/1.0"]);
+    let commit = ["-c", "gpg.format=ssh", "-c", &key, "commit-tree", "-S", "-p", &parent, "-m", &message, "pbx/1.0^{tree}"];
+    let signed = git(env, &commit);
+    git(env, &["update-ref", "refs/heads/pbx/1.0", &signed]);
+    signed
+}
+
+#[test]
+fn check_finds_an_unsigned_generation_and_one_by_a_stranger() {
+    let env = store();
+    let parent = git(&env, &["rev-parse", "pbx/1.0"]);
+    let unsigned = git(&env, &["commit-tree", "-p", &parent, "-m", &next_message(&env), "pbx/1.0^{tree}"]);
+    git(&env, &["update-ref", "refs/heads/pbx/1.0", &unsigned]);
+    let found = cv(&env, &["check", "--json"]);
+    assert_eq!(found.code, 13, "{found}");
+    let what = found.json()["signatures"]["findings"][0]["what"].clone();
+    assert_eq!(what, "unsigned", "{found}");
+
+    git(&env, &["update-ref", "refs/heads/pbx/1.0", &parent]);
+    let stranger = env.path("stranger");
+    Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&stranger).status().unwrap();
+    next_generation(&env, &stranger);
+    let found = cv(&env, &["check", "--json"]).json();
+    assert_eq!(found["signatures"]["findings"][0]["what"], "unknown-signer", "{found}");
+    git(&env, &["update-ref", "refs/heads/pbx/1.0", &parent]);
+    cv(&env, &["check"]).succeeded();
+}
