@@ -113,7 +113,8 @@ pub struct Meta {
     /// When it was collected.
     pub time: DateTime<Utc>,
     /// [`GenerationKind::Pre`], `Post`, `Unannounced` or `Imported`; nothing for an ordinary snapshot,
-    /// which becomes `First`, `Release`, `Remask` or `Snapshot` by itself.
+    /// which becomes `First`, `Release`, `Remask` or `Snapshot` by itself. `Unannounced` gives way to `First`
+    /// and `Remask`, as nothing was changed on the device then.
     pub kind: Option<GenerationKind>,
     /// The note.
     pub note: Option<String>,

@@ -8,7 +8,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use read::{open_items, used_name};
+pub use read::{changes, open_items, used_name};
+pub(super) use read::open_item;
 pub(super) use read::{read, records};
 pub(super) use write::{Addition, write};
 
@@ -120,14 +121,20 @@ pub enum Open {
     Change(Ticket),
     /// `open/drills/<name>`
     Drill(DeviceName),
+    /// `open/upgrades/<device>`
+    Upgrade(DeviceName),
+    /// `changes/<ticket>`: the changes under a ticket that ended, carried along for good.
+    Ended(Ticket),
 }
 
 impl Open {
-    /// Gives the folder and the name in the journal's tree.
-    pub(super) fn place(&self) -> (&'static str, &str) {
+    /// Gives the place in the journal's tree.
+    pub(super) fn place(&self) -> String {
         match self {
-            Open::Change(ticket) => ("changes", ticket.as_str()),
-            Open::Drill(name) => ("drills", name.as_str()),
+            Open::Change(ticket) => format!("open/changes/{ticket}"),
+            Open::Drill(name) => format!("open/drills/{name}"),
+            Open::Upgrade(device) => format!("open/upgrades/{device}"),
+            Open::Ended(ticket) => format!("changes/{ticket}"),
         }
     }
 }

@@ -15,6 +15,7 @@
 
 pub mod batch;
 pub mod check;
+pub mod change;
 mod commit;
 mod damage;
 pub mod decode;
@@ -47,6 +48,7 @@ pub mod transaction;
 pub mod tree;
 pub mod verify;
 
+pub use change::{ChangeEnd, ChangeItem, Pair};
 pub use batch::{Batch, Committed};
 pub use check::{CheckOptions, CheckReport, Fault, Finding, Span};
 pub use decode::{Access, Decoded, SetReader};

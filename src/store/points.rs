@@ -44,6 +44,14 @@ pub(super) fn resolve(repo: &Repo, refs: &Refs, point: &Point) -> Result<Generat
         Where::At(time) => walk(repo, refs, point, |g, _| Some(g.time <= *time)),
         Where::Change(phase, ticket, nth) => {
             let change = ChangeId { ticket: ticket.clone(), nth: *nth };
+            // The journal carries the numbers of all changes: a snapshot that found nothing new made no
+            // generation, and one that was begun anew made several.
+            let items = journal::changes(repo, refs, Some(ticket))?;
+            let own = items.iter().rfind(|item| item.change == change && item.devices.contains_key(device));
+            if let Some(item) = own {
+                let number = item.number(device, *phase).ok_or_else(|| missing(repo, refs, point))?;
+                return walk(repo, refs, point, |g, _| Some(g.number == number));
+            }
             match walk(repo, refs, point, |g, _| Some(g.is_of(*phase, &change))) {
                 // A snapshot that found nothing new made no generation; the journal knows which one it found.
                 Err(Error::NoGeneration { .. }) => match recorded(repo, refs, device, *phase, &change)? {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::change::ChangeItem;
 use super::damage::Damage;
 use super::decode::{Access, SetReader};
 use super::error::{Error, Result};
@@ -19,7 +20,7 @@ use super::refs::Refs;
 use super::repo::Repo;
 use super::transaction::{Transaction, Who};
 use super::tree::Trees;
-use crate::model::{DeviceName, Point, Scope};
+use crate::model::{DeviceName, Point, Scope, Ticket};
 use crate::seal::SigningKey;
 
 /// A store. Clones are cheap and share everything.
@@ -188,6 +189,15 @@ impl Store {
     /// A commit of the journal is missing or corrupt.
     pub fn journal(&self, refs: &Refs, query: &JournalQuery) -> Result<Vec<Record>> {
         journal::read(&self.repo, refs, query)
+    }
+
+    /// Reads changes, open ones and those that ended, of all collectors, or only those under one ticket; in the
+    /// order in which they were opened.
+    ///
+    /// # Errors
+    /// As [`Store::journal`].
+    pub fn changes(&self, refs: &Refs, ticket: Option<&Ticket>) -> Result<Vec<ChangeItem>> {
+        journal::changes(&self.repo, refs, ticket)
     }
 
     /// Reads what is open: what and content, sorted.

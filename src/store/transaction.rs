@@ -65,6 +65,7 @@ struct Planned {
     devices: BTreeMap<DeviceName, Plan>,
     records: Vec<Record>,
     open: BTreeMap<Open, Option<Vec<u8>>>,
+    expected: BTreeMap<Open, Option<Vec<u8>>>,
     files: Option<FactFiles>,
 }
 
@@ -205,6 +206,11 @@ impl<'s> Transaction<'s> {
     /// Opens, alters or (with nothing) closes what the journal carries along.
     pub fn set_open(&self, what: Open, content: Option<Vec<u8>>) {
         self.planned().open.insert(what, content);
+    }
+
+    /// Makes the commit fail unless the own journal still carries this, or (with nothing) nothing there.
+    pub fn expect_open(&self, what: Open, content: Option<Vec<u8>>) {
+        self.planned().expected.insert(what, content);
     }
 
     /// Sets what the branch of the collector holds: its inventory, profiles and host-key pins. Nothing is

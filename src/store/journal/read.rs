@@ -4,7 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gix::ObjectId;
 
 use super::{JournalQuery, Open, Record};
-use crate::model::{CollectorName, DeviceName, NameTag};
+use crate::model::{CollectorName, DeviceName, NameTag, Ticket};
+use crate::store::change::ChangeItem;
 use crate::store::error::{Error, Result};
 use crate::store::object::{Commit, TREE};
 use crate::store::refs::Refs;
@@ -107,7 +108,7 @@ pub fn open_items(repo: &Repo, refs: &Refs) -> Result<Vec<(Open, Vec<u8>)>> {
     let mut out = Vec::new();
     for (_, _, id) in Heads::new(refs).0 {
         let root = commit(repo, id)?.tree;
-        for folder in ["changes", "drills"] {
+        for folder in ["changes", "drills", "upgrades"] {
             let place = [b"open".as_slice(), folder.as_bytes()];
             let Some((TREE, tree)) = trees.find(root, place.into_iter())? else { continue };
             for entry in trees.entries(tree)?.iter() {
@@ -115,13 +116,51 @@ pub fn open_items(repo: &Repo, refs: &Refs) -> Result<Vec<(Open, Vec<u8>)>> {
                 let bad = |_| corrupt("an open item without a name", tree);
                 let open = match folder {
                     "changes" => Open::Change(name.parse().map_err(bad)?),
-                    _ => Open::Drill(name.parse().map_err(bad)?),
+                    "drills" => Open::Drill(name.parse().map_err(bad)?),
+                    _ => Open::Upgrade(name.parse().map_err(bad)?),
                 };
                 out.push((open, checked_blob(repo, entry.id, MAX_BLOB)?));
             }
         }
     }
     out.sort();
+    Ok(out)
+}
+
+/// Reads one thing that a collector's journal carries along.
+///
+/// # Errors
+/// An object of the journal is missing or corrupt.
+pub(in crate::store) fn open_item(repo: &Repo, refs: &Refs, who: &CollectorName, what: &Open) -> Result<Option<Vec<u8>>> {
+    let heads = Heads::new(refs);
+    let Some((_, head)) = heads.of(who) else { return Ok(None) };
+    let place = what.place();
+    let found = Trees::new(repo).find(commit(repo, head)?.tree, place.split('/').map(str::as_bytes))?;
+    found.map(|(_, blob)| checked_blob(repo, blob, MAX_BLOB)).transpose()
+}
+
+/// Reads changes, open ones and those that ended, of all collectors, or only those under one ticket; in the
+/// order in which they were opened.
+///
+/// # Errors
+/// An object of the journal is missing or corrupt.
+pub fn changes(repo: &Repo, refs: &Refs, ticket: Option<&Ticket>) -> Result<Vec<ChangeItem>> {
+    let trees = Trees::new(repo);
+    let mut out: Vec<ChangeItem> = Vec::new();
+    for (_, _, id) in Heads::new(refs).0 {
+        let root = commit(repo, id)?.tree;
+        for folder in [["open", "changes"].as_slice(), &["changes"]] {
+            let Some((TREE, tree)) = trees.find(root, folder.iter().map(|f| f.as_bytes()))? else { continue };
+            for entry in trees.entries(tree)?.iter().filter(|e| ticket.is_none_or(|t| e.name == t.as_str().as_bytes())) {
+                let text = checked_blob(repo, entry.id, MAX_BLOB)?;
+                for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+                    let item = serde_json::from_slice(line).map_err(|_| corrupt("a change that does not read", entry.id))?;
+                    out.push(item);
+                }
+            }
+        }
+    }
+    out.sort_by(|a, b| (a.opened, a.change.nth).cmp(&(b.opened, b.change.nth)));
     Ok(out)
 }
 

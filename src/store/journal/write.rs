@@ -54,8 +54,7 @@ pub(in crate::store) fn write(repo: &Repo, batch: &Batch, refs: &Refs, who: &Who
     let blob = |content: &[u8]| batch.put(ObjectKind::Blob, content);
     let mut edits = BTreeMap::from([("records.jsonl".to_owned(), Some(blob(&text)?))]);
     for (open, content) in &add.open {
-        let (folder, name) = open.place();
-        edits.insert(format!("open/{folder}/{name}"), content.as_deref().map(blob).transpose()?);
+        edits.insert(open.place(), content.as_deref().map(blob).transpose()?);
     }
     for (device, name, number) in &add.removed {
         edits.insert(format!("names/{device}/{name}"), Some(blob(format!("generation {number}\n").as_bytes())?));

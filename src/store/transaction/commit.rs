@@ -26,10 +26,16 @@ impl Transaction<'_> {
     /// as it was.
     pub fn commit(self) -> Result<Done> {
         let Self { store, batch, refs: read, who, planned, .. } = self;
-        let Planned { devices, records, open, files } = planned.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Planned { devices, records, open, expected, files } = planned.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut moved: Vec<DeviceName> = Vec::new();
         let committed = batch.commit(|refs, batch| {
             check_facts(refs, store.facts().commit)?;
+            for (what, content) in &expected {
+                if journal::open_item(store.repo(), refs, &who.collector, what)? != *content {
+                    let subject = what.place();
+                    return Err(Error::Refused { what: "another process changed what is open", subject });
+                }
+            }
             let mut edits = Vec::new();
             let mut add = Addition { open, ..Addition::default() };
             let mut unchanged = Vec::new();

@@ -176,6 +176,8 @@ impl Transaction<'_> {
         let mut parents: Vec<_> = head.into_iter().collect();
         parents.extend(newest.map(|n| n.id).filter(|id| Some(*id) != head));
         let kind = match meta.kind {
+            Some(GenerationKind::Unannounced) if newest.is_none() => GenerationKind::First,
+            Some(GenerationKind::Unannounced) if remask => GenerationKind::Remask,
             Some(kind) => kind,
             None if newest.is_none() => GenerationKind::First,
             None if head.is_none() => GenerationKind::Release,
@@ -232,7 +234,7 @@ impl Transaction<'_> {
     /// Makes the journal's record of an outcome; unchanged devices share one.
     fn tell(&self, plan: &mut Plan, device: &DeviceName, outcome: &Outcome, meta: &Meta) {
         let record = match outcome {
-            Outcome::Unchanged { number } if meta.kind.is_some() => {
+            Outcome::Unchanged { number } if matches!(meta.kind, Some(GenerationKind::Pre | GenerationKind::Post)) => {
                 Record::new("snapshot", "unchanged").with("device", device.as_str()).with("generation", *number)
             }
             Outcome::Unchanged { .. } => {
