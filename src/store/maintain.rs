@@ -4,6 +4,10 @@
 //! the writers' lock, when every pack that is there has its refs; `git` reads the refs later. As refs only move
 //! forward, the new pack holds whatever the listed ones had that is still wanted, and packs that appear
 //! meanwhile are not on the list. Readers that hold an old pack keep it, others look once more.
+//!
+//! Packs of batches are *raw*: compressed fast, without deltas. `git` takes for granted that objects of
+//! one pack were compared with each other when it was made, so raw packs are first packed anew from the bytes up,
+//! once in the life of an object; after that its deltas and its compression are used again.
 
 use std::fs;
 use std::io;
@@ -48,6 +52,8 @@ struct OnDisk {
     bytes: u64,
     /// Marked by someone to stay.
     keep: bool,
+    /// Written by a batch: without deltas, and without the reverse index that `git` writes for its own.
+    raw: bool,
 }
 
 /// How long maintenance waits for a writer.
@@ -91,10 +97,7 @@ pub fn maintain(repo: &Repo, effort: Effort) -> Result<Maintained> {
     };
     let sum = |packs: &[OnDisk]| packs.iter().map(|p| p.bytes).sum();
     if !chosen.is_empty() {
-        let new = match effort {
-            Effort::Fold => work.fold(repo, &chosen)?,
-            Effort::Thorough => work.thorough(repo)?,
-        };
+        let new = work.make(repo, effort, &chosen)?;
         for stem in &new {
             work.sync(stem)?;
         }
@@ -172,17 +175,23 @@ impl Work {
         drop(fs::remove_dir_all(&self.dir));
     }
 
-    fn fold(&self, repo: &Repo, packs: &[&OnDisk]) -> Result<Vec<String>> {
-        let mut input = String::new();
-        for pack in packs {
-            input.push_str(&format!("{}.pack\n", pack.stem));
+    /// Makes the packs that stand for the chosen ones; gives their stems.
+    fn make(&self, repo: &Repo, effort: Effort, chosen: &[&OnDisk]) -> Result<Vec<String>> {
+        let list = |stems: &mut dyn Iterator<Item = &str>| stems.map(|stem| format!("{stem}.pack\n")).collect::<String>();
+        let (raw, made): (Vec<&OnDisk>, Vec<&OnDisk>) = chosen.iter().partition(|p| p.raw);
+        let mut cooked = Vec::new();
+        if !raw.is_empty() {
+            let input = list(&mut raw.iter().map(|p| p.stem.as_str()));
+            cooked = self.pack(repo, &["--stdin-packs", "--no-reuse-object"], input.as_bytes())?;
         }
-        // Fast-written objects are compressed well here, once.
-        self.pack(repo, &["--stdin-packs"], input.as_bytes())
-    }
-
-    fn thorough(&self, repo: &Repo) -> Result<Vec<String>> {
-        self.pack(repo, &["--all", "--window=20"], b"")
+        match effort {
+            Effort::Fold if made.is_empty() => Ok(cooked),
+            Effort::Fold => {
+                let input = list(&mut made.iter().map(|p| p.stem.as_str()).chain(cooked.iter().map(String::as_str)));
+                self.pack(repo, &["--stdin-packs"], input.as_bytes())
+            }
+            Effort::Thorough => self.pack(repo, &["--all"], b""),
+        }
     }
 
     /// Runs `git pack-objects` and gives the stems of the packs that it made.
@@ -271,7 +280,8 @@ fn list(folder: &Path) -> Result<Vec<OnDisk>> {
         }
         let objects = count_objects(&path).map_err(|e| read(&path, e))?;
         let keep = path.with_extension("keep").exists() || path.with_extension("promisor").exists();
-        found.push(OnDisk { stem, objects, bytes, keep });
+        let raw = !path.with_extension("rev").exists();
+        found.push(OnDisk { stem, objects, bytes, keep, raw });
     }
     found.sort_by(|a, b| a.stem.cmp(&b.stem));
     Ok(found)
@@ -306,7 +316,7 @@ mod tests {
     use super::*;
 
     fn packs(objects: &[u64]) -> Vec<OnDisk> {
-        let name = |(i, n): (usize, &u64)| OnDisk { stem: format!("pack-{i:02}"), objects: *n, bytes: 0, keep: false };
+        let name = |(i, n): (usize, &u64)| OnDisk { stem: format!("pack-{i:02}"), objects: *n, bytes: 0, keep: false, raw: true };
         objects.iter().enumerate().map(name).collect()
     }
 

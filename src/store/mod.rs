@@ -39,6 +39,7 @@ mod pack;
 mod pending;
 pub mod place;
 mod points;
+mod recent;
 pub mod refs;
 mod reftx;
 pub mod repo;

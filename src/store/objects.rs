@@ -4,18 +4,18 @@
 //! lies in it alone, and a pack that `maintain` folded away is looked for once more.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use gix::ObjectId;
 use gix::objs::Kind;
 use gix::odb::loose;
-use gix::odb::pack::cache::Never;
 use gix::odb::pack::data::decode::entry::ResolvedBase;
 use gix::odb::pack::data::decode::header::ResolvedBase as HeaderBase;
 use gix::odb::pack::{data, index};
 
 use super::error::{Error, Result};
+use super::recent::Recent;
 use super::repo::Object;
 
 const SHA1: gix::hash::Kind = gix::hash::Kind::Sha1;
@@ -39,12 +39,19 @@ struct Listing {
     last: AtomicUsize,
 }
 
+/// What a reader needs for itself; a few of them are kept for whoever reads next.
+#[derive(Default)]
+struct Scratch {
+    inflate: gix::zlib::Inflate,
+    recent: Recent,
+}
+
 /// All objects of a repository.
 pub(super) struct Objects {
     folder: PathBuf,
     loose: loose::Store,
     listing: RwLock<Arc<Listing>>,
-    inflaters: Mutex<Vec<gix::zlib::Inflate>>,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 impl std::fmt::Debug for Pack {
@@ -74,7 +81,14 @@ impl Pack {
 
     /// Gives the open pack; none: its file does not open.
     pub(super) fn data(&self) -> Option<&data::File> {
-        self.data.get_or_init(|| data::File::at(&self.path, SHA1).ok()).as_ref()
+        // Bases are remembered by this number, so no two packs that were ever open may share one.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let open = || {
+            let mut file = data::File::at(&self.path, SHA1).ok()?;
+            file.id = NEXT.fetch_add(1, Ordering::Relaxed);
+            Some(file)
+        };
+        self.data.get_or_init(open).as_ref()
     }
 }
 
@@ -84,7 +98,7 @@ impl Objects {
             folder: objects.join("pack"),
             loose: loose::Store::at(objects, SHA1),
             listing: RwLock::default(),
-            inflaters: Mutex::default(),
+            scratch: Mutex::default(),
         }
     }
 
@@ -92,7 +106,7 @@ impl Objects {
     pub(super) fn header(&self, id: &ObjectId) -> Result<(Kind, u64)> {
         self.find(
             id,
-            |pack, at, inflate| pack.header(id, at, inflate),
+            |pack, at, scratch| pack.header(id, at, scratch),
             |loose| Ok(loose.try_header(id).map_err(|e| corrupt(id, &e))?.map(|(size, kind)| (kind, size))),
         )
     }
@@ -102,7 +116,7 @@ impl Objects {
         let verify = |object: Object| if check { verify(id, object) } else { Ok(object) };
         self.find(
             id,
-            |pack, at, inflate| pack.object(id, at, limit, inflate).and_then(|o| verify(o).map_err(Failure::Bad)),
+            |pack, at, scratch| pack.object(id, at, limit, scratch).and_then(|o| verify(o).map_err(Failure::Bad)),
             |loose| {
                 let Some((size, _)) = loose.try_header(id).map_err(|e| corrupt(id, &e))? else { return Ok(None) };
                 within(id, size, limit)?;
@@ -122,10 +136,10 @@ impl Objects {
     fn find<T>(
         &self,
         id: &ObjectId,
-        in_pack: impl Fn(&Pack, u64, &mut gix::zlib::Inflate) -> std::result::Result<T, Failure>,
+        in_pack: impl Fn(&Pack, u64, &mut Scratch) -> std::result::Result<T, Failure>,
         in_loose: impl Fn(&loose::Store) -> Result<Option<T>>,
     ) -> Result<T> {
-        let mut inflate = self.inflaters.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let mut listing = self.listing();
         let mut failed = None;
         // A pack can vanish again and again beside a busy `maintain`; each time another one has its objects.
@@ -138,7 +152,7 @@ impl Objects {
                     let n = (n + last) % count;
                     let pack = &listing.packs[n];
                     let Some(entry) = pack.index.lookup(id) else { continue };
-                    match in_pack(pack, pack.index.pack_offset_at_index(entry), &mut inflate) {
+                    match in_pack(pack, pack.index.pack_offset_at_index(entry), &mut scratch) {
                         Ok(found) => {
                             listing.last.store(n, Ordering::Relaxed);
                             break 'found Some(found);
@@ -160,7 +174,7 @@ impl Objects {
             }
             None
         };
-        self.inflaters.lock().unwrap_or_else(PoisonError::into_inner).push(inflate);
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         match (found, failed, listing.broken.first()) {
             (Some(found), ..) => Ok(found),
             (None, Some(failed), _) => Err(failed),
@@ -259,26 +273,20 @@ impl Pack {
         self.index.lookup(base).map(|at| file.entry(self.index.pack_offset_at_index(at))).transpose()
     }
 
-    fn header(&self, id: &ObjectId, at: u64, inflate: &mut gix::zlib::Inflate) -> std::result::Result<(Kind, u64), Failure> {
+    fn header(&self, id: &ObjectId, at: u64, scratch: &mut Scratch) -> std::result::Result<(Kind, u64), Failure> {
         let file = self.file(id)?;
         let entry = file.entry(at).map_err(|e| self.bad(id, &e))?;
         let base = |base: &gix::oid| Ok(self.base(file, base)?.map(HeaderBase::InPack));
-        let header = file.decode_header(entry, inflate, &base).map_err(|e| self.bad(id, &e))?;
+        let header = file.decode_header(entry, &mut scratch.inflate, &base).map_err(|e| self.bad(id, &e))?;
         Ok((header.kind, header.object_size))
     }
 
-    fn object(
-        &self,
-        id: &ObjectId,
-        at: u64,
-        limit: u64,
-        inflate: &mut gix::zlib::Inflate,
-    ) -> std::result::Result<Object, Failure> {
-        let (_, size) = self.header(id, at, inflate)?;
+    fn object(&self, id: &ObjectId, at: u64, limit: u64, scratch: &mut Scratch) -> std::result::Result<Object, Failure> {
+        let (_, size) = self.header(id, at, scratch)?;
         within(id, size, limit).map_err(Failure::Bad)?;
         let file = self.file(id)?;
         let mut data = Vec::new();
-        let kind = self.decode(file, at, &mut data, inflate, &mut Never).map_err(|e| self.bad(id, &e))?;
+        let kind = self.decode(file, at, &mut data, &mut scratch.inflate, &mut scratch.recent).map_err(|e| self.bad(id, &e))?;
         Ok(Object { kind, data })
     }
 

@@ -1,17 +1,16 @@
 //! Reading every object of every pack, and every loose one, and comparing it with its id.
 
-use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gix::ObjectId;
 use gix::objs::Kind;
-use gix::odb::pack::cache::DecodeEntry;
 use gix::odb::pack::data;
 
 use super::error::Result;
 use super::objects::{Pack, id_of};
+use super::recent::Recent;
 use super::repo::Repo;
 
 /// A damaged place.
@@ -54,9 +53,6 @@ impl Watch for Mutex<Vec<Damage>> {
 
 /// An object that claims to be larger cannot be one of ours.
 const LARGEST: u64 = 4 << 30;
-
-/// How many decoded bases a thread remembers, in bytes.
-const REMEMBERED: usize = 24 << 20;
 
 /// Reads all objects with so many threads; damage is told and does not stop it.
 ///
@@ -220,37 +216,5 @@ fn verify_loose(repo: &Repo, watch: &dyn Watch, count: &Count) {
             watch.damage(Damage { file: loose.object_path(&id), object: Some(id), what });
         }
         count.read(out.len() as u64, watch);
-    }
-}
-
-/// Objects that were decoded last: bases of what comes next.
-#[derive(Default)]
-struct Recent {
-    known: HashMap<u64, (Kind, usize, Vec<u8>)>,
-    order: VecDeque<u64>,
-    bytes: usize,
-}
-
-impl DecodeEntry for Recent {
-    fn put(&mut self, _pack: u32, offset: u64, data: &[u8], kind: Kind, compressed: usize) {
-        if data.len() > REMEMBERED / 8 || self.known.contains_key(&offset) {
-            return;
-        }
-        self.bytes += data.len();
-        self.known.insert(offset, (kind, compressed, data.to_owned()));
-        self.order.push_back(offset);
-        while self.bytes > REMEMBERED {
-            let Some(oldest) = self.order.pop_front() else { return };
-            if let Some((.., data)) = self.known.remove(&oldest) {
-                self.bytes -= data.len();
-            }
-        }
-    }
-
-    fn get(&mut self, _pack: u32, offset: u64, out: &mut Vec<u8>) -> Option<(Kind, usize)> {
-        let (kind, compressed, data) = self.known.get(&offset)?;
-        out.clear();
-        out.extend_from_slice(data);
-        Some((*kind, *compressed))
     }
 }
