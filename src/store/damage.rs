@@ -15,7 +15,7 @@ use crate::model::DeviceName;
 
 /// Damaged objects by device, with the newest generation that needs each.
 #[derive(Debug, Default)]
-pub struct Damage {
+pub(super) struct Damage {
     devices: BTreeMap<DeviceName, Vec<(ObjectId, u64)>>,
     healed: Mutex<HashSet<DeviceName>>,
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use confvault::model::{Content, Entry, Scope};
 use confvault::store::{Access, Decoded, Error, Form, GenerationKind, Outcome};
 
-use super::lab::{Lab, PlainRules, RULES, file, voip};
+use super::lab::{Lab, PlainRules, file, voip};
 
 /// Bytes that neither repeat nor compress.
 fn noise(seed: u64, count: usize) -> Vec<u8> {

@@ -137,8 +137,13 @@ fn run(mut lab: Lab, steps: &[Step]) {
     assert_eq!(lab.store.check(&refs, &options, &|_, _| {}).unwrap().findings, []);
 }
 
+/// More of them with `PROPTEST_CASES`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn every_generation_of_a_clear_store_is_what_was_put(steps in steps()) {
