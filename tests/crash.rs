@@ -418,3 +418,57 @@ fn two_threads_of_one_process_race_for_one_ref() {
     }
     assert_eq!(length, kept);
 }
+
+/// A disk of its own for a test, gone with it.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// None where this process may not mount.
+    fn mount(at: &Path, kib: usize) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "confvault-test"]).arg(at).stderr(Stdio::null());
+        command.status().is_ok_and(|s| s.success()).then(|| Self(at.to_owned()))
+    }
+
+    fn grow(&self) {
+        assert!(Command::new("mount").args(["-o", "remount,size=64m"]).arg(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// RELIABILITY 4, on a real full disk where the tests may mount one; by `enospc` everywhere.
+#[test]
+fn a_full_disk_leaves_the_old_state_and_room_brings_the_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut full, mut fitted) = (0, 0);
+    for round in 0..10 {
+        // From too small for the pack to large enough for all of it.
+        let Some(disk) = Disk::mount(&dir.path().join(format!("disk{round}")), 1960 + round * 50) else { return };
+        let store = disk.0.join("s.git");
+        let repo = Repo::create(&store).unwrap();
+        commit(&repo, 1).unwrap();
+        commit(&repo, 2).unwrap();
+        let old = refs(&store);
+        // A second tenant of the disk.
+        fs::write(disk.0.join("ballast"), vec![1; 1 << 20]).unwrap();
+        let done = commit(&repo, 3);
+        let now = refs(&store);
+        match &done {
+            Ok(()) => fitted += 1,
+            Err(_) => full += 1,
+        }
+        assert_eq!(now == old, done.is_err(), "round {round}: {done:?}");
+        fsck(&store);
+        disk.grow();
+        commit(&repo, 4).unwrap();
+        fsck(&store);
+        assert_eq!(garbage(&store), Vec::<String>::new(), "round {round}");
+    }
+    assert!(full > 0 && fitted > 0, "{full} full, {fitted} fitted");
+}

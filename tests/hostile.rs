@@ -50,7 +50,8 @@ fn a_parent_swapped_for_a_link_leads_nowhere() {
         let _stop = Stop(&stop);
         for round in 0..3_000 {
             let overwrite = round % 2 == 0;
-            let mut out = TreeWriter::open(&to, TreeOptions { overwrite, sync: Durability::Never, ..TreeOptions::default() }).unwrap();
+            let mut out =
+                TreeWriter::open(&to, TreeOptions { overwrite, sync: Durability::Never, ..TreeOptions::default() }).unwrap();
             let meta = Meta { mode: 0o640, owner: None };
             out.directory(&ConfigPath::new("a/b/c").unwrap(), Meta { mode: 0o750, owner: None }).unwrap();
             for name in ["a/b/c/f0", "a/b/c/new", "a/f"] {

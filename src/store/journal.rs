@@ -8,8 +8,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use read::{changes, open_items, used_name};
 pub(super) use read::open_item;
+pub use read::{changes, open_items, used_name};
 pub(super) use read::{read, records};
 pub(super) use write::{Addition, write};
 

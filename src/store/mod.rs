@@ -14,11 +14,12 @@
 //! used, what was decoded after.
 
 pub mod batch;
-pub mod check;
 pub mod change;
+pub mod check;
 mod commit;
 mod damage;
 pub mod decode;
+mod decode_entry;
 pub mod encode;
 pub mod error;
 pub mod facts;
@@ -39,7 +40,6 @@ mod pack;
 mod pending;
 pub mod place;
 mod points;
-mod recent;
 pub mod refs;
 mod reftx;
 pub mod repo;
@@ -49,8 +49,8 @@ pub mod transaction;
 pub mod tree;
 pub mod verify;
 
-pub use change::{ChangeEnd, ChangeItem, Pair};
 pub use batch::{Batch, Committed};
+pub use change::{ChangeEnd, ChangeItem, Pair};
 pub use check::{CheckOptions, CheckReport, Fault, Finding, Span};
 pub use decode::{Access, Decoded, SetReader};
 pub use encode::{EncodeContext, LARGE_OVER, Meta, Outcome, ProfileRules, Rules};

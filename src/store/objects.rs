@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use gix::ObjectId;
 use gix::objs::Kind;
 use gix::odb::loose;
-use gix::odb::pack::data::decode::entry::ResolvedBase;
-use gix::odb::pack::data::decode::header::ResolvedBase as HeaderBase;
+use gix::odb::pack::data::decode::header::ResolvedBase;
 use gix::odb::pack::{data, index};
 
+use super::decode_entry::{self, Scratch};
 use super::error::{Error, Result};
-use super::recent::Recent;
 use super::repo::Object;
 
 const SHA1: gix::hash::Kind = gix::hash::Kind::Sha1;
@@ -39,18 +38,12 @@ struct Listing {
     last: AtomicUsize,
 }
 
-/// What a reader needs for itself; a few of them are kept for whoever reads next.
-#[derive(Default)]
-struct Scratch {
-    inflate: gix::zlib::Inflate,
-    recent: Recent,
-}
-
 /// All objects of a repository.
 pub(super) struct Objects {
     folder: PathBuf,
     loose: loose::Store,
     listing: RwLock<Arc<Listing>>,
+    /// What a few readers used and whoever reads next uses again.
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -276,7 +269,7 @@ impl Pack {
     fn header(&self, id: &ObjectId, at: u64, scratch: &mut Scratch) -> std::result::Result<(Kind, u64), Failure> {
         let file = self.file(id)?;
         let entry = file.entry(at).map_err(|e| self.bad(id, &e))?;
-        let base = |base: &gix::oid| Ok(self.base(file, base)?.map(HeaderBase::InPack));
+        let base = |base: &gix::oid| Ok(self.base(file, base)?.map(ResolvedBase::InPack));
         let header = file.decode_header(entry, &mut scratch.inflate, &base).map_err(|e| self.bad(id, &e))?;
         Ok((header.kind, header.object_size))
     }
@@ -285,22 +278,19 @@ impl Pack {
         let (_, size) = self.header(id, at, scratch)?;
         within(id, size, limit).map_err(Failure::Bad)?;
         let file = self.file(id)?;
-        let mut data = Vec::new();
-        let kind = self.decode(file, at, &mut data, &mut scratch.inflate, &mut scratch.recent).map_err(|e| self.bad(id, &e))?;
+        let (kind, data) = self.decode(file, at, limit, scratch).map_err(|e| self.bad(id, &e))?;
         Ok(Object { kind, data })
     }
 
-    /// Decodes the object at an offset of the pack.
+    /// Decodes the object at an offset of the pack; the error says what is wrong with it.
     pub(super) fn decode(
         &self,
         file: &data::File,
         at: u64,
-        out: &mut Vec<u8>,
-        inflate: &mut gix::zlib::Inflate,
-        cache: &mut dyn gix::odb::pack::cache::DecodeEntry,
-    ) -> std::result::Result<Kind, gix::Error> {
-        let base = |base: &gix::oid, _: &mut Vec<u8>| Ok(self.base(file, base)?.map(ResolvedBase::InPack));
-        Ok(file.decode_entry(file.entry(at)?, out, inflate, &base, cache)?.kind)
+        limit: u64,
+        scratch: &mut Scratch,
+    ) -> std::result::Result<(Kind, Vec<u8>), String> {
+        decode_entry::decode(file, &self.index, at, limit, scratch)
     }
 }
 

@@ -8,9 +8,9 @@ use gix::ObjectId;
 use gix::objs::Kind;
 use gix::odb::pack::data;
 
+use super::decode_entry::Scratch;
 use super::error::Result;
 use super::objects::{Pack, id_of};
-use super::recent::Recent;
 use super::repo::Repo;
 
 /// A damaged place.
@@ -121,37 +121,18 @@ fn verify_pack(pack: &Pack, threads: usize, watch: &dyn Watch, count: &Count) {
 }
 
 fn verify_part(pack: &Pack, file: &data::File, part: &[(u64, u32)], watch: &dyn Watch, count: &Count) {
-    let mut inflate = gix::zlib::Inflate::default();
-    let (mut cache, mut out) = (Recent::default(), Vec::new());
+    let mut scratch = Scratch::default();
     for (offset, n) in part {
         let id = pack.index.oid_at_index(*n).to_owned();
-        let what = match decode(pack, file, *offset, &mut out, &mut inflate, &mut cache) {
-            Ok(kind) => wrong_id(&id, kind, &out).or_else(|| {
-                watch.object(&id, kind, &out);
-                None
-            }),
-            Err(what) => Some(what),
+        let (size, what) = match pack.decode(file, *offset, LARGEST, &mut scratch) {
+            Ok((kind, data)) => (data.len(), wrong_id(&id, kind, &data)),
+            Err(what) => (0, Some(what)),
         };
         if let Some(what) = what {
             watch.damage(Damage { file: pack.path.clone(), object: Some(id), what });
         }
-        count.read(out.len() as u64, watch);
+        count.read(size as u64, watch);
     }
-}
-
-fn decode(
-    pack: &Pack,
-    file: &data::File,
-    offset: u64,
-    out: &mut Vec<u8>,
-    inflate: &mut gix::zlib::Inflate,
-    cache: &mut Recent,
-) -> std::result::Result<Kind, String> {
-    let size = file.entry(offset).map_err(|e| e.to_string())?.decompressed_size;
-    if size > LARGEST {
-        return Err(format!("it claims to have {size} bytes"));
-    }
-    pack.decode(file, offset, out, inflate, cache).map_err(|e| e.to_string())
 }
 
 fn wrong_id(id: &ObjectId, kind: Kind, data: &[u8]) -> Option<String> {

@@ -26,7 +26,8 @@ impl Transaction<'_> {
     /// as it was.
     pub fn commit(self) -> Result<Done> {
         let Self { store, batch, refs: read, who, planned, .. } = self;
-        let Planned { devices, records, open, expected, files } = planned.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Planned { devices, records, open, expected, files } =
+            planned.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut moved: Vec<DeviceName> = Vec::new();
         let committed = batch.commit(|refs, batch| {
             check_facts(refs, store.facts().commit)?;
