@@ -114,7 +114,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn send_all(&mut self, due: Vec<&GroupStatus>) -> Result<(), MirrorError> {
         let mut batches = vec![due];
-        while let Some(batch) = batches.pop().filter(|b| !b.is_empty()) {
+        while let Some(batch) = batches.pop() {
+            if batch.is_empty() {
+                continue;
+            }
             let atomic = self.atomic && self.conversations <= MOST_ATOMIC;
             let answers = match self.send(&batch, atomic) {
                 Ok(answers) => answers,
