@@ -331,3 +331,96 @@ fn check_finds_an_unsigned_generation_and_one_by_a_stranger() {
     git(&env, &["update-ref", "refs/heads/pbx/1.0", &parent]);
     cv(&env, &["check"]).succeeded();
 }
+
+#[test]
+fn a_second_collector_joins_and_works_once_it_was_let_in() {
+    let env = store();
+    let mirror = env.path("mirror.git");
+    let made = Command::new("git").args(["init", "-q", "--bare"]).arg(&mirror).status().unwrap();
+    assert!(made.success());
+    cv(&env, &["mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+    let found = lab::canaries(std::slice::from_ref(&mirror), std::slice::from_ref(&mirror));
+    assert!(found.is_empty(), "{found:#?}");
+
+    // Without the administrator's fingerprint nothing is believed, but it is shown.
+    let print = cv(&env, &["key", "list", "--json"]).json()["administrators"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let join = ["init", "branch", "--from", "mirror.git", "--collector", "branch", "--admin", "nowhere"];
+    let refused = env.cv(&join);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(refused.stderr.contains(&print), "{refused}");
+    assert!(!env.path("branch/store.git").exists());
+    let joined = env.cv(&[&join[..], &["--fingerprint", &print, "--json"]].concat()).json();
+    let request = joined["join_request"].as_str().unwrap().to_owned();
+    env.write("gw/etc/asterisk/sip.conf", format!("[200]\nsecret={CANARY}gw\n"));
+    let branch = |args: &[&str]| env.cv(&[&["-C", "branch"], args].concat());
+    branch(&["device", "add", "gw", "--source", "dir:../gw", "--profile", "asterisk", "--release", "1.0"]).succeeded();
+    branch(&["snapshot"]).failed(12);
+
+    // Let in by the administrator, and then it works; both write to one mirror.
+    cv(&env, &["key", "admit", &request]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+    branch(&["key", "fetch", "../mirror.git"]).failed(1);
+    branch(&["key", "fetch", mirror.to_str().unwrap()]).succeeded();
+    assert_eq!(branch(&["key", "fetch", mirror.to_str().unwrap(), "--json"]).json()["changed"], false);
+    branch(&["snapshot"]).succeeded();
+    branch(&["mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    branch(&["mirror", "push"]).succeeded();
+    branch(&["check", "--read-data"]).succeeded();
+    // The administrator opens what the other collector sealed; the collector does not.
+    branch(&["check", "--read-data", "--identity", IDENTITY]).succeeded();
+    branch(&["check", "--identity", "branch/keys/identity.txt"]).failed(12);
+    assert!(lab::canaries(std::slice::from_ref(&mirror), &[mirror.clone(), env.path("branch")]).is_empty());
+
+    // The first one, rebuilt by the administrator from the mirror in one command, with both devices.
+    let rebuilt = env.cv(&["init", "again", "--from", "mirror.git", "--collector", "central", "--admin", "cv-admin", "--json"]);
+    assert_eq!(rebuilt.code, 0, "{rebuilt}");
+    assert_eq!(rebuilt.json()["devices"].as_array().unwrap().len(), 2, "{rebuilt}");
+    assert_eq!(rebuilt.json()["join_request"], serde_json::Value::Null);
+}
+
+#[test]
+fn facts_from_a_mirror_count_only_if_administrators_signed_them() {
+    let env = store();
+    let mirror = env.path("mirror.git");
+    let clone = |from: &str, to: &str| {
+        assert!(
+            Command::new("git")
+                .args(["clone", "-q", "--mirror"])
+                .arg(env.path(from))
+                .arg(env.path(to))
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    clone("cv/store.git", "mirror.git");
+    let fetch = |env: &TestEnv| cv(env, &["key", "fetch", mirror.to_str().unwrap()]);
+    fetch(&env).succeeded();
+    // The mirror is behind.
+    cv(&env, &["key", "rotate"]).succeeded();
+    let refused = fetch(&env).failed(13);
+    assert!(refused.contains("went back"), "{refused}");
+    // The mirror says something of its own.
+    std::fs::remove_dir_all(&mirror).unwrap();
+    clone("cv/store.git", "mirror.git");
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(&mirror).args(args);
+        git.env("GIT_AUTHOR_NAME", "x")
+            .env("GIT_AUTHOR_EMAIL", "x@x")
+            .env("GIT_COMMITTER_NAME", "x")
+            .env("GIT_COMMITTER_EMAIL", "x@x");
+        String::from_utf8(git.output().unwrap().stdout).unwrap().trim().to_owned()
+    };
+    let head = git(&["rev-parse", "_store"]);
+    let forged = git(&["commit-tree", "-p", &head, "-m", "x", "_store^{tree}"]);
+    git(&["update-ref", "refs/heads/_store", &forged]);
+    let refused = fetch(&env).failed(13);
+    assert!(refused.contains("not signed by an administrator"), "{refused}");
+    // Another store, with administrators of its own.
+    env.cv(&["init", "other", "--collector", "other"]).succeeded();
+    let refused = cv(&env, &["key", "fetch", env.path("other/store.git").to_str().unwrap()]).failed(13);
+    assert!(refused.contains("went back") || refused.contains("not signed"), "{refused}");
+    cv(&env, &["check"]).succeeded();
+}

@@ -80,6 +80,48 @@ pub fn clone_store(remote: Remote<'_>, store: &Path) -> Result<Cloned, MirrorErr
     Ok(Cloned { refs: refs.len(), objects, devices, collectors, left_out })
 }
 
+/// The branch `_store` of a mirror, in a repository of its own that goes when this is dropped.
+#[derive(Debug)]
+pub struct FetchedFacts {
+    /// The repository: checked objects, and nothing but this branch.
+    pub repo: Repo,
+    /// The head of the branch.
+    pub head: ObjectId,
+    _quarantine: Quarantine,
+}
+
+/// Fetches what a mirror says of its store, and nothing else. `above` is a folder to work in.
+///
+/// This proves that what came is whole and harmless, not that an administrator said it.
+///
+/// # Errors
+/// [`MirrorError`].
+pub fn fetch_facts(remote: Remote<'_>, above: &Path) -> Result<FetchedFacts, MirrorError> {
+    let quarantine = Quarantine::new(above)?;
+    let came = quarantine.dir.join("came.git");
+    let limits = Limits { fetched_bytes: remote.limits.fetched_bytes.min(free_bytes(above)), ..remote.limits };
+    let call = Call::networked(Remote { limits, ..remote }, "clone", None)
+        .args(["--bare", "--no-local", "--no-hardlinks", "--reject-shallow", "--quiet", "--template="])
+        .args(["--single-branch", "--branch", "_store", "--no-tags", "--"])
+        .arg(remote.url.expose())
+        .arg(&came)
+        .guarded(Some(&came.join("objects/pack")));
+    let (_, ended) = call.run(text)?;
+    ended.good("clone")?;
+    inspect::objects(remote, &came)?;
+    let head = std::fs::read_to_string(came.join("packed-refs")).unwrap_or_default();
+    let head = head.lines().find_map(|line| line.strip_suffix(STORE_REF)?.trim().parse().ok());
+    let head: ObjectId = head.ok_or_else(|| MirrorError::NotAStore { url: remote.url.to_string() })?;
+    let repo = Repo::create(&quarantine.dir.join("store.git"))?;
+    take_packs(&came, &repo)?;
+    repo.header(&head)?;
+    let edit = RefEdit { name: STORE_REF.to_owned(), expected: None, new: Some(head) };
+    Batch::begin(&repo)?.commit(|_, _| Ok::<_, Error>(vec![edit]))?;
+    connected(remote, repo.dir())?;
+    Facts::read(&repo, &repo.refs()?)?;
+    Ok(FetchedFacts { repo, head, _quarantine: quarantine })
+}
+
 /// Parts the refs of a store from others, such as a forge's pull requests.
 fn select(theirs: BTreeMap<String, RemoteRef>) -> (BTreeMap<String, RemoteRef>, Vec<String>) {
     let (ours, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -139,6 +181,7 @@ fn connected(remote: Remote<'_>, dir: &Path) -> Result<(), MirrorError> {
 }
 
 /// The folder that everything comes into. Removed when dropped.
+#[derive(Debug)]
 struct Quarantine {
     dir: PathBuf,
 }

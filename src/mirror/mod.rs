@@ -26,14 +26,14 @@ mod refname;
 mod status;
 mod url;
 
-pub use clone::{Cloned, clone_store, collector_files};
+pub use clone::{Cloned, FetchedFacts, clone_store, collector_files, fetch_facts};
 pub use compare::{GroupStatus, RefState, RefStatus};
 pub use error::MirrorError;
 pub use git::{GitEnv, Remote};
 pub use hook::hook;
 pub use independence::{Independence, independence};
 pub use prove::{Attack, Attempt, Proof, prove};
-pub use push::{GroupPush, PushOutcome, PushReport, push};
+pub use push::{GroupPush, PushOutcome, PushReport, push, push_own};
 pub use refname::Group;
 pub use status::{Status, status};
 pub use url::GitUrl;

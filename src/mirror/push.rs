@@ -22,6 +22,8 @@ pub enum PushOutcome {
         /// How many.
         refs: usize,
     },
+    /// The mirror holds it otherwise, and another collector writes it: that one pushes it.
+    NotOurs,
     /// The mirror holds the ref otherwise, or would not take it. Nothing of the group was moved, but where
     /// `partly` says so.
     Refused {
@@ -77,6 +79,20 @@ impl PushReport {
 /// # Errors
 /// [`MirrorError`] if the mirror cannot be talked to; nothing is known to have moved then.
 pub fn push(remote: Remote<'_>, repo: &Repo, only: Option<&Group>) -> Result<PushReport, MirrorError> {
+    push_own(remote, repo, only, &|_| true)
+}
+
+/// As [`push`], where other collectors write to the same mirror: a group that is not `own` and that the mirror
+/// holds otherwise is theirs to push, and no refusal.
+///
+/// # Errors
+/// As [`push`].
+pub fn push_own(
+    remote: Remote<'_>,
+    repo: &Repo,
+    only: Option<&Group>,
+    own: &dyn Fn(&Group) -> bool,
+) -> Result<PushReport, MirrorError> {
     let ours = repo.refs()?;
     let theirs = listing::list(remote)?;
     let mut strange = Vec::new();
@@ -87,7 +103,9 @@ pub fn push(remote: Remote<'_>, repo: &Repo, only: Option<&Group>) -> Result<Pus
         if only.is_some_and(|only| *only != status.group) {
             continue;
         }
-        if let Some(against) = status.refused() {
+        if status.refused().is_some() && !own(&status.group) {
+            done.insert(status.group.clone(), PushOutcome::NotOurs);
+        } else if let Some(against) = status.refused() {
             let (name, partly) = (against.name.clone(), false);
             let reason = format!("the mirror holds it otherwise ({})", against.state.as_str());
             done.insert(status.group.clone(), PushOutcome::Refused { name, reason, partly });

@@ -57,7 +57,7 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     keep_collector(vault)?;
     let repo = vault.store.repo();
     let only = only.cloned().map(Group::Device);
-    let pushed = mirror::push(place.remote(around), repo, only.as_ref());
+    let pushed = mirror::push_own(place.remote(around), repo, only.as_ref(), &|group| is_own(vault, group));
     let record = |outcome| Record::new("mirror-push", outcome).with("mirror", place.name.as_str());
     let record = match &pushed {
         Err(error) => record("failed").with("reason", super::snapshot::reason(error)),
@@ -79,6 +79,16 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     let journal = Group::Journal(vault.inventory.collector.clone());
     mirror::push(place.remote(around), repo, Some(&journal))?;
     Ok(report)
+}
+
+/// Tells whether this collector writes a group: its own journal, logs and inventory, and the devices of its inventory.
+/// Many collectors may share one mirror.
+fn is_own(vault: &Vault, group: &Group) -> bool {
+    match group {
+        Group::Store => true,
+        Group::Collector(name) | Group::Journal(name) | Group::Logs(name) => *name == vault.inventory.collector,
+        Group::Device(name) => vault.inventory.device(name).is_ok(),
+    }
 }
 
 /// Compares a mirror with the store.

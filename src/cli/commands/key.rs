@@ -8,8 +8,10 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::identity::AdminArgs;
+use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
+use crate::mirror::{GitEnv, GitUrl, Limits, Remote, fetch_facts};
 use crate::ops::keys::{self, Change, JoinRequest, KeyChange, apply, trusted};
 use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
 
@@ -33,6 +35,7 @@ enum KeyCommand {
     Admit(AdmitArgs),
     Signers(SignersArgs),
     Heads(HeadsArgs),
+    Fetch(FetchArgs),
 }
 
 /// List recipients, collectors, administrators, epochs and revoked keys
@@ -135,6 +138,17 @@ struct HeadsArgs {
     accept: bool,
 }
 
+/// Take over what administrators have changed, from a mirror
+///
+/// Only what they signed, and only what goes on from what is here. A collector that was let in elsewhere gets its keys
+/// by this.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault key fetch offsite\n  confvault key fetch git@mirror.example:confvault.git\n", exit_codes!()))]
+struct FetchArgs {
+    /// A mirror of confvault.toml, or its URL or path
+    from: String,
+}
+
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
     match &args.command {
         KeyCommand::List(_) => list(ui, context),
@@ -145,6 +159,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
             print(ui, "key rotate", &done, &format!("epoch {} begun", done.epoch))
         }
         KeyCommand::Heads(args) => heads(ui, context, args),
+        KeyCommand::Fetch(args) => fetch(ui, context, args),
         KeyCommand::Request(_) => request(ui, context),
         KeyCommand::Admit(args) => admit(ui, context, args),
         KeyCommand::Signers(_) => {
@@ -244,6 +259,27 @@ fn admit(ui: &mut Ui, context: &Context, args: &AdmitArgs) -> Outcome {
     ui.status(&format!("fingerprint: {print_of}"));
     let done = change(ui, context, &args.admin, &KeyChange::Admit { name, recipient, signer })?;
     print(ui, "key admit", &done, &text)
+}
+
+fn fetch(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
+    let (store, ring) = context.keys()?;
+    let inventory = context.inventory()?;
+    let known = args.from.parse().ok().and_then(|name| inventory.mirror(&name).ok());
+    let url: GitUrl = match known {
+        Some(mirror) => mirror.url.for_git(inventory.root()).parse()?,
+        None if args.from.contains(':') => args.from.parse()?,
+        None => context.absolute(args.from.as_ref())?.display().to_string().parse()?,
+    };
+    let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
+    let remote = Remote { url: &url, env: &env, limits: Limits::default(), cancel: Some(&cancel) };
+    let came = fetch_facts(remote, store.repo().make_cache_dir()?)?;
+    let new = keys::refresh(&store, &ring, &came)?;
+    if ui.json_wished() {
+        ui.json("key fetch", &json!({ "changed": new, "commit": came.head.to_string() }))?;
+    } else {
+        ui.line(if new { "taken over" } else { "nothing new" })?;
+    }
+    Ok(Exit::Done)
 }
 
 fn heads(ui: &mut Ui, context: &Context, args: &HeadsArgs) -> Outcome {

@@ -21,6 +21,7 @@ pub(super) fn tell_refused(ui: &mut Ui, place: &Place, report: &PushReport) {
 pub(super) fn push_document(place: &Place, report: &PushReport) -> Value {
     let groups = report.groups.iter().map(|group| match &group.outcome {
         PushOutcome::UpToDate => json!({ "group": group.group.to_string(), "outcome": "up-to-date" }),
+        PushOutcome::NotOurs => json!({ "group": group.group.to_string(), "outcome": "not-ours" }),
         PushOutcome::Pushed { refs } => json!({ "group": group.group.to_string(), "outcome": "pushed", "refs_count": refs }),
         PushOutcome::Refused { name, reason, partly } => {
             json!({ "group": group.group.to_string(), "outcome": "refused", "ref": name, "reason": reason, "partly": partly })
