@@ -3,5 +3,7 @@
 
 #[path = "profile/fixtures.rs"]
 mod fixtures;
+#[path = "profile/hostile.rs"]
+mod hostile;
 #[path = "profile/language.rs"]
 mod language;

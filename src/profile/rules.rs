@@ -77,6 +77,8 @@ pub struct Profile {
     file: ProfileFile,
     general: Arc<ProfileFile>,
     look_id: OnceLock<String>,
+    rules_id: OnceLock<String>,
+    masks: OnceLock<blake3::Hash>,
     files: OnceLock<Globs>,
     volatile: OnceLock<Globs>,
     normalisers: Memo<Vec<usize>, Option<Normaliser>>,
@@ -91,6 +93,8 @@ impl Profile {
             file,
             general,
             look_id: OnceLock::new(),
+            rules_id: OnceLock::new(),
+            masks: OnceLock::new(),
             files: OnceLock::new(),
             volatile: OnceLock::new(),
             normalisers: Memo::default(),
@@ -187,15 +191,18 @@ impl Profile {
     /// Identifies the rules of [`Profile::normalise`]: 16 hexadecimal digits.
     #[must_use]
     pub fn rules_id(&self) -> String {
-        id(&serde_json::to_vec(&self.file.volatile).unwrap_or_default())
+        self.rules_id.get_or_init(|| id(&serde_json::to_vec(&self.file.volatile).unwrap_or_default())).clone()
     }
 
     /// Identifies the rules of [`Profile::secrets`]: 16 hexadecimal digits.
     #[must_use]
     pub fn masks_id(&self, overrides: &MaskOverrides) -> String {
-        let own = (&self.file.name, &self.file.secret, &self.file.clear, self.file.syntaxes());
-        let general = (&self.general.secret, &self.general.clear);
-        let mut bytes = serde_json::to_vec(&(own, general)).unwrap_or_default();
+        let masks = self.masks.get_or_init(|| {
+            let own = (&self.file.name, &self.file.secret, &self.file.clear, self.file.syntaxes());
+            let general = (&self.general.secret, &self.general.clear);
+            blake3::hash(&serde_json::to_vec(&(own, general)).unwrap_or_default())
+        });
+        let mut bytes = masks.as_bytes().to_vec();
         bytes.extend_from_slice(overrides.canonical().as_bytes());
         id(&bytes)
     }

@@ -202,15 +202,22 @@ fn line_at(text: &[u8], at: usize) -> Range<usize> {
 
 /// Drops the spans that lie inside a match of a rule, or of its group.
 fn drop_inside(regex: &regex::bytes::Regex, group: &str, text: &[u8], spans: &mut Vec<(u32, SecretSpan)>) {
+    // Many spans can stand on one line, which is matched once.
+    spans.sort_by_key(|(_, span)| span.range.start);
+    let mut line = 0..0;
+    let mut inside: Vec<Range<usize>> = Vec::new();
     spans.retain(|(_, span)| {
-        let line = line_at(text, span.range.start);
-        let end = line.end.max(span.range.end);
-        !regex.captures_iter(&text[line.start..end]).any(|found| {
-            found
-                .name(group)
-                .or_else(|| found.get(0))
-                .is_some_and(|part| line.start + part.start() <= span.range.start && span.range.end <= line.start + part.end())
-        })
+        if line.is_empty() || span.range.start > line.end {
+            line = line_at(text, span.range.start);
+            inside.clear();
+            for found in regex.captures_iter(&text[line.clone()]) {
+                if let Some(part) = found.name(group).or_else(|| found.get(0)) {
+                    inside.push(line.start + part.start()..line.start + part.end());
+                }
+            }
+        }
+        let next = inside.partition_point(|part| part.end < span.range.end);
+        !inside.get(next).is_some_and(|part| part.start <= span.range.start && span.range.end <= part.end)
     });
 }
 
@@ -251,8 +258,8 @@ impl<'s> Search<'s> {
     /// Gives the section of a place.
     fn section_at(&mut self, at: usize) -> Option<&str> {
         let (known, number) = self.counted;
-        let (known, number) = if at < known { (0, 0) } else { (known, number) };
-        let number = number + memchr::memchr_iter(b'\n', &self.text[known..at]).count();
+        let between = memchr::memchr_iter(b'\n', &self.text[known.min(at)..known.max(at)]).count();
+        let number = if at < known { number - between } else { number + between };
         self.counted = (at, number);
         let (syntax, text) = (self.syntax, self.text);
         self.sections.get_or_insert_with(|| sections(syntax, text)).of_line(number)

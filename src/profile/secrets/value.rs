@@ -7,6 +7,9 @@ use memchr::{memchr, memchr2, memrchr};
 use super::keys::is_key_byte;
 use crate::profile::syntax::Syntax;
 
+/// How far around a key its shape is looked for, in bytes: lines of megabytes must not cost a scan for each key.
+const NEAR: usize = 1024;
+
 /// A key in a text, with its line.
 #[derive(Debug, Clone)]
 pub(super) struct Site<'t> {
@@ -168,7 +171,7 @@ impl Site<'_> {
             let p = self.skip_space(next + word.len());
             return (self.at(p) == b':').then(|| self.scalar(self.skip_space(p + 1)))?;
         }
-        let call = &self.text[self.line.start..self.key.start];
+        let call = &self.text[self.line.start.max(self.key.start.saturating_sub(NEAR))..self.key.start];
         let known = [&b"modparam"[..], b"define", b"loadmodule", b"set"].iter().any(|w| memchr::memmem::find(call, w).is_some());
         if known && self.at(next) == quote { self.scalar(next) } else { None }
     }
@@ -182,8 +185,10 @@ impl Site<'_> {
 
     /// `<param name="key" value="v"/>`, in either order.
     fn sibling_attribute(&self) -> Option<Value> {
-        let open = memrchr(b'<', &self.text[..self.key.start])?;
-        let close = self.key.end + memchr(b'>', &self.text[self.key.end..])?;
+        let floor = self.key.start.saturating_sub(NEAR);
+        let ceiling = (self.key.end + 4 * NEAR).min(self.text.len());
+        let open = floor + memrchr(b'<', &self.text[floor..self.key.start])?;
+        let close = self.key.end + memchr(b'>', &self.text[self.key.end..ceiling])?;
         let tag = &self.text[open..close];
         for word in [&b"value"[..], b"data", b"content", b"val"] {
             for at in memchr::memmem::find_iter(tag, word) {
@@ -286,6 +291,9 @@ impl Site<'_> {
 
     /// Tells whether nothing but words stands before the key, so that the value is the rest of the line.
     fn begins_its_line(&self) -> bool {
+        if self.key.start - self.line.start > NEAR {
+            return false;
+        }
         let head = &self.text[self.line.start..self.key.start];
         let plain = |b: &u8| {
             is_key_byte(*b) || matches!(b, b' ' | b'\t' | b';' | b'#' | b'!' | b'$' | b'[' | b'\'' | b'"' | b'/' | b'*' | b'@')

@@ -46,7 +46,9 @@ impl Sections {
             .take(LONGEST)
             .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
             .collect();
-        self.names.push(shown);
+        if self.names.last() != Some(&shown) {
+            self.names.push(shown);
+        }
         u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX)
     }
 
