@@ -198,7 +198,12 @@ impl Check<'_> {
         }
         self.globs(&key, &rule.paths)?;
         rule.regex.iter().try_for_each(|p| self.pattern(&key, p, Is::With("secret")))?;
-        rule.begin.iter().chain(&rule.end).chain(&rule.section).try_for_each(|p| self.pattern(&key, p, Is::Regex))
+        rule.begin
+            .iter()
+            .chain(&rule.end)
+            .chain(&rule.section)
+            .chain(&rule.unless)
+            .try_for_each(|p| self.pattern(&key, p, Is::Regex))
     }
 
     fn steps(&self, key: &str, steps: &[Step]) -> Result<(), ProfileError> {

@@ -131,6 +131,8 @@ pub(crate) struct SecretRule {
     pub(crate) words: Vec<String>,
     /// Regular expression; the rule holds only on lines whose section it matches.
     pub(crate) section: Option<Pattern>,
+    /// With `regex`: the rule does not hold for lines that this expression matches.
+    pub(crate) unless: Option<Pattern>,
     /// Regular expression for the line that begins a block whose body is secret.
     pub(crate) begin: Option<Pattern>,
     /// Regular expression for the end of the block.

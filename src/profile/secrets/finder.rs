@@ -316,6 +316,10 @@ impl<'s> Search<'s> {
     fn line_rule(&mut self, rule: usize, line: Range<usize>) {
         let Some(regex) = self.finder.rules[rule].source.regex.as_ref().and_then(Pattern::regex) else { return };
         let text = self.text;
+        let unless = self.finder.rules[rule].source.unless.as_ref();
+        if unless.is_some_and(|unless| unless.is_match(&text[line.clone()])) {
+            return;
+        }
         for found in regex.captures_iter(&text[line.clone()]) {
             for (part, name) in found.iter().zip(regex.capture_names()) {
                 let (Some(part), Some(name)) = (part, name) else { continue };

@@ -7,6 +7,7 @@
 mod finder;
 mod keys;
 mod overrides;
+mod siblings;
 mod suspects;
 mod tables;
 mod value;

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memrchr};
+use memchr::memchr;
 
 use super::keys::is_key_byte;
 use crate::profile::syntax::Syntax;
 
 /// How far around a key its shape is looked for, in bytes: lines of megabytes must not cost a scan for each key.
-const NEAR: usize = 1024;
+pub(super) const NEAR: usize = 1024;
 
 /// A key in a text, with its line.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ pub(super) fn key_around(text: &[u8], hit: Range<usize>) -> Range<usize> {
 }
 
 impl Site<'_> {
-    fn at(&self, i: usize) -> u8 {
+    pub(super) fn at(&self, i: usize) -> u8 {
         self.text.get(i).copied().unwrap_or(b'\n')
     }
 
@@ -53,7 +53,7 @@ impl Site<'_> {
         if self.key.start == 0 { b'\n' } else { self.text[self.key.start - 1] }
     }
 
-    fn skip_blanks(&self, mut i: usize) -> usize {
+    pub(super) fn skip_blanks(&self, mut i: usize) -> usize {
         while matches!(self.at(i), b' ' | b'\t') && i < self.line.end {
             i += 1;
         }
@@ -61,7 +61,7 @@ impl Site<'_> {
     }
 
     /// As [`Site::skip_blanks`], over the ends of lines too: for XML and JSON.
-    fn skip_space(&self, mut i: usize) -> usize {
+    pub(super) fn skip_space(&self, mut i: usize) -> usize {
         while i < self.text.len() && self.text[i].is_ascii_whitespace() {
             i += 1;
         }
@@ -98,6 +98,9 @@ impl Site<'_> {
         let blanks = self.skip_blanks(p);
         if let Some(start) = self.separator(blanks) {
             return self.after_separator(start);
+        }
+        if self.syntax == Syntax::Yaml && blanks == self.line.end {
+            return self.next_item();
         }
         if self.blank && blanks > p && blanks < self.line.end {
             return self.scalar(blanks);
@@ -154,109 +157,40 @@ impl Site<'_> {
         if let Some(start) = self.separator(p) {
             let start = if self.syntax == Syntax::Json { self.skip_space(start) } else { start };
             return match self.at(start) {
-                b'[' | b'{' if self.syntax == Syntax::Json => None,
+                b'[' if self.syntax == Syntax::Json => self.list(start),
+                b'{' if self.syntax == Syntax::Json => None,
                 _ => self.after_separator(start),
             };
+        }
+        if self.syntax == Syntax::Json {
+            return self.sibling_member();
+        }
+        if self.syntax == Syntax::Yaml {
+            return self.sibling_member().or_else(|| self.next_item());
         }
         if self.at(p) != b',' {
             return None;
         }
-        // `{"keyword": "secret", "data": "value"}`
         let next = self.skip_space(p + 1);
-        if matches!(self.syntax, Syntax::Json | Syntax::Yaml) {
-            let rest = self.text.get(next..)?;
-            let word = [&b"\"value\""[..], b"\"data\"", b"\"val\"", b"\"content\"", b"\"text\""]
-                .into_iter()
-                .find(|w| rest.starts_with(w))?;
-            let p = self.skip_space(next + word.len());
-            return (self.at(p) == b':').then(|| self.scalar(self.skip_space(p + 1)))?;
-        }
         let call = &self.text[self.line.start.max(self.key.start.saturating_sub(NEAR))..self.key.start];
         let known = [&b"modparam"[..], b"define", b"loadmodule", b"set"].iter().any(|w| memchr::memmem::find(call, w).is_some());
         if known && self.at(next) == quote { self.scalar(next) } else { None }
     }
 
-    /// Gives the name of the attribute whose value opens with the quote at `quote`.
-    fn attribute_name(&self, quote: usize) -> Option<&[u8]> {
-        let head = self.text[..quote].trim_ascii_end().strip_suffix(b"=")?.trim_ascii_end();
-        let start = head.iter().rposition(|b| !is_key_byte(*b) && *b != b':').map_or(0, |at| at + 1);
-        (start < head.len()).then(|| &head[start..])
-    }
-
-    /// `<param name="key" value="v"/>`, in either order.
-    fn sibling_attribute(&self) -> Option<Value> {
-        let floor = self.key.start.saturating_sub(NEAR);
-        let ceiling = (self.key.end + 4 * NEAR).min(self.text.len());
-        let open = floor + memrchr(b'<', &self.text[floor..self.key.start])?;
-        let close = self.key.end + memchr(b'>', &self.text[self.key.end..ceiling])?;
-        let tag = &self.text[open..close];
-        for word in [&b"value"[..], b"data", b"content", b"val"] {
-            for at in memchr::memmem::find_iter(tag, word) {
-                let free = at > 0 && tag[at - 1].is_ascii_whitespace();
-                let p = self.skip_space(open + at + word.len());
-                if !free || self.at(p) != b'=' {
-                    continue;
-                }
-                let start = self.skip_space(p + 1);
-                let quote = self.at(start);
-                if matches!(quote, b'"' | b'\'') {
-                    let end = start + 1 + memchr(quote, self.text.get(start + 1..)?)?;
-                    return Some(self.found(start + 1..end, true));
-                }
-            }
-        }
-        None
-    }
-
-    /// `<key attributes>value</key>`; `from` stands behind the name.
-    fn element(&self, from: usize) -> Option<Value> {
-        let close = from + memchr2(b'>', b'<', self.text.get(from..)?)?;
-        if self.text[close] != b'>' || self.text[close - 1] == b'/' {
-            return None;
-        }
-        let start = close + 1;
-        let rest = &self.text[start..];
-        if let Some(inner) = rest.strip_prefix(b"<![CDATA[") {
-            let end = memchr::memmem::find(inner, b"]]>")?;
-            return Some(self.found(start + 9..start + 9 + end, true));
-        }
-        let end = memchr(b'<', rest)?;
-        // Only a leaf has a value: what follows must be an end tag.
-        if rest.get(end + 1) != Some(&b'/') {
-            return None;
-        }
-        let lead = rest[..end].len() - rest[..end].trim_ascii_start().len();
-        let range = start + lead..start + lead + rest[..end].trim_ascii().len();
-        Some(self.found(range, true))
-    }
-
-    /// `<name>key</name><value>v</value>`: the next element that has text.
-    fn next_element(&self) -> Option<Value> {
-        let mut p = self.key.end;
-        for _ in 0..4 {
-            let open = p + memchr(b'<', self.text.get(p..)?)?;
-            p = open + 1;
-            if self.at(p) == b'/' {
-                continue;
-            }
-            let close = p + memchr(b'>', self.text.get(p..)?)?;
-            if self.at(self.skip_space(close + 1)) != b'<' {
-                return self.element(close);
-            }
-        }
-        None
-    }
-
     /// Reads the value that begins at `start`.
-    fn scalar(&self, start: usize) -> Option<Value> {
+    pub(super) fn scalar(&self, start: usize) -> Option<Value> {
         let quote = self.at(start);
-        if matches!(quote, b'"' | b'\'' | b'`') {
+        if matches!(quote, b'"' | b'\'') {
             if let Some(end) = self.closing_quote(start + 1, quote) {
                 let next = self.at(end + 1);
                 if self.syntax == Syntax::Xml || !(is_key_byte(next) || next == quote) {
                     return Some(self.found(start + 1..end, true));
                 }
             }
+        }
+        // A quote that nothing closes belongs to what is around the key: `read -p "Password: " x`.
+        if matches!(quote, b'"' | b'\'') && matches!(self.syntax, Syntax::Plain | Syntax::Kamailio) {
+            return None;
         }
         if self.syntax == Syntax::Yaml && matches!(quote, b'|' | b'>') {
             return self.yaml_block();
@@ -342,7 +276,7 @@ impl Site<'_> {
         (end > start).then(|| self.found(start + lead..end, true))
     }
 
-    fn found(&self, range: Range<usize>, quoted: bool) -> Value {
+    pub(super) fn found(&self, range: Range<usize>, quoted: bool) -> Value {
         let head = self.text[self.line.start..self.key.start].trim_ascii_start();
         let comment = match self.syntax {
             Syntax::Ini | Syntax::Audiocodes => head.starts_with(b";") || head.starts_with(b"#"),
@@ -439,7 +373,7 @@ fn is_reference(value: &[u8], syntax: Syntax) -> bool {
     match (syntax, value[0]) {
         (Syntax::Plain | Syntax::Yaml | Syntax::Braces, b'$') => name(&value[1..]),
         (Syntax::Yaml, b'!' | b'*' | b'&') => true,
-        (Syntax::Kamailio, b'$') => true,
+        (Syntax::Kamailio, b'$') | (Syntax::Plain, b'`') => true,
         _ => false,
     }
 }
