@@ -8,6 +8,19 @@ use super::value::{NEAR, Site, Value};
 /// What the value of a `name` is called.
 const VALUES: &[&[u8]] = &[b"value", b"data", b"content", b"val", b"text"];
 
+/// What the name of a `value` is called, in JSON.
+const NAMES: &[&[u8]] = &[
+    b"\"name\"",
+    b"\"key\"",
+    b"\"keyword\"",
+    b"\"field\"",
+    b"\"option\"",
+    b"\"setting\"",
+    b"\"variable\"",
+    b"\"param\"",
+    b"\"parameter\"",
+];
+
 impl Site<'_> {
     /// Gives the name of the attribute whose value opens with the quote at `quote`.
     pub(super) fn attribute_name(&self, quote: usize) -> Option<&[u8]> {
@@ -84,7 +97,8 @@ impl Site<'_> {
     pub(super) fn sibling_member(&self) -> Option<Value> {
         let floor = self.key.start.saturating_sub(NEAR);
         let head = self.text[floor..self.key.start - 1].trim_ascii_end();
-        if !head.ends_with(b":") {
+        let name = head.strip_suffix(b":")?.trim_ascii_end();
+        if !NAMES.iter().any(|known| name.ends_with(known)) {
             return None;
         }
         let ceiling = (self.key.end + NEAR).min(self.text.len());
