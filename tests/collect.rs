@@ -3,6 +3,8 @@
 
 #[path = "collect/dir.rs"]
 mod dir;
+#[path = "collect/drs.rs"]
+mod drs;
 #[path = "support/play.rs"]
 mod play;
 #[path = "collect/rig.rs"]

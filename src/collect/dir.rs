@@ -78,6 +78,7 @@ pub(super) fn collect(
         rules,
         skipped: out.skipped,
         warnings: Vec::new(),
+        more: false,
         read_bytes: out.read_bytes,
         referenced: out.referenced,
     })

@@ -92,6 +92,23 @@ pub enum CollectError {
         /// The profile.
         profile: String,
     },
+    /// A backup set of DRS is not whole.
+    #[error("Backup set {stamp} is not whole: {component}: {reason}")]
+    BackupSet {
+        /// The time stamp of the set.
+        stamp: String,
+        /// The component.
+        component: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+        /// How many more faults there are.
+        more: usize,
+    },
+    /// A folder has no backup set of DRS.
+    #[error("Folder has no backup set of DRS: {}", .0.display())]
+    NoBackupSet(PathBuf),
     /// The spool cannot be written.
     #[error("Spool cannot be written: {}", path.display())]
     Spool {

@@ -10,6 +10,7 @@
 mod beneath;
 pub mod credentials;
 mod dir;
+pub mod drs;
 mod error;
 mod finish;
 pub mod fleet;
@@ -60,6 +61,9 @@ pub struct Context<'a> {
     /// What a look depends on beside the source and the profile: the store's rules of masking and its
     /// epoch, in words that differ when one of them does.
     pub stored_as: &'a str,
+    /// Gives the paths of the newest generation of the device; asked only where a source has sets that it
+    /// keeps by time, and no look is there.
+    pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
     /// Is told each step of a collection as it is done, for `device test`.
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }
@@ -117,6 +121,8 @@ pub struct Collected {
     pub skipped: Vec<Skipped>,
     /// What the administrator should know, without being a failure.
     pub warnings: Vec<String>,
+    /// There are more sets to take: the device is to be collected again once this one is committed.
+    pub more: bool,
     /// Bytes that were read.
     pub read_bytes: u64,
     /// Files that the set refers to in place of having read them.
@@ -177,6 +183,8 @@ pub fn collect(
     let look = look.filter(|look| look.rules == rules);
     match &device.source {
         SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
+        SourceUrl::DrsDir(folder) => drs::collect_dir(&context.root.join(folder), device, profile, look, rules, context),
+        SourceUrl::DrsSftp(remote) => drs::collect_sftp(remote, device, profile, look, rules, context),
         SourceUrl::Sftp(remote) => sftp::collect(remote, device, profile, look, rules, context),
         SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, rules, context),
         other => Err(CollectError::NotSupported(other.clone())),

@@ -217,6 +217,7 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
         deadline: None,
         network: &Network::new(),
         stored_as: "",
+        previous: None,
         trace: None,
     };
     let collected = collect(device, &profile, None, &context)?;

@@ -69,6 +69,7 @@ pub fn profile_test(
         deadline: None,
         network: &Network::new(),
         stored_as: "",
+        previous: None,
         trace: None,
     };
     let collected = collect(&device, profile, None, &context)?;

@@ -84,6 +84,8 @@ pub struct DeviceReport {
     pub tries: u32,
     /// Time from the start of its first try to the end of its last.
     pub took: Duration,
+    /// The source has more sets to take.
+    more: bool,
 }
 
 /// How a run ended.
@@ -145,12 +147,12 @@ pub fn snapshot(
 
     let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
-    for round in 1..=ROUNDS {
-        let moved = run.round(&devices, round == ROUNDS, &mut report, progress)?;
-        if moved.is_empty() {
-            break;
-        }
-        devices.retain(|device| moved.contains(&device.name));
+    let mut round = 1;
+    while !devices.is_empty() {
+        let again = run.round(&devices, round == ROUNDS, &mut report, progress)?;
+        // A source with more sets gives one a round; that costs no round of a device that moved.
+        round += u32::from(!again.moved.is_empty());
+        devices.retain(|device| again.moved.contains(&device.name) || again.more.contains(&device.name));
     }
     report.devices.sort_by(|a, b| a.device.cmp(&b.device));
     remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
@@ -183,6 +185,16 @@ struct Encoded {
     unclaimed: Vec<ConfigPath>,
     warnings: Vec<String>,
     read_bytes: u64,
+    more: bool,
+}
+
+/// Devices that have to be begun anew.
+#[derive(Default)]
+struct Again {
+    /// Another writer came between.
+    moved: BTreeSet<DeviceName>,
+    /// The source has more sets to take.
+    more: BTreeSet<DeviceName>,
 }
 
 impl MayPass for Error {
@@ -218,11 +230,11 @@ impl Run<'_> {
         last: bool,
         report: &mut Report,
         progress: &mut dyn FnMut(&DeviceReport),
-    ) -> Result<BTreeSet<DeviceName>, Error> {
+    ) -> Result<Again, Error> {
         let begin = || self.vault.store.begin(self.vault.who(&self.id));
         let open = RwLock::new(begin()?);
         let mut pending = Pending::default();
-        let mut moved = BTreeSet::new();
+        let mut again = Again::default();
         let trouble = Mutex::new(None);
         let work = |device: &Device, attempt: Attempt| {
             let transaction = open.read().unwrap_or_else(PoisonError::into_inner);
@@ -236,7 +248,7 @@ impl Run<'_> {
                 let done = begin().and_then(|fresh| {
                     let full = mem::replace(&mut *guard, fresh);
                     drop(guard);
-                    self.commit(full, mem::take(&mut pending), last, report, &mut moved, progress)
+                    self.commit(full, mem::take(&mut pending), last, report, &mut again, progress)
                 });
                 if let Err(error) = done {
                     self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -248,8 +260,8 @@ impl Run<'_> {
             return Err(error.into());
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.commit(transaction, pending, last, report, &mut moved, progress)?;
-        Ok(moved)
+        self.commit(transaction, pending, last, report, &mut again, progress)?;
+        Ok(again)
     }
 
     fn fleet_options(&self) -> fleet::Options {
@@ -277,6 +289,10 @@ impl Run<'_> {
             true => None,
             false => transaction.look(&device.name, &wanted),
         };
+        let previous = || {
+            let newest = vault.store.newest(transaction.refs(), &device.name).and_then(|newest| vault.store.manifest(&newest));
+            newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()
+        };
         let context = Context {
             root: vault.root(),
             spool: &self.spool.0,
@@ -287,6 +303,7 @@ impl Run<'_> {
             deadline: Some(attempt.deadline),
             network: &self.network,
             stored_as: &stored_as,
+            previous: Some(&previous),
             trace: None,
         };
         let encode = EncodeContext {
@@ -318,8 +335,8 @@ impl Run<'_> {
                         transaction.withdraw(&device.name);
                         return Err(error.into());
                     }
-                    let Collected { skipped, warnings, read_bytes, .. } = collected;
-                    return Ok(Encoded { outcome, skipped, unclaimed, warnings, read_bytes });
+                    let Collected { skipped, warnings, read_bytes, more, .. } = collected;
+                    return Ok(Encoded { outcome, skipped, unclaimed, warnings, read_bytes, more });
                 }
             }
         }
@@ -367,7 +384,7 @@ impl Run<'_> {
         pending: Pending,
         last: bool,
         report: &mut Report,
-        moved: &mut BTreeSet<DeviceName>,
+        again: &mut Again,
         progress: &mut dyn FnMut(&DeviceReport),
     ) -> Result<(), crate::store::Error> {
         // The transaction itself records generations and what is unchanged.
@@ -379,14 +396,17 @@ impl Run<'_> {
         }
         let done = transaction.commit()?;
         report.added_bytes += done.committed.added_bytes;
-        let again: BTreeSet<DeviceName> = done.moved.into_iter().collect();
+        let moved: BTreeSet<DeviceName> = done.moved.into_iter().collect();
         for mut device in pending.reports {
-            if again.contains(&device.device) {
+            if moved.contains(&device.device) {
                 if !last {
-                    moved.insert(device.device);
+                    again.moved.insert(device.device);
                     continue;
                 }
                 device.result = Err(Error::Moved);
+            }
+            if device.more && matches!(device.result, Ok(Outcome::Generation(_))) {
+                again.more.insert(device.device.clone());
             }
             progress(&device);
             report.devices.push(device);
@@ -417,6 +437,7 @@ fn device_report(name: &DeviceName, finished: Finished<Encoded, Error>) -> Devic
         read_bytes: 0,
         tries: finished.tries,
         took: finished.took,
+        more: false,
     };
     match finished.outcome {
         fleet::Outcome::Done(encoded) => {
@@ -425,6 +446,7 @@ fn device_report(name: &DeviceName, finished: Finished<Encoded, Error>) -> Devic
             report.unclaimed = encoded.unclaimed;
             report.warnings = encoded.warnings;
             report.read_bytes = encoded.read_bytes;
+            report.more = encoded.more;
         }
         fleet::Outcome::Failed(error) => report.result = Err(error),
         fleet::Outcome::Panicked(text) => report.result = Err(Error::Internal(text)),

@@ -49,6 +49,7 @@ impl Rig {
             deadline: None,
             network: &Network::default(),
             stored_as: "",
+            previous: None,
             trace: None,
         };
         let device = inventory.devices().next().unwrap();

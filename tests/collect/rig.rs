@@ -86,6 +86,7 @@ impl Rig {
             deadline: Some(Instant::now() + self.timeout),
             network,
             stored_as: "",
+            previous: None,
             trace: None,
         };
         collect(device, &profile, look, &context)

@@ -62,7 +62,7 @@ enum Stepped {
 }
 
 /// Fetches what the plan asks for, in its order; nothing for files that are gone.
-pub(super) fn fetch(
+pub(in crate::collect) fn fetch(
     link: &Link<'_>,
     sftp: Sftp,
     roots: &Roots,
@@ -137,6 +137,27 @@ pub(super) fn fetch(
             return Err(ConnectError::TimedOut { doing: "reading files", seconds, address: link.address.clone() }.into());
         }
         link.wait(slice.min(left));
+    }
+}
+
+/// Reads a small file at once.
+pub(in crate::collect) fn read_small(link: &Link<'_>, sftp: &Sftp, path: &[u8], limit: u64) -> Result<Vec<u8>, CollectError> {
+    let mut file = call(link, || sftp.open_mode(os(path), OpenFlags::READ, 0, OpenType::File)).map_err(|e| e.at(path))?;
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = link.call("reading files", |_| match file.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ssh2::Error::from_errno(AGAIN)),
+            Err(_) => Err(ssh2::Error::from_errno(ssh2::ErrorCode::Session(-43))),
+            Ok(count) => Ok(count),
+        })?;
+        if count == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&buffer[..count]);
+        if bytes.len() as u64 > limit {
+            return Err(CollectError::TooLarge { limit });
+        }
     }
 }
 

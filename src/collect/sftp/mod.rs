@@ -4,9 +4,9 @@
 //! unchanged is not fetched. Several files are in flight at once. What cannot be read fails the
 //! device; with `become = "sudo"` everything is read by `find` and `tar` under `sudo -n`.
 
-mod fetch;
+pub(super) mod fetch;
 mod sudo;
-mod walk;
+pub(super) mod walk;
 
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Where the files of a source stand.
 pub(super) struct Roots {
     /// The absolute folder from which the paths of the set count; ends with `/`.
-    base: String,
+    pub(super) base: String,
     /// What is walked, below the base; nothing for the base itself.
-    starts: Vec<ConfigPath>,
+    pub(super) starts: Vec<ConfigPath>,
 }
 
 impl Roots {
@@ -49,7 +49,7 @@ impl Roots {
     }
 
     /// The absolute path of something, as bytes.
-    fn absolute(&self, path: Option<&ConfigPath>) -> Vec<u8> {
+    pub(super) fn absolute(&self, path: Option<&ConfigPath>) -> Vec<u8> {
         let mut bytes = self.base.clone().into_bytes();
         match path {
             Some(path) => bytes.extend_from_slice(path.as_bytes()),
@@ -110,7 +110,7 @@ fn told(context: &Context<'_>, begun: Instant, plan: &Plan<'_>) {
 }
 
 /// The time of the host in nanoseconds since 1970, as its files have it: asked, or ours with a wide margin.
-fn clock(link: &Link<'_>) -> i64 {
+pub(super) fn clock(link: &Link<'_>) -> i64 {
     let answer = ssh::exec::run(link, "date +%s", Duration::from_secs(10), 4096).ok();
     let seconds = answer.filter(|a| a.status == Some(0)).and_then(|a| {
         let text = String::from_utf8(a.stdout).ok()?;
@@ -152,6 +152,6 @@ fn commands(link: &Link<'_>, device: &Device, profile: &Profile, context: &Conte
 }
 
 /// Gives the content of what need not be fetched.
-fn known(same: Option<Digest>) -> Option<Content> {
+pub(super) fn known(same: Option<Digest>) -> Option<Content> {
     same.map(Content::Same)
 }

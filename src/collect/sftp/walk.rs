@@ -15,7 +15,7 @@ use crate::model::{ConfigPath, Kind, Owner, Stamp};
 const KIND: u32 = 0o170_000;
 
 /// What an SFTP call said about a path, or that the connection is gone.
-pub(super) enum SftpError {
+pub(in crate::collect) enum SftpError {
     Missing,
     Denied,
     Failed(String),
@@ -23,7 +23,7 @@ pub(super) enum SftpError {
 }
 
 impl SftpError {
-    pub(super) fn at(self, path: &[u8]) -> CollectError {
+    pub(in crate::collect) fn at(self, path: &[u8]) -> CollectError {
         use std::io::{Error, ErrorKind};
         let source = match self {
             Self::Connect(error) => return error.into(),
@@ -36,7 +36,7 @@ impl SftpError {
 }
 
 /// Takes an error of libssh2 apart: the server's words about a path, or a failure of the connection.
-pub(super) fn sftp_error(link: &Link<'_>, error: &ssh2::Error) -> SftpError {
+pub(in crate::collect) fn sftp_error(link: &Link<'_>, error: &ssh2::Error) -> SftpError {
     match error.code() {
         ssh2::ErrorCode::SFTP(2 | 10) => SftpError::Missing,
         ssh2::ErrorCode::SFTP(3) => SftpError::Denied,
@@ -46,7 +46,7 @@ pub(super) fn sftp_error(link: &Link<'_>, error: &ssh2::Error) -> SftpError {
 }
 
 /// Calls SFTP until it has done what it was asked for.
-pub(super) fn call<T>(link: &Link<'_>, mut call: impl FnMut() -> Result<T, ssh2::Error>) -> Result<T, SftpError> {
+pub(in crate::collect) fn call<T>(link: &Link<'_>, mut call: impl FnMut() -> Result<T, ssh2::Error>) -> Result<T, SftpError> {
     let mut said = None;
     let result = link.call("reading files", |_| {
         call().inspect_err(|error| {
@@ -59,7 +59,7 @@ pub(super) fn call<T>(link: &Link<'_>, mut call: impl FnMut() -> Result<T, ssh2:
 }
 
 /// What attributes say of something; `Err` has the words for what cannot be part of a set.
-pub(super) fn node(path: ConfigPath, stat: &FileStat) -> Result<Node, &'static str> {
+pub(in crate::collect) fn node(path: ConfigPath, stat: &FileStat) -> Result<Node, &'static str> {
     // Without a mode nothing is known of it but that it can be read.
     let perm = stat.perm.unwrap_or(0o100_644);
     let kind = match perm & KIND {
@@ -77,7 +77,7 @@ pub(super) fn node(path: ConfigPath, stat: &FileStat) -> Result<Node, &'static s
 }
 
 /// Lists everything below the roots into the plan.
-pub(super) fn list(link: &Link<'_>, sftp: &Sftp, roots: &Roots, plan: &mut Plan<'_>) -> Result<(), CollectError> {
+pub(in crate::collect) fn list(link: &Link<'_>, sftp: &Sftp, roots: &Roots, plan: &mut Plan<'_>) -> Result<(), CollectError> {
     let mut folders: Vec<Option<ConfigPath>> = Vec::new();
     if roots.starts.is_empty() {
         folders.push(None);
@@ -160,7 +160,7 @@ fn list_folder(
 }
 
 /// The next entry of a folder; nothing at its end.
-fn read_entry(handle: &mut ssh2::File) -> Result<Option<(PathBuf, FileStat)>, ssh2::Error> {
+pub(in crate::collect) fn read_entry(handle: &mut ssh2::File) -> Result<Option<(PathBuf, FileStat)>, ssh2::Error> {
     // libssh2's code for "no more entries" in the words of ssh2.
     const END: ssh2::ErrorCode = ssh2::ErrorCode::Session(-16);
     match handle.readdir() {
@@ -193,6 +193,6 @@ fn visit(
 }
 
 /// Bytes as a path of a remote host.
-pub(super) fn os(bytes: &[u8]) -> &Path {
+pub(in crate::collect) fn os(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }

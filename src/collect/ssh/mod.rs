@@ -89,6 +89,7 @@ pub(super) fn finish_set(
         rules,
         skipped: Vec::new(),
         warnings: answers.warnings,
+        more: false,
         read_bytes: answers.read_bytes,
         referenced: Vec::new(),
     })
