@@ -1,8 +1,8 @@
 //! As a tar archive: the same bytes for the same generation, wherever and whenever it is made.
 //!
 //! ustar headers with numeric owners, the time of the generation as the time of every entry, sorted by
-//! path. What ustar cannot hold (long names, names that are not ASCII, large sizes and owners) stands in
-//! a PAX header before the entry.
+//! path. Names stand as the bytes they are; what ustar cannot hold (names over 100 bytes, large sizes and
+//! owners) stands in a PAX header before the entry.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -199,12 +199,10 @@ fn entry(
 const OCTAL_7: u64 = 0o7_777_777;
 const OCTAL_11: u64 = 0o77_777_777_777;
 
-/// Puts a name into its field, and all of it into the PAX header if it is too long or not ASCII.
+/// Puts a name into its field, as bytes, and all of it into the PAX header if it is too long.
 fn fill(field: &mut [u8; 100], text: &[u8], key: &'static str, pax: &mut Vec<(&'static str, Vec<u8>)>) {
-    let fits = text.len() <= field.len() && text.is_ascii();
-    let cut = text.len().min(field.len());
-    if fits {
-        field[..cut].copy_from_slice(text);
+    if text.len() <= field.len() {
+        field[..text.len()].copy_from_slice(text);
         return;
     }
     for (to, from) in field.iter_mut().zip(text) {
