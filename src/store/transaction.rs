@@ -79,8 +79,8 @@ struct Plan {
     /// A set was given; its generation, if it differs.
     snapshot: bool,
     unchanged: bool,
-    /// The look to be remembered; whether it need not be written.
-    look: Option<(Kept, bool)>,
+    /// The look to be remembered, if it says more than the one that is there.
+    look: Option<Kept>,
     /// The tree of its logs.
     logs: Option<ObjectId>,
 }

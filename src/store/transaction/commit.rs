@@ -70,8 +70,8 @@ impl Transaction<'_> {
             Ok::<_, Error>(edits)
         })?;
         for (device, plan) in &devices {
-            let Some((kept, known)) = &plan.look else { continue };
-            if !known && !moved.contains(device) {
+            let Some(kept) = &plan.look else { continue };
+            if !moved.contains(device) {
                 let line = plan.edits.iter().find(|e| e.name.starts_with(&format!("refs/heads/{device}/")));
                 let line = line.and_then(|e| Some((e.name.as_str(), e.new?)));
                 // Devices that stood were the same under the lock as when they were read.

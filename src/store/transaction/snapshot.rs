@@ -46,7 +46,9 @@ impl Transaction<'_> {
         };
         let look = Kept { look, number, logs: filed.remembered };
         let known = kept.as_ref().is_some_and(|k| k.logs == look.logs && look::adds_nothing(&look.look, &k.look));
-        plan.look = Some((look, known));
+        plan.look = (!known).then_some(look);
+        // A fleet of looks would fill the memory for nothing.
+        self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(device);
         self.tell(&mut plan, device, &outcome, &meta);
         let mut planned = self.planned();
         let there = planned.devices.entry(device.clone()).or_default();
