@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Differs,
     /// `diff`, `restore --plan`: trouble.
     Trouble,
+    /// What the command of `change run` ended with.
+    Command(u8),
 }
 
 impl Exit {
@@ -37,6 +39,7 @@ impl Exit {
             Exit::Locked => 11,
             Exit::Key => 12,
             Exit::Damage => 13,
+            Exit::Command(code) => code,
         }
     }
 }

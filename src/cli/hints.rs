@@ -182,6 +182,23 @@ pub(super) fn diff(error: &diff::Error) -> Advice {
     }
 }
 
+/// Advice on a change.
+fn change(error: &crate::ops::change::ChangeError) -> Advice {
+    use crate::ops::change::ChangeError as E;
+    match error {
+        E::NoDevice => advice(Exit::Usage, &["name the devices that are to be changed"]),
+        E::NoReason => advice(Exit::Usage, &["say why with `--why TEXT`"]),
+        E::IsOpen(ticket) => (Exit::Failed, vec![format!("end it first, with `confvault change close {ticket}`")]),
+        E::Busy { change, .. } => (Exit::Failed, vec![format!("end it first, with `confvault change close {}`", change.ticket)]),
+        E::NotOpen(_) | E::Unknown(_) => advice(Exit::Failed, &["`confvault change list --all` shows what there is"]),
+        E::Elsewhere { .. } => advice(Exit::Failed, &["run the command on that collector"]),
+        E::CannotRestore(change) => {
+            let pre = format!("`confvault restore DEVICE@pre/{change} --to FOLDER` gives the files as they stood before");
+            (Exit::Failed, vec![pre, format!("put them back, then `confvault change abort {}`", change.ticket)])
+        }
+    }
+}
+
 /// Advice on the disk.
 pub(super) fn disk(error: &fsio::Error) -> Advice {
     use std::io::ErrorKind as K;
@@ -246,6 +263,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Collect(error) => collect(error),
         E::Key(error) => keys(error),
         E::Diff(error) => diff(error),
+        E::Change(error) => change(error),
         E::Mirror(error) => mirror(error),
         E::Unconfirmed(_) => advice(
             Exit::Key,

@@ -24,6 +24,8 @@ pub struct Policy {
     pub max_files: u32,
     /// Everything is read again every this many runs, whatever the time stamps say; 0 for never.
     pub full_every: u32,
+    /// Changes are announced with `confvault change`: a difference that is found outside of one is marked.
+    pub announced_changes: bool,
     /// Months of logs that `forget` keeps; nothing to keep all.
     pub keep_logs: Option<Months>,
     /// Months for which `forget` keeps the large files of old generations; nothing to keep all.
@@ -45,6 +47,7 @@ impl Default for Policy {
             max_size: ByteSize(64 << 30),
             max_files: 200_000,
             full_every: 0,
+            announced_changes: false,
             keep_logs: None,
             keep_large: None,
             mirror_timeout: Seconds(60),

@@ -27,6 +27,9 @@ pub enum Error {
     /// Keys of the installation or of the store.
     #[error(transparent)]
     Key(#[from] super::keys::KeyError),
+    /// A change.
+    #[error(transparent)]
+    Change(#[from] super::change::ChangeError),
     /// A mirror.
     #[error(transparent)]
     Mirror(#[from] crate::mirror::MirrorError),

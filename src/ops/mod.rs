@@ -5,6 +5,7 @@
 //! error of the job.
 
 pub mod check;
+pub mod change;
 pub mod compare;
 mod error;
 pub mod init;

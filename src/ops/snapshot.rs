@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 use chrono::Utc;
 
 use super::keys::{Seen, check_device, remember};
+use super::change::{Announced, announced};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
@@ -88,6 +89,18 @@ pub struct DeviceReport {
     more: bool,
 }
 
+impl DeviceReport {
+    /// The number of the generation that stands now; nothing for a device that failed.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        match &self.result {
+            Ok(Outcome::Generation(generation)) => Some(generation.number),
+            Ok(Outcome::Unchanged { number }) => Some(*number),
+            Err(_) => None,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Report {
@@ -111,6 +124,15 @@ impl Report {
             count(|d| matches!(d.result, Ok(Outcome::Unchanged { .. }))),
             count(|d| d.result.is_err()),
         )
+    }
+
+    /// The devices on which a difference was found that nobody had announced.
+    pub fn unannounced(&self) -> impl Iterator<Item = &DeviceReport> {
+        let kind = |d: &DeviceReport| match &d.result {
+            Ok(Outcome::Generation(generation)) => Some(generation.kind),
+            _ => None,
+        };
+        self.devices.iter().filter(move |d| kind(d) == Some(GenerationKind::Unannounced))
     }
 }
 
@@ -143,6 +165,7 @@ pub fn snapshot(
         network: Network::new(),
         id: Vault::new_run(),
         seen: vault.ring.seen()?,
+        announced: announced(&vault.store, &vault.store.refs()?)?,
     };
 
     let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
@@ -213,6 +236,8 @@ struct Run<'a> {
     id: RunId,
     /// The heads that this installation has seen: a line that went back is not written to.
     seen: Seen,
+    /// What is being changed.
+    announced: Announced,
 }
 
 /// What waits for the next commit.
@@ -323,6 +348,10 @@ impl Run<'_> {
             if let Some((kind, change)) = &self.options.change {
                 meta.kind = Some(*kind);
                 meta.change = Some(change.clone());
+            } else if let Some(item) = self.announced.change(&device.name) {
+                meta.change = Some(item.change.clone());
+            } else if vault.inventory.policy.announced_changes && !self.announced.covers(&device.name) {
+                meta.kind = Some(GenerationKind::Unannounced);
             }
             let unclaimed = collected.set.unclaimed.clone();
             let set = collected.take_set();

@@ -20,7 +20,7 @@ use super::refs::Refs;
 use super::repo::Repo;
 use super::transaction::{Transaction, Who};
 use super::tree::Trees;
-use crate::model::{DeviceName, Point, Scope, Ticket};
+use crate::model::{DeviceName, NameTag, Point, Scope, Ticket};
 use crate::seal::SigningKey;
 
 /// A store. Clones are cheap and share everything.
@@ -189,6 +189,14 @@ impl Store {
     /// A commit of the journal is missing or corrupt.
     pub fn journal(&self, refs: &Refs, query: &JournalQuery) -> Result<Vec<Record>> {
         journal::read(&self.repo, refs, query)
+    }
+
+    /// Finds the generation that a removed name was on.
+    ///
+    /// # Errors
+    /// As [`Store::journal`].
+    pub fn name_was_used(&self, refs: &Refs, device: &DeviceName, name: &NameTag) -> Result<Option<u64>> {
+        journal::used_name(&self.repo, refs, device, name)
     }
 
     /// Reads changes, open ones and those that ended, of all collectors, or only those under one ticket; in the

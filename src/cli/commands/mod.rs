@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod check;
+mod change;
+mod change_show;
 mod completions;
 mod device;
 mod diff;
@@ -48,6 +50,7 @@ pub(super) enum Command {
     Restore(restore::RestoreArgs),
     Mirror(mirror::MirrorArgs),
     Check(check::CheckArgs),
+    Change(change::ChangeArgs),
     Journal(journal::JournalArgs),
     Maintain(maintain::MaintainArgs),
     Key(key::KeyArgs),
@@ -82,6 +85,7 @@ impl Command {
             Self::Restore(args) => restore::run(ui, context, args),
             Self::Mirror(args) => mirror::run(ui, context, args),
             Self::Check(args) => check::run(ui, context, args),
+            Self::Change(args) => change::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
             Self::Maintain(args) => maintain::run(ui, context, args),
             Self::Key(args) => key::run(ui, context, args),

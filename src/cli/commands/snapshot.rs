@@ -80,7 +80,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
         print(ui, &report)?
     }
     let (_, _, failed) = report.counts();
-    report.devices.into_iter().for_each(|device| tell(ui, device));
+    tell_all(ui, report);
     Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
 }
 
@@ -93,7 +93,10 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
                 name,
                 (Look::Good, format!("generation {}", generation.number)),
                 plain(&generation.release),
-                plain(generation.kind),
+                match generation.kind {
+                    store::GenerationKind::Unannounced => (Look::Bad, generation.kind.to_string()),
+                    kind => plain(kind),
+                },
                 plain(generation.changed),
             ],
             Ok(store::Outcome::Unchanged { number }) => vec![name, (Look::Dim, format!("unchanged {number}"))],
@@ -103,8 +106,21 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
     table.print(ui)?;
     let (new, unchanged, failed) = report.counts();
     let (added, took) = (time::size(report.added_bytes), report.took.as_secs_f64());
-    ui.status(&format!("{new} new, {unchanged} unchanged, {failed} failed; {added} added in {took:.1} s"));
+    let unannounced = match report.unannounced().count() {
+        0 => String::new(),
+        count => format!(" ({count} unannounced)"),
+    };
+    ui.status(&format!("{new} new{unannounced}, {unchanged} unchanged, {failed} failed; {added} added in {took:.1} s"));
     Ok(())
+}
+
+/// Says what the administrator should know of the devices, on standard error.
+pub(super) fn tell_all(ui: &mut Ui, report: Report) {
+    let unannounced: Vec<(String, u64)> = report.unannounced().map(|d| (d.device.to_string(), d.number().unwrap_or(0))).collect();
+    report.devices.into_iter().for_each(|device| tell(ui, device));
+    for (device, number) in unannounced {
+        ui.warn(&format!("{device}: generation {number} is an unannounced change; `confvault diff {device}@{number}` shows it"));
+    }
 }
 
 /// Says what the administrator should know of a device, on standard error.
@@ -141,6 +157,7 @@ fn document(report: &Report) -> Value {
         "run": report.run,
         "devices": report.devices.iter().map(one).collect::<Vec<_>>(),
         "new_count": new,
+        "unannounced_count": report.unannounced().count(),
         "unchanged_count": unchanged,
         "failed_count": failed,
         "added_bytes": report.added_bytes,

@@ -1,0 +1,25 @@
+//! Changes and releases, through the program and the library.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "support/env.rs"]
+mod env;
+
+#[path = "change/announce.rs"]
+mod announce;
+#[path = "change/lab.rs"]
+mod lab;
+#[path = "change/pair.rs"]
+mod pair;
+#[path = "change/run.rs"]
+mod run;
+
+/// Every file of `tests/change` stands above.
+#[test]
+fn no_test_file_is_forgotten() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let text = std::fs::read_to_string(root.join("change.rs")).unwrap();
+    for entry in std::fs::read_dir(root.join("change")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(text.contains(&format!("\"change/{name}\"")), "{name} is not registered in tests/change.rs");
+    }
+}
