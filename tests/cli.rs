@@ -4,10 +4,42 @@
 #[path = "support/env.rs"]
 mod env;
 
+#[path = "cli/check.rs"]
+mod check;
 #[path = "cli/device.rs"]
 mod device;
+#[path = "cli/diff.rs"]
+mod diff;
 #[path = "cli/general.rs"]
 mod general;
+#[path = "cli/hostile.rs"]
+mod hostile;
+#[path = "cli/init.rs"]
+mod init;
+#[path = "cli/journal.rs"]
+mod journal;
+#[path = "cli/log.rs"]
+mod log;
+#[path = "cli/ls.rs"]
+mod ls;
+#[path = "cli/maintain.rs"]
+mod maintain;
+#[path = "cli/mirror.rs"]
+mod mirror;
+#[path = "cli/name.rs"]
+mod name;
+#[path = "cli/profile.rs"]
+mod profile;
+#[path = "cli/restore.rs"]
+mod restore;
+#[path = "cli/search.rs"]
+mod search;
+#[path = "cli/show.rs"]
+mod show;
+#[path = "cli/snapshot.rs"]
+mod snapshot;
+#[path = "cli/world.rs"]
+mod world;
 
 /// Every file of `tests/cli` stands above.
 #[test]

@@ -81,16 +81,26 @@ impl CommandError {
 
 /// Gives an error and its causes, one line each, none twice.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
-    let mut texts = vec![error.to_string()];
+    let mut texts = vec![one_line(&error.to_string())];
     let mut at = error.source();
     while let Some(cause) = at {
-        let text = cause.to_string();
+        let text = one_line(&cause.to_string());
         if texts.last() != Some(&text) {
             texts.push(text);
         }
         at = cause.source();
     }
     texts
+}
+
+/// Makes one line of the message of a parser that draws the place: the drawing, which repeats the text
+/// of the file, is left out.
+fn one_line(text: &str) -> String {
+    let drawn = |line: &&str| {
+        let rest = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        !rest.is_empty() && !rest.starts_with('|')
+    };
+    if text.contains('\n') { text.lines().filter(drawn).map(str::trim).collect::<Vec<_>>().join(": ") } else { text.to_owned() }
 }
 
 impl From<io::Error> for CommandError {

@@ -100,7 +100,11 @@ pub fn compare(
         None => {
             let new = load(reader, &refs, old, world)?;
             let before = match new.end.number {
-                Some(number) => Where::Number(number.saturating_sub(1)),
+                Some(1) => {
+                    let (wanted, there) = ("before 1".to_owned(), "1 as its first".to_owned());
+                    return Err(crate::store::Error::NoGeneration { device: new.end.device, wanted, there }.into());
+                }
+                Some(number) => Where::Number(number - 1),
                 None => Where::Newest,
             };
             let old = Point { device: old.device.clone(), release: None, at: before };

@@ -35,6 +35,23 @@ impl TestEnv {
         env
     }
 
+    /// An environment with a store and a device `pbx` that has three generations under two releases.
+    pub fn with_history() -> Self {
+        let env = Self::with_store();
+        env.write("pbx/version", "18.1\n");
+        env.write("pbx/sip.conf", "[general]\nport=5060\nallow=alaw\n\n[1001]\nsecret=s3cr3t-canary\n");
+        env.write("pbx/sub/extra.conf", "; nothing\n");
+        env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "18.1", "--profile", "asterisk"]).succeeded();
+        env.cv(&["snapshot", "--note", "as taken over"]).succeeded();
+        env.write("pbx/sip.conf", env.read("pbx/sip.conf").replace("alaw", "alaw,g722"));
+        env.cv(&["snapshot"]).succeeded();
+        env.write("pbx/new.conf", "[new]\nx=1\n");
+        fs::remove_dir_all(env.path("pbx/sub")).unwrap();
+        env.cv(&["device", "set", "pbx", "--release", "20.2"]).succeeded();
+        env.cv(&["snapshot", "--note", "upgrade"]).succeeded();
+        env
+    }
+
     /// The folder in which the program runs.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join("work").join(path)
@@ -108,8 +125,17 @@ impl Run {
         let mut text = text.replace(&self.replace, "$TEST");
         for (pattern, word) in [
             (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)?", "[TIME]"),
+            (r"\d{4}-\d\d\b", "[MONTH]"),
             (r"\b[0-9a-f]{40}([0-9a-f]{24})?\b", "[ID]"),
+            (r"sealed:[0-9a-f]{32}", "sealed:[TOKEN]"),
             (r"\b01[0-9A-HJKMNP-TV-Z]{24}\b", "[RUN]"),
+            (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:[KEY]"),
+            (r"\bage1[0-9a-z]{58}\b", "age1[KEY]"),
+            (r"AAAAC3NzaC1lZDI1NTE5[A-Za-z0-9+/]{48}", "[KEY]"),
+            (r"[\d.]+ [KM]?i?B added in [\d.]+ s", "[SIZE] added in [SECONDS] s"),
+            (r"\b(before|after)_bytes=\d+", "$1_bytes=[N]"),
+            (r"[\d.]+ [KM]?i?B: clean", "[SIZE]: clean"),
+            (r#""(added_bytes|took_ms|before_bytes|after_bytes|read_bytes|uid|gid)": \d+"#, "\"$1\": [N]"),
         ] {
             text = regex::Regex::new(pattern).unwrap().replace_all(&text, word).into_owned();
         }

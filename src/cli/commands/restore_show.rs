@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::error::CommandError;
 use crate::cli::table::{Table, plain};
+use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::Kind;
 use crate::ops::restore::{Act, Comparison, Difference, FleetRestored, Planned, Restored};
@@ -14,21 +15,28 @@ use crate::store::Generation;
 /// Says what is not as in the set, on standard error.
 pub(super) fn tell(ui: &mut Ui, restored: &Restored) {
     if restored.masked.count > 0 {
-        ui.warn(&format!("{} files have tokens in place of secrets", restored.masked.count));
+        ui.warn(&format!("tokens stand in place of secrets in {}", count(restored.masked.count, "file")));
     }
     if restored.owners_not_set.count > 0 {
-        ui.status(&format!("Owners of {} entries could not be set; run as root to set them", restored.owners_not_set.count));
+        ui.status(&format!(
+            "Owners could not be set, run as root to set them: {}",
+            count(restored.owners_not_set.count, "place")
+        ));
     }
     if restored.special_bits_dropped.count > 0 {
         ui.status(&format!(
-            "setuid and setgid of {} files were left out; --special-bits sets them",
-            restored.special_bits_dropped.count
+            "setuid and setgid were left out, --special-bits sets them: {}",
+            count(restored.special_bits_dropped.count, "file")
         ));
     }
     for skipped in &restored.skipped {
         let detail = skipped.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         ui.warn(&format!("left out {} ({}{detail})", skipped.path, skipped.why.as_str()));
     }
+}
+
+fn count(number: u64, word: &str) -> String {
+    time::count(usize::try_from(number).unwrap_or(usize::MAX), word)
 }
 
 fn counts(restored: &Restored) -> Value {

@@ -46,8 +46,7 @@ pub(crate) struct SearchArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome {
     let pattern = if args.fixed_string { regex::escape(&args.pattern) } else { args.pattern.clone() };
     let pattern = RegexBuilder::new(&pattern).case_insensitive(args.ignore_case).multi_line(true).build();
-    let pattern =
-        pattern.map_err(|error| CommandError::new(Exit::Usage, error, vec!["`-F` takes the pattern as it is written".into()]))?;
+    let pattern = pattern.map_err(bad_pattern)?;
     let reader = Reader::open(&context.store_root()?, None)?;
     let options = Options {
         pattern,
@@ -68,6 +67,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome 
         ui.status(&format!("{hits} in {generations} of {devices}{unread}"));
     }
     Ok(Exit::Done)
+}
+
+/// Says what is wrong with a pattern; the parser draws it over several lines, the reason is the last.
+fn bad_pattern(error: regex::Error) -> CommandError {
+    let text = error.to_string();
+    let reason = text.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    CommandError::usage(format!("Not a regular expression: {reason}")).hint("`-F` takes the pattern as it is written")
 }
 
 fn print(ui: &mut Ui, hit: &Hit) -> Result<(), CommandError> {

@@ -1,0 +1,39 @@
+use std::fs;
+
+use insta::assert_snapshot;
+
+use crate::env::TestEnv;
+
+#[test]
+fn a_whole_store_is_clean() {
+    let env = TestEnv::with_history();
+    assert_snapshot!(env.cv(&["check"]), @"
+    clean
+    --- stderr
+    3 generations of 1 device; structure only; --read-data reads every byte
+    ");
+    assert!(env.cv(&["check", "--read-data"]).succeeded().contains("clean"));
+    assert!(env.cv(&["check", "pbx", "--json"]).json()["clean"].as_bool().unwrap());
+}
+
+#[test]
+fn damage_is_named_with_what_it_touches() {
+    let env = TestEnv::with_history();
+    env.cv(&["maintain"]).succeeded();
+    let packs = env.path("store.git/objects/pack");
+    let pack = fs::read_dir(&packs).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "pack"));
+    let pack = pack.unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    let mut mode = fs::metadata(&pack).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o600);
+    fs::set_permissions(&pack, mode).unwrap();
+    fs::write(&pack, bytes).unwrap();
+    let run = env.cv(&["check", "--read-data"]);
+    assert_eq!(run.code, 13, "{run}");
+    assert!(run.text().contains("NOT clean"), "{run}");
+    let document = env.cv(&["check", "--read-data", "--json"]).json();
+    assert_eq!(document["clean"], false);
+    assert!(!document["data"]["findings"].as_array().unwrap().is_empty());
+}

@@ -1,0 +1,49 @@
+use insta::assert_snapshot;
+
+use crate::env::TestEnv;
+
+#[test]
+fn a_name_once_used_is_never_given_to_another_generation() {
+    let env = TestEnv::with_history();
+    assert_snapshot!(env.cv(&["name", "pbx", "golden", "--note", "proven"]), @"pbx@3 is golden");
+    assert_snapshot!(env.cv(&["name", "pbx@1", "golden"]), @"
+    --- stderr
+    error: Name is taken by generation 3 of pbx: golden
+    hint: choose another name, or remove it with `confvault unname pbx golden`
+    --- exit 1
+    ");
+    assert_snapshot!(env.cv(&["unname", "pbx", "golden", "--json"]), @r#"
+    {
+      "version": 1,
+      "command": "unname",
+      "device": "pbx",
+      "generation": 3,
+      "name": "golden"
+    }
+    "#);
+    assert_snapshot!(env.cv(&["name", "pbx@1", "golden"]), @"
+    --- stderr
+    error: Name was once on generation 3 of pbx and is never given to another: golden
+    hint: choose another name, such as one with a date
+    --- exit 1
+    ");
+    // Back to where it was.
+    assert_snapshot!(env.cv(&["name", "pbx@3", "golden", "--json"]), @r#"
+    {
+      "version": 1,
+      "command": "name",
+      "device": "pbx",
+      "generation": 3,
+      "name": "golden"
+    }
+    "#);
+    assert_snapshot!(env.cv(&["unname", "pbx", "silver"]), @"
+    --- stderr
+    error: Device pbx has no name silver
+    hint: names: golden
+    --- exit 1
+    ");
+    for name in ["now", "42", "-x", "a/b", "a b", "pre"] {
+        env.cv(&["name", "pbx", "--", name]).failed(2);
+    }
+}

@@ -1,0 +1,186 @@
+use insta::assert_snapshot;
+
+use crate::env::TestEnv;
+
+#[test]
+fn what_differs_becomes_a_generation_and_nothing_else_does() {
+    let env = TestEnv::with_store();
+    env.write("pbx/a.conf", "a=1\n");
+    env.write("gw/running-config", "hostname gw\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1", "--label", "site=berlin"]).succeeded();
+    env.cv(&["device", "add", "gw", "--source", "dir:gw", "--release", "15.7(3)M6"]).succeeded();
+    assert_snapshot!(env.cv(&["snapshot"]), @"
+    gw   generation 1  15.7(3)M6  first  +1 ~0 -0
+    pbx  generation 1  1          first  +1 ~0 -0
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    2 new, 0 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    ");
+    env.write("pbx/a.conf", "a=2\n");
+    assert_snapshot!(env.cv(&["snapshot", "--note", "a is two"]), @"
+    gw   unchanged 1
+    pbx  generation 2  1  snapshot  +0 ~1 -0
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    1 new, 1 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    ");
+    assert_snapshot!(env.cv(&["snapshot", "--label", "site=berlin"]), @"
+    pbx  unchanged 2
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    0 new, 1 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    ");
+    assert_snapshot!(env.cv(&["snapshot", "gw", "--json"]), @r#"
+    {
+      "version": 1,
+      "command": "snapshot",
+      "run": "[RUN]",
+      "devices": [
+        {
+          "device": "gw",
+          "outcome": "unchanged",
+          "generation": 1,
+          "unclaimed": [],
+          "skipped": [],
+          "warnings": [],
+          "read_bytes": [N],
+          "took_ms": [N]
+        }
+      ],
+      "new_count": 0,
+      "unchanged_count": 1,
+      "failed_count": 0,
+      "added_bytes": [N],
+      "took_ms": [N]
+    }
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    "#);
+}
+
+#[test]
+fn a_device_that_fails_does_not_stop_the_others() {
+    let env = TestEnv::with_store();
+    env.write("pbx/a.conf", "a=1\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1"]).succeeded();
+    env.cv(&["device", "add", "gone", "--source", "dir:gone", "--release", "1"]).succeeded();
+    env.cv(&["device", "add", "who", "--source", "dir:pbx", "--profile", "asterisk"]).succeeded();
+    assert_snapshot!(env.cv(&["snapshot"]), @"
+    gone  failed
+    pbx   generation 1  1  first  +1 ~0 -0
+    who   failed
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    1 new, 0 unchanged, 2 failed; [SIZE] added in [SECONDS] s
+    error: Device gone: Source is missing: $TEST/work/gone
+    hint: mount or export the folder, or correct it with `confvault device set gone --source URL`
+    error: Device who: Release not found by the rules of profile asterisk
+    hint: declare it with `confvault device set who --release RELEASE`, or choose another profile
+    --- exit 3
+    ");
+    assert_snapshot!(env.cv(&["snapshot", "gone", "--json", "--quiet"]), @r#"
+    {
+      "version": 1,
+      "command": "snapshot",
+      "run": "[RUN]",
+      "devices": [
+        {
+          "device": "gone",
+          "outcome": "failed",
+          "reason": "Source is missing: $TEST/work/gone",
+          "unclaimed": [],
+          "skipped": [],
+          "warnings": [],
+          "read_bytes": [N],
+          "took_ms": [N]
+        }
+      ],
+      "new_count": 0,
+      "unchanged_count": 0,
+      "failed_count": 1,
+      "added_bytes": [N],
+      "took_ms": [N]
+    }
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    error: Device gone: Source is missing: $TEST/work/gone
+    hint: mount or export the folder, or correct it with `confvault device set gone --source URL`
+    --- exit 3
+    "#);
+    assert_snapshot!(env.cv(&["journal", "--device", "gone"]), @"
+    TIME                 COLLECTOR  ACTION    OUTCOME  WHAT
+    [TIME]  central    snapshot  failed   gone reason=Source is missing: $TEST/work/gone
+    [TIME]  central    snapshot  failed   gone reason=Source is missing: $TEST/work/gone
+    ");
+}
+
+#[test]
+fn a_set_that_shrank_is_taken_on_purpose_only() {
+    let env = TestEnv::with_store();
+    env.write("pbx/a.conf", "a=1\n".repeat(1000));
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1"]).succeeded();
+    env.cv(&["snapshot"]).succeeded();
+    env.write("pbx/a.conf", "a=1\n");
+    assert_snapshot!(env.cv(&["snapshot"]), @"
+    pbx  failed
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    0 new, 0 unchanged, 1 failed; [SIZE] added in [SECONDS] s
+    error: Device pbx: Set shrank by 99 %, from 4000 to 4 bytes, and at most 50 % is allowed (max_shrink)
+    hint: if the device really lost that much, take it once with `confvault snapshot pbx --accept`
+    --- exit 3
+    ");
+    assert_snapshot!(env.cv(&["snapshot", "--accept=cleaned up"]), @"
+    pbx  generation 2  1  snapshot  +0 ~1 -0
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    1 new, 0 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    ");
+    assert!(env.cv(&["show", "pbx"]).succeeded().contains("cleaned up"));
+    // An empty answer never wipes, whatever is accepted.
+    std::fs::remove_file(env.path("pbx/a.conf")).unwrap();
+    env.cv(&["snapshot", "--accept"]).failed(3);
+}
+
+#[test]
+fn what_is_chosen_wrongly_is_said() {
+    let env = TestEnv::with_store();
+    assert_snapshot!(env.cv(&["snapshot"]), @"
+    --- stderr
+    error: No device to collect
+    hint: add one with `confvault device add NAME --source URL`
+    --- exit 1
+    ");
+    env.write("pbx/a.conf", "a=1\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1"]).succeeded();
+    assert_snapshot!(env.cv(&["snapshot", "nobody"]), @"
+    --- stderr
+    error: No such device in the inventory: nobody
+    hint: `confvault device list` shows all devices
+    --- exit 1
+    ");
+    assert_snapshot!(env.cv(&["snapshot", "--label", "site=nowhere"]), @"
+    --- stderr
+    error: No device to collect
+    hint: `confvault device list` shows the labels of all devices
+    --- exit 1
+    ");
+    env.cv(&["snapshot", "--jobs", "0"]).failed(2);
+}
+
+#[test]
+fn what_no_rule_claims_is_kept_and_told() {
+    let env = TestEnv::with_store();
+    env.write("pbx/version", "20.1.0\n");
+    env.write("pbx/sip.conf", "[general]\n");
+    env.write("pbx/odd.xyz", "?");
+    std::os::unix::net::UnixListener::bind(env.path("pbx/asterisk.ctl")).unwrap();
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1", "--profile", "asterisk"]).succeeded();
+    assert_snapshot!(env.cv(&["snapshot"]), @"
+    pbx  generation 1  1  first  +3 ~0 -0
+    --- stderr
+    warning: secrets are kept in clear in this store (made with --no-sealing)
+    1 new, 0 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    pbx: no rule of its profile claims odd.xyz; kept in scope system
+    ");
+}

@@ -1,0 +1,88 @@
+//! The program in a poor world (RELIABILITY 59): no home, no terminal, odd umasks, few descriptors.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use crate::env::TestEnv;
+
+/// Runs a script of the shell in the working folder, with the program as `$CV`.
+fn shell(env: &TestEnv, script: &str) -> crate::env::Run {
+    let program = env.command(&[]).get_program().to_owned();
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(env.path("")).env_clear();
+    command.env("CV", program).env("PATH", std::env::var_os("PATH").unwrap()).process_group(0);
+    command.stdin(std::process::Stdio::null());
+    env.run(&mut command)
+}
+
+#[test]
+fn it_works_with_64_descriptors_and_no_home() {
+    let env = TestEnv::new();
+    for device in 0..80 {
+        env.write(&format!("fleet/d{device}/a.conf"), format!("a={device}\n"));
+    }
+    let script = "ulimit -n 64; $CV -q init --collector c && $CV -q device add --from fleet --release 1 && \
+        $CV -q snapshot --jobs 16 && $CV -q restore --all --masked --to out && $CV -q check --read-data && $CV -q log d7";
+    shell(&env, script).succeeded();
+    assert_eq!(env.read("out/d79/a.conf"), "a=79\n");
+}
+
+#[test]
+fn modes_do_not_depend_on_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for umask in ["000", "077"] {
+        let env = TestEnv::new();
+        env.write("pbx/a.conf", "x");
+        std::fs::set_permissions(env.path("pbx/a.conf"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        let script = format!(
+            "umask {umask}; $CV -q init vault --collector c && cd vault && $CV -q device add pbx --source dir:../pbx --release 1 && \
+             $CV -q snapshot && $CV -q restore pbx --to ../out"
+        );
+        shell(&env, &script).succeeded();
+        let mode = |path: &str| std::fs::metadata(env.path(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("out/a.conf"), 0o644, "{umask}");
+        assert_eq!((mode("vault-admin/identity.txt"), mode("vault/keys")), (0o600, 0o700), "{umask}");
+    }
+}
+
+#[test]
+fn a_current_folder_that_is_gone_is_said() {
+    let env = TestEnv::new();
+    let run = shell(&env, "mkdir gone && cd gone && rmdir ../gone && $CV log pbx");
+    let said = run.failed(1);
+    assert!(said.contains("current folder"), "{said}");
+}
+
+#[test]
+fn nothing_is_asked_without_a_terminal() {
+    let env = TestEnv::new();
+    env.cv(&["init", "vault"]).succeeded();
+    // An identity behind a passphrase: nobody can type it here.
+    let key = env.path("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "secret", "-f"]).arg(&key).status();
+    if made.is_ok_and(|status| status.success()) {
+        let said = env.cv(&["-C", "vault", "show", "pbx", "a", "--identity", "key"]).failed(12);
+        assert!(!said.contains("secret\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_read_only_store_can_be_read() {
+    if rustix::process::geteuid().is_root() {
+        // The superuser writes everywhere; a copy without keys and inventory is the nearest to it.
+        let env = TestEnv::with_history();
+        let run = shell(
+            &env,
+            "mkdir copy && cp -r store.git copy/ && cd copy && $CV log pbx && $CV show pbx sip.conf && $CV restore pbx --to ../out",
+        );
+        run.succeeded();
+        assert!(env.read("out/sip.conf").contains("canary"));
+        return;
+    }
+    let env = TestEnv::with_history();
+    let run = shell(
+        &env,
+        "chmod -R a-w store.git && $CV log pbx && $CV show pbx sip.conf && $CV check; code=$?; chmod -R u+w store.git; exit $code",
+    );
+    run.succeeded();
+}
