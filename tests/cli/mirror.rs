@@ -172,7 +172,7 @@ fn another_machine_joins_and_is_let_in() {
     store             $TEST/work/branch/store.git
     collector         branch
     administrator key SHA256:[KEY]
-    checked           1 device, 15.4 KiB: clean
+    checked           1 device, [SIZE]: clean
     confvault key admit 'confvault-join 1 branch age1[KEY] ssh-ed25519 [KEY]'
     --- stderr
     This machine may read what is in clear. To let it write, an administrator runs:

@@ -94,9 +94,16 @@ impl Stage {
                 Err(Errno::EXIST) => continue,
                 other => other.map_err(refused)?,
             }
-            let dir = rustix::fs::openat(root, &name, OPEN_DIR, Mode::empty()).map_err(refused)?;
+            // Until it is locked, another writer that begins takes the folder for one of a dead process.
+            let dir = match rustix::fs::openat(root, &name, OPEN_DIR, Mode::empty()) {
+                Err(Errno::NOENT) => continue,
+                other => other.map_err(refused)?,
+            };
             // The lock says that this process lives; file systems without locks get no sweeping either.
-            attempt(rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive));
+            match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => continue,
+                other => attempt(other),
+            }
             let stat = rustix::fs::fstat(&dir).map_err(refused)?;
             if stat.st_nlink == 0 {
                 // Swept by another process between its making and its locking.
