@@ -55,6 +55,9 @@ pub struct Profiles {
     ready: Mutex<BTreeMap<String, Arc<Profile>>>,
 }
 
+/// The name of the rules that hold for every profile; no profile can have it.
+const GENERAL_NAME: &str = "general";
+
 /// Gives the rules that hold for every profile.
 fn general() -> Result<Arc<ProfileFile>, ProfileError> {
     static READY: OnceLock<Arc<ProfileFile>> = OnceLock::new();
@@ -82,6 +85,10 @@ impl Profiles {
             for path in files(dir)? {
                 let text = fs::read_to_string(&path).map_err(|source| ProfileError::Read { path: path.clone(), source })?;
                 let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if name == GENERAL_NAME {
+                    let reason = "`general` is the name of the rules that every profile has".to_owned();
+                    return Err(ProfileError::Value { file: path.display().to_string(), line: 1, key: "name".into(), reason });
+                }
                 own.push(name.clone());
                 profiles.sources.insert(name, Source { origin: Origin::File(path), text: text.into() });
             }
@@ -111,11 +118,15 @@ impl Profiles {
         Ok(profile)
     }
 
-    /// Gives the text of a profile's file, as written.
+    /// Gives the text of a profile's file, as written; under the name `general` that of the rules
+    /// for secrets that every profile has.
     ///
     /// # Errors
     /// [`ProfileError::Unknown`].
     pub fn text(&self, name: &str) -> Result<Arc<str>, ProfileError> {
+        if name == GENERAL_NAME {
+            return Ok(GENERAL.into());
+        }
         self.sources.get(name).map(|source| source.text.clone()).ok_or_else(|| ProfileError::Unknown(name.to_owned()))
     }
 
@@ -173,7 +184,7 @@ impl Profiles {
     /// # Errors
     /// What is wrong with one of them.
     pub fn check_builtin() -> Result<(), ProfileError> {
-        for (name, text) in BUILTIN.iter().chain([&("general", GENERAL)]) {
+        for (name, text) in BUILTIN.iter().chain([&(GENERAL_NAME, GENERAL)]) {
             let shown = format!("built-in {name}");
             let file = ProfileFile::parse(&shown, text)?;
             file.check_name(&shown, name)?;

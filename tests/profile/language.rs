@@ -69,6 +69,13 @@ fn a_wrong_file_is_refused_with_its_key_and_line() {
 }
 
 #[test]
+fn the_general_rules_can_be_read_and_not_replaced() {
+    let dir = folder(&[("general.toml", "name = \"general\"\n")]);
+    assert!(matches!(Profiles::load(Some(dir.path())), Err(ProfileError::Value { .. })));
+    assert!(Profiles::load(None).unwrap().text("general").unwrap().contains("[[secret]]"));
+}
+
+#[test]
 fn circles_are_refused() {
     let dir = folder(&[("a.toml", "name = \"a\"\nextends = \"b\"\n"), ("b.toml", "name = \"b\"\nextends = \"a\"\n")]);
     assert!(matches!(Profiles::load(Some(dir.path())), Err(ProfileError::Circle(_))));
@@ -131,4 +138,30 @@ fn a_release_that_two_files_tell_differently_is_not_found() {
     let load = |n: u8| Some(format!("<loadInformation>sip88xx.14-2-{n}</loadInformation>").into_bytes());
     assert_eq!(profile.release(&paths, &mut |_| load(1)).unwrap().as_str(), "sip88xx.14-2-1");
     assert_eq!(profile.release(&paths, &mut |p| load(p.as_bytes()[14])), None);
+}
+
+/// The reference must have every key: the fields of the types are the keys.
+#[test]
+fn every_key_of_the_language_is_documented() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(root.join("src/profile/language.rs")).unwrap();
+    let docs = fs::read_to_string(root.join("docs/profiles.md")).unwrap();
+    let mut keys = 0;
+    for line in source.lines() {
+        let field = line.trim().strip_prefix("pub(crate) ").or_else(|| line.trim().strip_prefix("pub "));
+        let Some((name, _)) = field.and_then(|f| f.split_once(": ")) else { continue };
+        if name == "home" || name.contains(' ') {
+            continue;
+        }
+        keys += 1;
+        let key = name.replace('_', "-");
+        let shown = [format!("`{key}`"), format!("[[{key}]]"), format!("[{key}]")];
+        assert!(shown.iter().any(|s| docs.contains(s)), "docs/profiles.md does not have `{key}`");
+    }
+    assert!(keys > 60, "the reader of fields found {keys}: it is broken");
+    let syntaxes = ["ini", "ios", "xml", "json", "yaml", "braces", "kamailio", "audiocodes", "key-value", "plain"];
+    assert!(syntaxes.iter().all(|s| docs.contains(&format!("| `{s}` |"))));
+    for name in Profiles::load(None).unwrap().names() {
+        assert!(docs.contains(&format!("`{name}`")), "docs/profiles.md does not name {name}");
+    }
 }

@@ -365,8 +365,7 @@ fn key_body(text: &[u8]) -> usize {
     let mut end = 0;
     for (count, line) in text.split_inclusive(|b| *b == b'\n').enumerate() {
         let trimmed = line.trim_ascii();
-        if count > 0 && (trimmed.is_empty() || !trimmed.iter().all(|b| plain(b)) || trimmed.contains(&b' ') && trimmed.len() < 32)
-        {
+        if count > 0 && (trimmed.is_empty() || !trimmed.iter().all(plain) || trimmed.contains(&b' ') && trimmed.len() < 32) {
             break;
         }
         end += line.len();

@@ -70,7 +70,7 @@ pub(in crate::profile) fn suspects(text: &[u8], spans: &[SecretSpan]) -> Vec<Sec
                 let next = spans.partition_point(|s| s.range.end <= range.start);
                 spans.get(next).is_some_and(|s| s.range.start < range.end)
             };
-            if length >= SHORTEST && length <= 512 && suspicious(word) && !known() {
+            if (SHORTEST..=512).contains(&length) && suspicious(word) && !known() {
                 out.push(SecretSpan { range, rule: rule.clone() });
             }
             at += length.max(1);

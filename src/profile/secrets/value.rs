@@ -180,12 +180,12 @@ impl Site<'_> {
     /// Reads the value that begins at `start`.
     pub(super) fn scalar(&self, start: usize) -> Option<Value> {
         let quote = self.at(start);
-        if matches!(quote, b'"' | b'\'') {
-            if let Some(end) = self.closing_quote(start + 1, quote) {
-                let next = self.at(end + 1);
-                if self.syntax == Syntax::Xml || !(is_key_byte(next) || next == quote) {
-                    return Some(self.found(start + 1..end, true));
-                }
+        if matches!(quote, b'"' | b'\'')
+            && let Some(end) = self.closing_quote(start + 1, quote)
+        {
+            let next = self.at(end + 1);
+            if self.syntax == Syntax::Xml || !(is_key_byte(next) || next == quote) {
+                return Some(self.found(start + 1..end, true));
             }
         }
         // A quote that nothing closes belongs to what is around the key: `read -p "Password: " x`.
