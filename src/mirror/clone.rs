@@ -42,7 +42,7 @@ pub fn clone_store(remote: Remote<'_>, store: &Path) -> Result<Cloned, MirrorErr
     if std::fs::symlink_metadata(store).is_ok() {
         return Err(MirrorError::Exists { path: store.to_owned() });
     }
-    let (refs, left_out) = select(listing::list(remote)?);
+    let (mut refs, left_out) = select(listing::list(remote)?);
     if !refs.contains_key(STORE_REF) {
         return Err(MirrorError::NotAStore { url: remote.url.to_string() });
     }
@@ -55,16 +55,19 @@ pub fn clone_store(remote: Remote<'_>, store: &Path) -> Result<Cloned, MirrorErr
 
     let repo = Repo::create(&quarantine.dir.join("store.git"))?;
     take_packs(&came, &repo)?;
+    let edit = |name: &str, id| RefEdit { name: name.to_owned(), expected: None, new: Some(id) };
+    Batch::begin(&repo)?.commit(|_, _| Ok::<_, Error>(vec![edit(STORE_REF, refs[STORE_REF].id)]))?;
+    // What was erased on purpose does not come back. Whether it was said by those who may is checked by the caller.
+    let facts = Facts::read(&repo, &repo.refs()?)?;
+    refs.retain(|name, _| !facts.is_erased(name));
     let mut edits = Vec::with_capacity(refs.len());
-    for (name, theirs) in &refs {
+    for (name, theirs) in refs.iter().filter(|(name, _)| *name != STORE_REF) {
         // What moved on the mirror since it was listed has both values; what never came is not whole.
         repo.header(&theirs.id)?;
-        edits.push(RefEdit { name: name.clone(), expected: None, new: Some(theirs.id) });
+        edits.push(edit(name, theirs.id));
     }
     Batch::begin(&repo)?.commit(|_, _| Ok::<_, Error>(edits))?;
     connected(remote, repo.dir())?;
-    let known = repo.refs()?;
-    Facts::read(&repo, &known)?;
 
     let mut devices = Vec::new();
     let mut collectors = Vec::new();

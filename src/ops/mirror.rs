@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::take_over::collector_files;
 use super::{Error, Vault};
-use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, Proof, PushReport, Remote, Status};
+use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
 use crate::model::DeviceName;
 use crate::store::Record;
 
@@ -79,6 +79,22 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     let journal = Group::Journal(vault.inventory.collector.clone());
     mirror::push(place.remote(around), repo, Some(&journal))?;
     Ok(report)
+}
+
+/// Takes from a mirror what tombstones name; only says what it would be unless `act`.
+///
+/// # Errors
+/// The mirror cannot be talked to.
+pub fn forget(vault: &Vault, place: &Place, act: bool, around: Surroundings<'_>) -> Result<MirrorForgotten, Error> {
+    let refs: Vec<String> = vault.store.facts().tombstones().map(|(name, _)| name.to_owned()).collect();
+    let done = mirror::forget(place.remote(around), &refs, act)?;
+    if act && !done.gone.is_empty() {
+        let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+        let record = Record::new("mirror-forget", if done.refused.is_empty() { "done" } else { "partly" });
+        transaction.record(record.with("mirror", place.name.as_str()).with("refs", done.gone.clone()));
+        transaction.commit()?;
+    }
+    Ok(done)
 }
 
 /// Tells whether this collector writes a group: its own journal, logs and inventory, and the devices of its inventory.

@@ -8,6 +8,7 @@ pub mod check;
 pub mod change;
 pub mod compare;
 mod error;
+pub mod forget;
 pub mod init;
 pub mod keys;
 pub mod maintain;

@@ -14,7 +14,7 @@ use crate::inventory::{Editor, MirrorUrl};
 use crate::mirror::{GitEnv, GitUrl, Proof, hook, independence};
 use crate::model::DeviceName;
 use crate::ops::Vault;
-use crate::ops::mirror::{Place, Surroundings, places, prove, push, status};
+use crate::ops::mirror::{Place, Surroundings, forget, places, prove, push, status};
 
 /// Add, push to, compare and guard offsite mirrors
 ///
@@ -33,6 +33,7 @@ enum MirrorCommand {
     Push(PushArgs),
     Status(StatusArgs),
     Hook(HookArgs),
+    Forget(ForgetArgs),
 }
 
 /// Add a mirror to confvault.toml
@@ -102,8 +103,24 @@ struct StatusArgs {
 ))]
 struct HookArgs {}
 
+/// Take from a mirror what was forgotten here
+///
+/// Deletes on the mirror what tombstones name; it needs the right to delete there, which pushing does not need. Shows
+/// what will go, and does it only with --yes. Where the mirror is a folder, its bytes go at once; elsewhere its host has
+/// to clean up (`git gc --prune=now`).
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault mirror forget offsite\n  confvault mirror forget offsite --yes\n", exit_codes!()))]
+struct ForgetArgs {
+    /// Name of the mirror
+    name: DeviceName,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+}
+
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MirrorArgs) -> Outcome {
     match &args.command {
+        MirrorCommand::Forget(args) => forget_on(ui, context, args),
         MirrorCommand::Add(args) => add(ui, context, args),
         MirrorCommand::Remove(args) => remove(ui, context, args),
         MirrorCommand::Push(args) => push_all(ui, context, args),
@@ -133,6 +150,32 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
         ui.line(&format!("added {}  {url}", args.name))?;
     }
     Ok(Exit::Done)
+}
+
+fn forget_on(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome {
+    let vault = Vault::open(&context.root()?)?;
+    let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
+    let around = Surroundings { env: &env, cancel: &cancel };
+    let place = places(&vault, std::slice::from_ref(&args.name))?.remove(0);
+    let done = forget(&vault, &place, args.yes, around)?;
+    if ui.json_wished() {
+        let refused: Vec<_> = done.refused.iter().map(|(name, why)| json!({ "ref": name, "reason": why })).collect();
+        ui.json("mirror forget", &json!({ "refs": done.gone, "refused": refused, "done": args.yes, "cleaned": done.cleaned }))?;
+    } else {
+        for name in &done.gone {
+            ui.line(name)?;
+        }
+        for (name, why) in &done.refused {
+            ui.warn(&format!("{name}: {why}"));
+        }
+        match (args.yes, done.gone.is_empty()) {
+            (_, true) => ui.status("nothing to forget there"),
+            (false, _) => ui.status("nothing was done; run it again with --yes"),
+            (true, _) if !done.cleaned => ui.status("the bytes go when the mirror's host cleans up: `git gc --prune=now`"),
+            (true, _) => {}
+        }
+    }
+    Ok(if done.refused.is_empty() { Exit::Done } else { Exit::Partly })
 }
 
 fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {

@@ -6,6 +6,7 @@ mod change_show;
 mod completions;
 mod device;
 mod diff;
+mod forget;
 mod init;
 mod journal;
 mod key;
@@ -54,6 +55,7 @@ pub(super) enum Command {
     Journal(journal::JournalArgs),
     Maintain(maintain::MaintainArgs),
     Key(key::KeyArgs),
+    Forget(forget::ForgetArgs),
     Secrets(secrets::SecretsArgs),
     Tour(tour::TourArgs),
     Completions(completions::CompletionsArgs),
@@ -88,6 +90,7 @@ impl Command {
             Self::Change(args) => change::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
             Self::Maintain(args) => maintain::run(ui, context, args),
+            Self::Forget(args) => forget::run(ui, context, args),
             Self::Key(args) => key::run(ui, context, args),
             Self::Secrets(args) => secrets::run(ui, context, args),
             Self::Tour(args) => tour::run(ui, context, args),

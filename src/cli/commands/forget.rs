@@ -1,0 +1,75 @@
+//! `confvault forget`
+
+use chrono::Utc;
+use serde_json::json;
+
+use crate::cli::Outcome;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::identity::AdminArgs;
+use crate::cli::table::{Table, plain};
+use crate::cli::time;
+use crate::cli::ui::{Look, Ui};
+use crate::model::DeviceName;
+use crate::ops::Vault;
+use crate::ops::forget::{forget, plan};
+
+/// Forget logs and large files past their time, or a retired device
+///
+/// Without a device: whole months of logs past keep_logs, and large files of generations past keep_large; the newest
+/// generation and those with a name keep theirs. With a device, which must not be in the inventory any more: all its
+/// lines, names and large files. Shows what will go, and does it only with --yes. A tombstone signed by an
+/// administrator remains: pushes and rebuilds honour it. Mirrors are cleaned by `confvault mirror forget`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!(
+    "Examples:\n  confvault forget\n  confvault forget --yes\n  confvault forget gw-old --reason 'retired, ticket 4711' --yes\n",
+    exit_codes!()
+))]
+pub(crate) struct ForgetArgs {
+    /// A retired device, to forget it whole
+    device: Option<DeviceName>,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+    /// Why; stands in the tombstone
+    #[arg(long, value_name = "TEXT", default_value = "past its time")]
+    reason: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome {
+    let root = context.root()?;
+    let mut vault = Vault::open(&root)?;
+    let now = Utc::now();
+    let going = plan(&vault, args.device.as_ref(), now)?;
+    let done = if args.yes && !going.is_empty() {
+        let key = args.admin.folder(context, &root)?.key()?;
+        Some(forget(&mut vault, &going, &key, &args.reason, now)?)
+    } else {
+        None
+    };
+    if ui.json_wished() {
+        let freed = done.as_ref().map(|d| d.maintained.before_bytes.saturating_sub(d.maintained.after_bytes));
+        ui.json("forget", &json!({ "refs": going, "done": done.is_some(), "freed_bytes": freed }))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::default();
+    for going in &going {
+        let what = format!("{:?}", going.what).to_lowercase();
+        table.row(vec![(Look::Dim, what), plain(&going.reference)]);
+    }
+    table.print(ui)?;
+    match done {
+        Some(done) => {
+            let freed = done.maintained.before_bytes.saturating_sub(done.maintained.after_bytes);
+            ui.status(&format!("{} refs forgotten, {} freed", done.refs, time::size(freed)));
+            if !vault.inventory.mirrors.is_empty() {
+                ui.status("Mirrors still hold it: `confvault mirror push`, then `confvault mirror forget NAME --yes`");
+            }
+        }
+        None if going.is_empty() => ui.status("nothing to forget"),
+        None => ui.status("nothing was done; run it again with --yes"),
+    }
+    Ok(Exit::Done)
+}
