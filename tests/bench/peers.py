@@ -91,7 +91,7 @@ class Confvault:
     def one(self, target, back, device):
         newest = json.loads(subprocess.run([OURS, "-C", self.dir, "log", device, "--json"], env=self.env, check=True, stdout=subprocess.PIPE).stdout)
         generations = newest["generations"] if isinstance(newest, dict) else newest
-        return self.call("restore", f"{device}@{generations[0]['number'] - back}", "--to", os.path.join(target, device))
+        return self.call("restore", f"{device}@{max(g['number'] for g in generations) - back}", "--to", os.path.join(target, device))
 
     def all(self, target):
         return self.call("restore", "--all", "--to", os.path.join(target, "all"))
@@ -154,6 +154,22 @@ class Borg:
 
     def tidy(self):
         return run(["borg", "compact"], env=self.env)
+
+
+def report(figures, args):
+    """Prints the medians as a Markdown table."""
+    names = list(dict.fromkeys(who for row in figures.values() for who in row))
+    middle = {what: {who: statistics.median(v) for who, v in row.items()} for what, row in figures.items()}
+    print(f"\n{args.devices} devices; CPU seconds unless said otherwise; medians")
+    print("| what | " + " | ".join(names) + " | confvault / git |")
+    print("|---|" + "---|" * (len(names) + 1))
+    for what, row in middle.items():
+        ratio = f"{row['confvault'] / row['git']:.2f}" if row.get("git") and "confvault" in row else ""
+        print(f"| {what} | " + " | ".join(f"{row[n]:.3f}" if n in row else "" for n in names) + f" | {ratio} |")
+    if args.json:
+        with open(args.json, "w") as out:
+            json.dump({"devices": args.devices, "figures": figures}, out, indent=1)
+
 
 
 def main():
@@ -231,20 +247,13 @@ def main():
             measured("all devices to disk, tidied", tool, lambda: tool.all(target))
             target_one = tempfile.mkdtemp(dir=base)
             measured("one device, tidied", tool, lambda: tool.one(target_one, min(20, args.rounds - 1), "d00000"))
+    except BaseException:
+        report(figures, args)  # what was measured before the trouble
+        raise
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
-    names = [tool.name for tool in tools]
-    middle = {what: {who: statistics.median(v) for who, v in row.items()} for what, row in figures.items()}
-    print(f"\n{args.devices} devices; CPU seconds unless said otherwise; medians")
-    print("| what | " + " | ".join(names) + " | confvault / git |")
-    print("|---|" + "---|" * (len(names) + 1))
-    for what, row in middle.items():
-        ratio = f"{row['confvault'] / row['git']:.2f}" if row.get("git") and "confvault" in row else ""
-        print(f"| {what} | " + " | ".join(f"{row[n]:.3f}" if n in row else "" for n in names) + f" | {ratio} |")
-    if args.json:
-        with open(args.json, "w") as out:
-            json.dump({"devices": args.devices, "figures": figures}, out, indent=1)
+    report(figures, args)
 
 
 if __name__ == "__main__":
