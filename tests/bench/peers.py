@@ -61,9 +61,6 @@ class Git:
     def all(self, target):
         return run(f"git archive HEAD | tar x -C {target}", cwd=self.fleet, env=self.env)
 
-    def memory(self):
-        return run("git archive HEAD", cwd=self.fleet, env=self.env)
-
     def tidy(self):
         return run("git gc -q", cwd=self.fleet, env=self.env)
 
@@ -96,9 +93,6 @@ class Confvault:
     def all(self, target):
         return self.call("restore", "--all", "--to", os.path.join(target, "all"))
 
-    def memory(self):
-        return self.call("restore", "--all", "--tar", "-")
-
     def tidy(self):
         return self.call("maintain", "--full")
 
@@ -123,9 +117,6 @@ class Restic:
     def all(self, target):
         return run(["restic", "restore", "-q", "latest", "--target", target], env=self.env)
 
-    def memory(self):
-        return run(["restic", "dump", "latest", "/"], env=self.env)
-
     def tidy(self):
         return run(["restic", "prune", "-q"], env=self.env)
 
@@ -148,9 +139,6 @@ class Borg:
 
     def all(self, target):
         return run(["borg", "extract", f"::s{self.count}"], cwd=target, env=self.env)
-
-    def memory(self):
-        return run(["borg", "extract", "--stdout", f"::s{self.count}"], env=self.env)
 
     def tidy(self):
         return run(["borg", "compact"], env=self.env)
@@ -224,15 +212,13 @@ def main():
             note("store MB", tool.name, total / 1e6)
             note("store files", tool.name, files)
         for _ in range(args.repeat):
-            for what in ("one device, 20 generations back", "all devices to disk", "all devices to a pipe"):
+            for what in ("one device, 20 generations back", "all devices to disk"):
                 for tool in tools:
                     target = tempfile.mkdtemp(dir=base)
                     if what.startswith("one"):
                         measured(what, tool, lambda: tool.one(target, min(20, args.rounds - 1), "d00000"))
-                    elif what.endswith("disk"):
-                        measured(what, tool, lambda: tool.all(target))
                     else:
-                        measured(what, tool, tool.memory)
+                        measured(what, tool, lambda: tool.all(target))
                     shutil.rmtree(target)
         for _ in range(args.repeat):
             cpu, _, _ = tools[0].call("log", "d00000")
