@@ -28,6 +28,9 @@ use error::CommandError;
 use exit::Exit;
 use ui::{Ui, Wishes};
 
+/// The heading of options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Keep every configuration of every device, compare any two, put any back
 ///
 /// confvault collects the configuration of VoIP and network devices into a store that plain git
@@ -38,16 +41,16 @@ use ui::{Ui, Wishes};
     or time, pre/TICKET, post/TICKET, or now. `confvault tour` shows all of it on an example.")]
 struct Cli {
     /// The folder of the store (default: CONFVAULT_DIR, or the nearest one from here upwards)
-    #[arg(short = 'C', value_name = "DIR", global = true)]
+    #[arg(short = 'C', value_name = "DIR", global = true, help_heading = EVERYWHERE)]
     root: Option<PathBuf>,
     /// Print JSON in place of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Say nothing but data, warnings and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     quiet: bool,
     /// Tell more on standard error; twice or three times for more still
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = EVERYWHERE)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,
@@ -56,11 +59,18 @@ struct Cli {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let env = Env::read();
-    let exit = match Cli::command().try_get_matches_from(&env.args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let exit = match with_codes(Cli::command()).try_get_matches_from(&env.args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => run(env, cli),
         Err(error) => refuse(&env, &error),
     };
     ExitCode::from(exit.code())
+}
+
+/// Puts the exit codes behind the help of every command that does not have them yet.
+fn with_codes(command: clap::Command) -> clap::Command {
+    let command = command.mut_subcommands(with_codes);
+    let bare = command.get_after_long_help().is_none() && !command.has_subcommands();
+    if bare { command.after_long_help(exit::exit_codes!()) } else { command }
 }
 
 fn run(env: Env, cli: Cli) -> Exit {

@@ -24,11 +24,25 @@ fn every_command_has_help_with_examples_and_exit_codes() {
             }
         } else {
             seen += 1;
+            assert!(documented(&path), "docs/cli.md does not know `confvault {}`", path.join(" "));
             assert!(help.contains("Exit codes:") || help.contains("Exit code"), "{path:?} has no exit codes\n{help}");
             assert!(help.lines().next().is_some_and(|line| !line.ends_with('.')), "{path:?}\n{help}");
         }
     }
     assert!(seen > 3, "the reader of help found only {seen} commands");
+}
+
+/// Tells whether `docs/cli.md` names a command, alone or in a list such as `key add|remove`.
+fn documented(path: &[String]) -> bool {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
+    let (last, above) = path.split_last().unwrap();
+    let line = |line: &str| above.iter().all(|word| line.contains(&format!("`confvault {word}"))) && has_word(line, last);
+    // A bullet may go on over several lines.
+    page.replace("\n  ", " ").lines().filter(|text| text.starts_with("- ")).any(line)
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|found| found == word)
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The commands, one file each.
 
-mod check;
 mod change;
 mod change_show;
+mod check;
 mod completions;
 mod device;
 mod diff;
