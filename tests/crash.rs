@@ -2,7 +2,7 @@
 //!
 //! The work is done by a child process: this very test program, told by a variable to do it. See `fsio::fault`
 //! for how the world is stopped.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::exit)]
 // Release builds have no faults to test with.
 #![cfg(debug_assertions)]
 

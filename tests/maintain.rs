@@ -175,7 +175,7 @@ fn maintenance_of_a_damaged_store_removes_nothing() {
     std::fs::remove_file(&pack).unwrap();
     std::fs::write(&pack, &bytes).unwrap();
     for effort in [Effort::Thorough, Effort::Fold] {
-        assert!(matches!(maintain(&repo, effort), Err(Error::Git { .. })), "{effort:?}");
+        assert!(maintain(&repo, effort).is_err(), "{effort:?}");
         assert_eq!(pack_count(&repo).unwrap(), 4);
     }
     assert!(pack.exists());
@@ -223,4 +223,47 @@ fn fill_more(repo: &Repo) {
     for n in 0..3 {
         add_generation(repo, "refs/heads/more", format!("more {n}").repeat(100).as_bytes()).unwrap();
     }
+}
+
+/// Text that no two devices share, so that only earlier versions of a file help to store it.
+fn own_text(device: usize, generation: usize) -> Vec<u8> {
+    let mut seed = device as u64 + 1;
+    let mut lines: Vec<String> = Vec::new();
+    for _ in 0..100 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        lines.push(format!("{seed:x} {:x}\n", seed.rotate_left(17)));
+    }
+    for g in 0..generation {
+        lines[g % 100] = format!("changed in {g}\n");
+    }
+    lines.concat().into_bytes()
+}
+
+#[test]
+fn versions_of_a_file_meet_however_many_devices_have_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = Repo::create(&dir.path().join("s.git")).unwrap();
+    for generation in 0..12 {
+        let batch = Batch::begin(&repo).unwrap();
+        batch
+            .commit::<Error>(|refs, batch| {
+                let change = |device: usize| {
+                    let name = format!("refs/heads/d{device}/1");
+                    let old = refs.get(&name).map(|r| r.id);
+                    let message = format!("d{device} 1 generation {generation}");
+                    edit(&name, old, Some(put_commit(batch, &[("running", &own_text(device, generation))], old, &message)))
+                };
+                Ok((0..40).map(change).collect())
+            })
+            .unwrap();
+    }
+    let by_git = dir.path().join("by-git.git");
+    assert!(support::git(dir.path()).args(["clone", "-q", "--mirror", "s.git"]).arg(&by_git).status().unwrap().success());
+    git_ok(&by_git, &["repack", "-adfq"]);
+    let size = |dir: &Path| first_pack(dir).metadata().unwrap().len();
+    for effort in [Effort::Fold, Effort::Thorough] {
+        maintain(&repo, effort).unwrap();
+        assert!(size(repo.dir()) * 10 < size(&by_git) * 8, "{effort:?}: {} of {}", size(repo.dir()), size(&by_git));
+    }
+    fsck(repo.dir());
 }

@@ -46,14 +46,13 @@ pub(super) fn command(dir: &Path) -> Command {
 }
 
 /// Runs a command to its end, with `input` on its standard input; gives its output.
-pub(super) fn run(mut command: Command, name: &'static str, input: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn run(mut command: Command, name: &'static str, input: Vec<u8>) -> Result<Vec<u8>> {
     let failed = |message: String| Error::Git { command: name, message };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| failed(e.to_string()))?;
     let mut stdin = child.stdin.take().expect("standard input is piped");
     // A thread of its own, so that neither side waits for the other with a full pipe. If the child ends
     // early the write fails, and its exit status says why.
-    let input = input.to_owned();
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let out = child.wait_with_output().map_err(|e| failed(e.to_string()))?;
     drop(writer.join());

@@ -1,9 +1,10 @@
 //! Folding packs by `git pack-objects`, beside running writers and readers.
 //!
-//! Why no object of a running or just finished batch is lost: the packs that may go are listed under
-//! the writers' lock, when every pack that is there has its refs; `git` reads the refs later. As refs only move
-//! forward, the new pack holds whatever the listed ones had that is still wanted, and packs that appear
-//! meanwhile are not on the list. Readers that hold an old pack keep it, others look once more.
+//! Why no object of a running or just finished batch is lost: the packs that may go are listed, and the
+//! refs read, under the writers' lock, when every pack that is there has its refs. So the new pack holds whatever
+//! the listed ones had that a ref reaches, and packs that appear meanwhile are not on the list. A batch that runs
+//! relies only on what refs reach, and a ref that it relied on and that was removed meanwhile fails its commit.
+//! Readers that hold an old pack keep it, others look once more.
 //!
 //! Packs of batches are *raw*: compressed fast, without deltas. `git` takes for granted that objects of
 //! one pack were compared with each other when it was made, so raw packs are first packed anew from the bytes up,
@@ -16,8 +17,10 @@ use std::time::Duration;
 
 use super::error::{Error, Result};
 use super::lock::Lock;
+use super::objects::Pack;
+use super::refs::Refs;
 use super::repo::Repo;
-use super::{git, pending};
+use super::{git, hints, pending};
 use crate::fsio;
 
 /// How much work maintenance does.
@@ -84,10 +87,10 @@ pub fn maintain(repo: &Repo, effort: Effort) -> Result<Maintained> {
     let cache = repo.make_cache_dir()?;
     let _alone = Lock::take(&cache.join("maintain.lock"), Duration::ZERO)?;
     let folder = repo.pack_dir();
-    let packs = {
+    let (packs, refs) = {
         let _writers = repo.lock(WAIT)?;
         pending::recover(repo)?;
-        list(&folder)?
+        (list(&folder)?, repo.refs()?)
     };
     sweep_foreign(&folder)?;
     let work = Work::create(cache, &repo.dir().join("objects"))?;
@@ -97,7 +100,7 @@ pub fn maintain(repo: &Repo, effort: Effort) -> Result<Maintained> {
     };
     let sum = |packs: &[OnDisk]| packs.iter().map(|p| p.bytes).sum();
     if !chosen.is_empty() {
-        let new = work.make(repo, effort, &chosen)?;
+        let new = work.make(repo, effort, &chosen, &refs)?;
         for stem in &new {
             work.sync(stem)?;
         }
@@ -120,7 +123,7 @@ pub fn maintain(repo: &Repo, effort: Effort) -> Result<Maintained> {
         if effort == Effort::Thorough {
             let mut command = git::command(repo.dir());
             command.args(["prune-packed", "--quiet"]);
-            git::run(command, "prune-packed", b"")?;
+            git::run(command, "prune-packed", Vec::new())?;
         }
     }
     work.remove();
@@ -176,32 +179,34 @@ impl Work {
     }
 
     /// Makes the packs that stand for the chosen ones; gives their stems.
-    fn make(&self, repo: &Repo, effort: Effort, chosen: &[&OnDisk]) -> Result<Vec<String>> {
-        let list = |stems: &mut dyn Iterator<Item = &str>| stems.map(|stem| format!("{stem}.pack\n")).collect::<String>();
-        let (raw, made): (Vec<&OnDisk>, Vec<&OnDisk>) = chosen.iter().partition(|p| p.raw);
-        let mut cooked = Vec::new();
-        if !raw.is_empty() {
-            let input = list(&mut raw.iter().map(|p| p.stem.as_str()));
-            cooked = self.pack(repo, &["--stdin-packs", "--no-reuse-object"], input.as_bytes())?;
-        }
-        match effort {
-            Effort::Fold if made.is_empty() => Ok(cooked),
-            Effort::Fold => {
-                let input = list(&mut made.iter().map(|p| p.stem.as_str()).chain(cooked.iter().map(String::as_str)));
-                self.pack(repo, &["--stdin-packs"], input.as_bytes())
+    fn make(&self, repo: &Repo, effort: Effort, chosen: &[&OnDisk], refs: &Refs) -> Result<Vec<String>> {
+        let (open, _) = repo.objects().packs()?;
+        let is = |pack: &Pack, wanted: &OnDisk| pack.path.file_stem().is_some_and(|stem| stem == wanted.stem.as_str());
+        let among = |wanted: &[&OnDisk]| {
+            let packs: Vec<_> = open.iter().filter(|p| wanted.iter().any(|w| is(p, w))).collect();
+            if packs.len() == wanted.len() {
+                return hints::within(repo, packs.iter().map(|p| p.as_ref()));
             }
-            Effort::Thorough => self.pack(repo, &["--all"], b""),
+            let what = "an index does not open".to_owned();
+            Err(Error::CorruptFile { what, path: repo.pack_dir() })
+        };
+        let raw: Vec<&OnDisk> = chosen.iter().copied().filter(|p| p.raw).collect();
+        let cooked = if raw.is_empty() { Vec::new() } else { self.pack(repo, &["--no-reuse-object"], among(&raw)?)? };
+        match effort {
+            Effort::Fold if raw.len() == chosen.len() => Ok(cooked),
+            Effort::Fold => self.pack(repo, &[], among(chosen)?),
+            Effort::Thorough => self.pack(repo, &[], hints::reachable(repo, refs)?),
         }
     }
 
     /// Runs `git pack-objects` and gives the stems of the packs that it made.
-    fn pack(&self, repo: &Repo, args: &[&str], input: &[u8]) -> Result<Vec<String>> {
+    fn pack(&self, repo: &Repo, args: &[&str], list: hints::List) -> Result<Vec<String>> {
         let mut command = git::command(repo.dir());
         command.env("GIT_OBJECT_DIRECTORY", &self.dir);
         command.args(["-c", "pack.packSizeLimit=0", "-c", "pack.writeReverseIndex=true", "pack-objects"]);
         command.args(["--quiet", "--non-empty", "--delta-base-offset", "--depth=50"]).args(args);
         command.arg(self.dir.join("pack/pack"));
-        let out = git::run(command, "pack-objects", input)?;
+        let out = git::run(command, "pack-objects", list.into_lines())?;
         let out = String::from_utf8_lossy(&out);
         Ok(out.lines().filter(|l| l.len() == 40).map(|hash| format!("pack-{hash}")).collect())
     }

@@ -26,6 +26,7 @@ pub mod facts;
 pub mod generation;
 mod git;
 mod guard;
+mod hints;
 pub mod history;
 pub mod journal;
 pub mod lock;
