@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_set_is_whole_or_named_with_what_it_lacks() {
-        let xml = |status| sample("11.5.1.10000-6", &[("pub", "CCMDB", "SUCCESS"), ("sub-1", "TFTP", status)]);
+        let xml = |status: &str| sample("11.5.1.10000-6", &[("pub", "CCMDB", "SUCCESS"), ("sub-1", "TFTP", status)]);
         let contents = |status: &str| parse(xml(status).as_bytes()).unwrap();
         let set = |archives: &[(&str, u64)]| BackupSet {
             stamp: T.into(),
