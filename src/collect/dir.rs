@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::inventory::Device;
@@ -31,13 +31,12 @@ pub(super) fn collect(
     rules: Digest,
     context: &Context<'_>,
 ) -> Result<Collected, CollectError> {
-    let root = File::open(folder).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => CollectError::Missing(folder.to_path_buf()),
-        _ => CollectError::Read { path: folder.to_path_buf(), source },
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(folder, flags, Mode::empty()).map_err(|error| match error {
+        Errno::NOENT => CollectError::Missing(folder.to_path_buf()),
+        Errno::NOTDIR => CollectError::NotFolder(folder.to_path_buf()),
+        error => CollectError::Read { path: folder.to_path_buf(), source: error.into() },
     })?;
-    if !root.metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(CollectError::NotFolder(folder.to_path_buf()));
-    }
     let taken_ns = super::now_ns();
     let mut walk = Walk {
         folder,
@@ -174,7 +173,7 @@ impl Walk<'_> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if path.is_some() => return Ok(()),
             fd => fd.map_err(|e| self.unreadable(bytes, e))?,
         };
-        let mut dir = Dir::read_from(&fd).map_err(|e| self.unreadable(bytes, e))?;
+        let mut dir = Dir::new(fd).map_err(|e| self.unreadable(bytes, e))?;
         while let Some(entry) = dir.read() {
             let entry = entry.map_err(|e| self.unreadable(bytes, e))?;
             let name = entry.file_name().to_bytes();
@@ -186,7 +185,9 @@ impl Walk<'_> {
                 Some(parent) => parent.join(name),
                 None => ConfigPath::new(name),
             };
-            self.visit(fd.as_fd(), entry.file_name(), path.map_err(wrong)?)?;
+            let path = path.map_err(wrong)?;
+            let fd = dir.fd().map_err(|e| self.unreadable(bytes, e))?;
+            self.visit(fd, entry.file_name(), path)?;
         }
         Ok(())
     }

@@ -16,13 +16,14 @@ struct Rig {
     dir: tempfile::TempDir,
     policy: Policy,
     keys: String,
+    profile: &'static str,
 }
 
 impl Rig {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("pbx")).unwrap();
-        Self { dir, policy: Policy::default(), keys: "release = \"1\"\n".into() }
+        Self { dir, policy: Policy::default(), keys: "release = \"1\"\n".into(), profile: "generic" }
     }
 
     fn path(&self, path: &str) -> std::path::PathBuf {
@@ -53,7 +54,7 @@ impl Rig {
             trace: None,
         };
         let device = inventory.devices().next().unwrap();
-        collect(device, &profiles.get("generic").unwrap(), look, &context)
+        collect(device, &profiles.get(self.profile).unwrap(), look, &context)
     }
 
     fn look(&self) -> Look {
@@ -264,10 +265,12 @@ fn an_unreadable_file_fails_the_device_and_is_named() {
 
 #[test]
 fn what_no_rule_claims_is_kept_in_system_and_told_once() {
-    let rig = Rig::new();
-    rig.write("odd", "x");
+    let mut rig = Rig::new();
+    rig.profile = "asterisk";
+    rig.write("odd.xyz", "x");
     let first = rig.collect(None).unwrap();
     assert!(first.set.entries().iter().all(|e| e.scope == Scope::System));
+    assert_eq!(first.set.unclaimed.len(), 1);
     let again = rig.collect(Some(&rig.look())).unwrap();
     assert!(again.set.unclaimed.is_empty());
 }
