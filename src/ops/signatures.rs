@@ -246,7 +246,8 @@ impl Walk<'_> {
                 self.add(name, "-", Wrong::Gone { seen: (*commit).to_owned() });
                 continue;
             };
-            let reached = there.id.to_string() == *commit || self.reaches(there.peeled.unwrap_or(there.id), commit);
+            let seen = ObjectId::from_hex(commit.as_bytes()).ok();
+            let reached = seen.is_some_and(|seen| there.id == seen || self.reaches(there.peeled.unwrap_or(there.id), seen));
             if !reached {
                 self.add(name, there.id, Wrong::WentBack { seen: (*commit).to_owned() });
             }
@@ -331,7 +332,7 @@ impl Walk<'_> {
         let lines: Vec<&Ref<'_>> = refs.iter().filter(|r| r.name.starts_with("refs/heads/") && number(r).is_some()).collect();
         let Some(newest) = lines.iter().max_by_key(|r| number(r)).map(|r| r.id) else { return };
         for line in lines {
-            if !self.reaches(newest, &line.id.to_string()) {
+            if !self.reaches(newest, line.id) {
                 self.add(line.name, line.id, Wrong::Aside);
             }
         }
@@ -412,11 +413,11 @@ impl Walk<'_> {
     }
 
     /// Tells whether a commit was visited behind `from`.
-    fn reaches(&self, from: ObjectId, commit: &str) -> bool {
+    fn reaches(&self, from: ObjectId, commit: ObjectId) -> bool {
         let mut done = HashSet::new();
         let mut todo = vec![from];
         while let Some(id) = todo.pop() {
-            if id.to_string() == commit {
+            if id == commit {
                 return true;
             }
             if done.insert(id) {

@@ -24,13 +24,14 @@ pub fn write(device: &DeviceName, secrets: &SecretMap) -> Zeroizing<Vec<u8>> {
         out.extend_from_slice(b"s/");
         out.extend_from_slice(&token.to_bytes());
         out.push(b'/');
-        for byte in secret.expose() {
-            match byte {
-                b'\n' => out.extend_from_slice(b"\\n"),
-                b'\\' | b'/' | b'&' => out.extend_from_slice(&[b'\\', *byte]),
-                byte => out.push(*byte),
-            }
+        // Runs of bytes that stand for themselves are copied whole.
+        let mut rest = secret.expose();
+        while let Some(at) = rest.iter().position(|b| matches!(b, b'\n' | b'\\' | b'/' | b'&')) {
+            out.extend_from_slice(&rest[..at]);
+            out.extend_from_slice(&[b'\\', if rest[at] == b'\n' { b'n' } else { rest[at] }]);
+            rest = &rest[at + 1..];
         }
+        out.extend_from_slice(rest);
         out.extend_from_slice(b"/g\n");
     }
     out

@@ -12,8 +12,10 @@ use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::mirror::{GitEnv, GitUrl, Limits, Remote, fetch_facts};
+use crate::ops;
 use crate::ops::keys::{self, Change, JoinRequest, KeyChange, apply, trusted};
 use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
+use crate::store::Record;
 
 /// List, add, remove and rotate keys: who reads, who writes, who decides
 ///
@@ -176,7 +178,13 @@ fn change(ui: &mut Ui, context: &Context, admin: &AdminArgs, change: &KeyChange)
     let folder = admin.folder(context, &context.root()?)?;
     let key = folder.key()?;
     let own = admin.identities(ui, context, &folder)?;
-    Ok(apply(&mut store, &ring, change, &own, &key, Utc::now())?)
+    let done = apply(&mut store, &ring, change, &own, &key, Utc::now())?;
+    // The signed commit of `_store` is what counts. The journal tells of it where this machine may write.
+    let record = Record::new("key", "done").with("change", keys::word(change)).with("epoch", done.epoch);
+    if let Err(error) = ops::record(&context.root()?, record) {
+        tracing::info!("the change of keys is not in the journal: {error}");
+    }
+    Ok(done)
 }
 
 fn print(ui: &mut Ui, command: &str, done: &Change, text: &str) -> Outcome {

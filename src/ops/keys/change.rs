@@ -38,6 +38,20 @@ pub enum KeyChange {
     RemoveAdministrator(Fingerprint),
 }
 
+/// The word for a change in the journal.
+#[must_use]
+pub fn word(change: &KeyChange) -> &'static str {
+    match change {
+        KeyChange::AddRecipient(_) => "add-recipient",
+        KeyChange::RemoveRecipient(_) => "remove-recipient",
+        KeyChange::Rotate => "rotate",
+        KeyChange::Admit { .. } => "admit",
+        KeyChange::Revoke(_) => "revoke",
+        KeyChange::AddAdministrator(_) => "add-administrator",
+        KeyChange::RemoveAdministrator(_) => "remove-administrator",
+    }
+}
+
 /// What a change did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {

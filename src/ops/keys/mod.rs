@@ -16,7 +16,7 @@ mod trusted;
 mod watch;
 
 pub use admin::AdminFolder;
-pub use change::{Change, KeyChange, apply};
+pub use change::{Change, KeyChange, apply, word};
 pub use found::{Founded, found};
 pub use join::JoinRequest;
 pub use refresh::refresh;

@@ -58,7 +58,7 @@ pub(super) fn follow(repo: &Repo, head: ObjectId, pinned: &[AllowedSigner], seen
         line.push((id, commit.tree, payload, armour));
     }
     if let Some(seen) = seen
-        && !known.iter().any(|id| id.to_string() == seen)
+        && !ObjectId::from_hex(seen.as_bytes()).is_ok_and(|seen| known.contains(&seen))
     {
         return Err(KeyError::RolledBack { seen: seen.to_owned(), found: head.to_string() });
     }
