@@ -4,8 +4,8 @@
 //! job stands in the command line or in a page. A failure of one device is a line of the report, never an
 //! error of the job.
 
-pub mod check;
 pub mod change;
+pub mod check;
 pub mod compare;
 mod error;
 pub mod forget;

@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 
 use chrono::Utc;
 
-use super::keys::{Seen, check_device, remember};
 use super::change::{Announced, announced};
+use super::keys::{Seen, check_device, remember};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};

@@ -52,6 +52,13 @@ pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
     regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).unicode(false).size_limit(1 << 22).build()
 }
 
+/// Compiles several expressions, known to be good, as one set.
+pub(crate) fn set<'t>(texts: impl Iterator<Item = &'t str>) -> regex::bytes::RegexSet {
+    let mut builder = regex::bytes::RegexSetBuilder::new(texts);
+    builder.multi_line(true).crlf(true).unicode(false).size_limit(1 << 24);
+    builder.build().unwrap_or_else(|_| regex::bytes::RegexSet::empty())
+}
+
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = toml::Spanned::<String>::deserialize(deserializer)?;

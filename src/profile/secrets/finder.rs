@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::{memchr, memrchr};
+use regex::bytes::{CaptureLocations, Regex, RegexSet};
 
 use super::keys::KeyGlob;
 use super::tables::columns;
@@ -13,7 +14,7 @@ use super::value::{Site, can_be_secret, is_path, key_around, value_can_be_secret
 use super::{MaskOverrides, SecretSpan, join};
 use crate::model::ConfigPath;
 use crate::profile::language::{ClearRule, SecretRule};
-use crate::profile::pattern::Pattern;
+use crate::profile::pattern::{Pattern, set};
 use crate::profile::syntax::{Sections, Syntax, sections};
 
 /// Which rules hold for one file: bits by the place of the rule.
@@ -35,9 +36,17 @@ struct Rule {
     id: Arc<str>,
     source: SecretRule,
     not_keys: Vec<KeyGlob>,
+    /// Numbers of the groups of `regex` whose names begin with `secret`, once it was used.
+    groups: OnceLock<Vec<usize>>,
 }
 
 impl Rule {
+    /// Gives the groups that hold secrets.
+    fn groups(&self, regex: &Regex) -> &[usize] {
+        let named = |(at, name): (usize, Option<&str>)| name.filter(|n| n.starts_with("secret")).map(|_| at);
+        self.groups.get_or_init(|| regex.capture_names().enumerate().filter_map(named).collect())
+    }
+
     /// Tells whether the rule is tried on every line of its files.
     fn every_line(&self) -> bool {
         self.source.regex.is_some() && self.source.words.is_empty()
@@ -48,6 +57,8 @@ impl Rule {
 pub(in crate::profile) struct Finder {
     rules: Vec<Rule>,
     clear: Vec<ClearRule>,
+    /// All of `clear`, once a secret was found.
+    clear_set: OnceLock<RegexSet>,
     words: AhoCorasick,
     jobs: Vec<Vec<Job>>,
 }
@@ -67,6 +78,7 @@ impl Finder {
                 id: format!("{}/{}", source.home, source.id).into(),
                 not_keys: source.not_keys.iter().map(|k| KeyGlob::new(k)).collect(),
                 source: source.clone(),
+                groups: OnceLock::new(),
             })
             .collect();
         let mut by_word: BTreeMap<Vec<u8>, Vec<Job>> = BTreeMap::new();
@@ -94,7 +106,7 @@ impl Finder {
             .kind(Some(AhoCorasickKind::DFA))
             .build(words)
             .expect("the words of profiles are few and short");
-        Self { rules, clear, words, jobs }
+        Self { rules, clear, clear_set: OnceLock::new(), words, jobs }
     }
 
     /// Tells which rules hold for a file of these traits; `matches` says whether the
@@ -151,15 +163,15 @@ impl Finder {
             }
         }
         let mut spans = search.spans;
-        if !spans.is_empty() {
-            for (rule, _) in self.clear.iter().zip(&applies.clear).filter(|(_, holds)| **holds) {
-                if let Some(regex) = rule.regex.regex() {
-                    drop_inside(regex, "clear", text, &mut spans);
-                }
-            }
+        if !spans.is_empty() && applies.clear.contains(&true) {
+            let set = self.clear_set.get_or_init(|| set(self.clear.iter().map(|rule| rule.regex.as_str())));
+            drop_inside(text, &mut spans, "clear", |line| {
+                let matching = set.matches(line).into_iter().filter(|at| applies.clear[*at]);
+                matching.filter_map(|at| self.clear[at].regex.regex()).collect()
+            });
         }
         for rule in overrides.never.iter().filter(|rule| rule.holds(profile, path)) {
-            drop_inside(&rule.regex, "secret", text, &mut spans);
+            drop_inside(text, &mut spans, "secret", |_| vec![&rule.regex]);
         }
         let always: Arc<str> = "always-mask".into();
         for rule in overrides.always.iter().filter(|rule| rule.holds(profile, path)) {
@@ -200,8 +212,8 @@ fn line_at(text: &[u8], at: usize) -> Range<usize> {
     start..end
 }
 
-/// Drops the spans that lie inside a match of a rule, or of its group.
-fn drop_inside(regex: &regex::bytes::Regex, group: &str, text: &[u8], spans: &mut Vec<(u32, SecretSpan)>) {
+/// Drops the spans that lie inside a match, or its group, of the expressions that `rules` gives for a line.
+fn drop_inside<'r>(text: &[u8], spans: &mut Vec<(u32, SecretSpan)>, group: &str, rules: impl Fn(&[u8]) -> Vec<&'r Regex>) {
     // Many spans can stand on one line, which is matched once.
     spans.sort_by_key(|(_, span)| span.range.start);
     let mut line = 0..0;
@@ -210,14 +222,17 @@ fn drop_inside(regex: &regex::bytes::Regex, group: &str, text: &[u8], spans: &mu
         if line.is_empty() || span.range.start > line.end {
             line = line_at(text, span.range.start);
             inside.clear();
-            for found in regex.captures_iter(&text[line.clone()]) {
-                if let Some(part) = found.name(group).or_else(|| found.get(0)) {
-                    inside.push(line.start + part.start()..line.start + part.end());
+            for regex in rules(&text[line.clone()]) {
+                for found in regex.captures_iter(&text[line.clone()]) {
+                    if let Some(part) = found.name(group).or_else(|| found.get(0)) {
+                        inside.push(line.start + part.start()..line.start + part.end());
+                    }
                 }
             }
+            inside.sort_by_key(|part| part.end);
         }
         let next = inside.partition_point(|part| part.end < span.range.end);
-        !inside.get(next).is_some_and(|part| part.start <= span.range.start && span.range.end <= part.end)
+        !inside[next..].iter().any(|part| part.start <= span.range.start)
     });
 }
 
@@ -230,6 +245,8 @@ struct Search<'s> {
     line: Range<usize>,
     /// For each rule the start of the line that it was last tried on.
     done: Vec<usize>,
+    /// For each rule room for the places of its groups.
+    groups: Vec<Option<CaptureLocations>>,
     /// End of the last block.
     block_end: usize,
     /// The sections of the text, once a rule has asked for them, and a place with its line's number.
@@ -241,7 +258,8 @@ struct Search<'s> {
 impl<'s> Search<'s> {
     fn new(finder: &'s Finder, text: &'s [u8], syntax: Syntax) -> Self {
         let done = vec![usize::MAX; finder.rules.len()];
-        Self { finder, text, syntax, line: 0..0, done, block_end: 0, sections: None, counted: (0, 0), spans: Vec::new() }
+        let groups = vec![None; finder.rules.len()];
+        Self { finder, text, syntax, line: 0..0, done, groups, block_end: 0, sections: None, counted: (0, 0), spans: Vec::new() }
     }
 
     fn push(&mut self, rule: usize, range: Range<usize>) {
@@ -314,21 +332,28 @@ impl<'s> Search<'s> {
     }
 
     fn line_rule(&mut self, rule: usize, line: Range<usize>) {
-        let Some(regex) = self.finder.rules[rule].source.regex.as_ref().and_then(Pattern::regex) else { return };
-        let text = self.text;
-        let unless = self.finder.rules[rule].source.unless.as_ref();
-        if unless.is_some_and(|unless| unless.is_match(&text[line.clone()])) {
-            return;
-        }
-        for found in regex.captures_iter(&text[line.clone()]) {
-            for (part, name) in found.iter().zip(regex.capture_names()) {
-                let (Some(part), Some(name)) = (part, name) else { continue };
-                let range = line.start + part.start()..line.start + part.end();
-                if name.starts_with("secret") && can_be_secret(part.as_bytes(), self.syntax) {
-                    self.push(rule, range);
+        let finder = self.finder;
+        let known = &finder.rules[rule];
+        let Some(regex) = known.source.regex.as_ref().and_then(Pattern::regex) else { return };
+        // Places of groups are kept for the next line: making them costs as much as the match.
+        let mut groups = self.groups[rule].take().unwrap_or_else(|| regex.capture_locations());
+        let text = &self.text[line.clone()];
+        let mut at = 0;
+        while let Some(found) = regex.captures_read_at(&mut groups, text, at) {
+            if at == 0 && known.source.unless.as_ref().is_some_and(|unless| unless.is_match(text)) {
+                break;
+            }
+            for (start, end) in known.groups(regex).iter().filter_map(|group| groups.get(*group)) {
+                if can_be_secret(&text[start..end], self.syntax) {
+                    self.push(rule, line.start + start..line.start + end);
                 }
             }
+            at = found.end().max(found.start() + 1);
+            if at > text.len() {
+                break;
+            }
         }
+        self.groups[rule] = Some(groups);
     }
 
     /// Takes what stands between the line that begins a block and its end.
