@@ -160,7 +160,7 @@ pub fn changes(repo: &Repo, refs: &Refs, ticket: Option<&Ticket>) -> Result<Vec<
             }
         }
     }
-    out.sort_by(|a, b| (a.opened, a.change.nth).cmp(&(b.opened, b.change.nth)));
+    out.sort_by_key(|c| (c.opened, c.change.nth));
     Ok(out)
 }
 
