@@ -17,3 +17,11 @@ mod ssh;
 mod sshd;
 #[path = "support/sshd.rs"]
 mod sshd_server;
+#[path = "collect/fleet.rs"]
+mod fleet;
+#[path = "collect/program.rs"]
+mod program;
+#[path = "collect/pushed.rs"]
+mod pushed;
+#[path = "support/env.rs"]
+mod env;

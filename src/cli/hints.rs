@@ -3,7 +3,9 @@
 //! A hint is a runnable command or a decision, and never offers to switch a protection off.
 
 use super::exit::Exit;
-use crate::collect::CollectError;
+use crate::collect::credentials::CredentialError;
+use crate::collect::session::SessionError;
+use crate::collect::{CollectError, ConnectError};
 use crate::inventory::{InventoryError, UrlError};
 use crate::profile::ProfileError;
 use crate::{diff, fsio, mirror, store};
@@ -70,11 +72,48 @@ pub(super) fn collect(error: &CollectError) -> Advice {
             advice(Exit::Failed, &["leave files out by a profile of your own, or raise the limit in confvault.toml"])
         }
         CollectError::Changing(_) => advice(Exit::Failed, &["run `confvault snapshot NAME` again when the device is at rest"]),
-        CollectError::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            advice(Exit::Failed, &["run confvault as a user that may read the folder"])
-        }
+        CollectError::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => advice(
+            Exit::Failed,
+            &["log in as a user that may read it, or set `become = \"sudo\"` for a source of sftp://"],
+        ),
+        CollectError::BackupSet { remedy, .. } => advice(Exit::Failed, &[*remedy]),
+        CollectError::NoBackupSet(_) => advice(Exit::Failed, &["let DRS write there, or begin with `confvault drs backup`"]),
+        CollectError::NotPushed => advice(Exit::Failed, &["hand it in with `confvault snapshot NAME --from FILE.tar`"]),
+        CollectError::NoRoots { .. } => advice(Exit::Failed, &["name a folder in the source, such as sftp://host/etc"]),
+        CollectError::Session(error) => session(error),
+        CollectError::Connect(error) => connect(error),
         _ => advice(Exit::Failed, &[]),
     }
+}
+
+fn session(error: &SessionError) -> Advice {
+    let text = match error {
+        SessionError::Refused { .. } | SessionError::Status { .. } => "give the login the right to run the command, or use another profile",
+        SessionError::NoReply { .. } => "say where the password is with `credential` or `credential2` of the device",
+        SessionError::LoginRefused { .. } => "check `credential2`, which is the enable password; it was tried once",
+        SessionError::Paged { .. } => "let the profile switch paging off (`setup`), or answer the pager (`pager-answer`)",
+        SessionError::Flood { .. } | SessionError::LongLine { .. } => "raise `max_size` if the device really has that much",
+        _ => "`confvault device test NAME` shows each step",
+    };
+    advice(Exit::Failed, &[text])
+}
+
+fn connect(error: &ConnectError) -> Advice {
+    let text = match error {
+        ConnectError::UnknownHostKey { .. } => "compare it with the device's own, then `confvault device trust NAME --fingerprint SHA256:…`",
+        ConnectError::ChangedHostKey { .. } => {
+            "somebody may be in the way; if the device got a new key, compare it, then `confvault device trust NAME --fingerprint SHA256:…`"
+        }
+        ConnectError::LoginRefused { .. } => "check the credential before the next run; it was tried once",
+        ConnectError::Credential(CredentialError::NotSet(_)) => "set it with `confvault credential set NAME`",
+        ConnectError::Credential(_) => "check `credential` of the device in confvault.toml",
+        ConnectError::KeyFile(_) => "the file must be its owner's alone (`chmod 600 FILE`); a passphrase comes from `credential2`",
+        ConnectError::NoMethod { .. } => "set `credential` to something that the device takes, such as env:VARIABLE or key:FILE",
+        ConnectError::NoAlgorithm(_) => "the device may know old algorithms only: allow one by name with `allow_algorithms`",
+        ConnectError::NoUser(_) => "name the user in the source: ssh://USER@HOST",
+        _ => "`confvault device test NAME` shows each step",
+    };
+    advice(Exit::Failed, &[text])
 }
 
 /// Advice on a store.

@@ -109,6 +109,15 @@ pub enum CollectError {
     /// A folder has no backup set of DRS.
     #[error("Folder has no backup set of DRS: {}", .0.display())]
     NoBackupSet(PathBuf),
+    /// An archive is hostile, or not whole.
+    #[error("Archive is refused: {what}")]
+    Archive {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The set is handed in and not collected.
+    #[error("Set of this device is handed in, not collected")]
+    NotPushed,
     /// The spool cannot be written.
     #[error("Spool cannot be written: {}", path.display())]
     Spool {

@@ -16,6 +16,7 @@ mod finish;
 pub mod fleet;
 pub mod hostkeys;
 mod network;
+mod pushed;
 pub mod session;
 mod sftp;
 mod shrink;
@@ -64,6 +65,8 @@ pub struct Context<'a> {
     /// Gives the paths of the newest generation of the device; asked only where a source has sets that it
     /// keeps by time, and no look is there.
     pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
+    /// A tar archive that is the set, in place of the source.
+    pub pushed: Option<&'a Path>,
     /// Is told each step of a collection as it is done, for `device test`.
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }
@@ -181,12 +184,17 @@ pub fn collect(
 ) -> Result<Collected, CollectError> {
     let rules = look_rules(device, profile, context.stored_as);
     let look = look.filter(|look| look.rules == rules);
+    if let Some(archive) = context.pushed {
+        return pushed::collect(archive, device, profile, rules, context);
+    }
     match &device.source {
         SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
         SourceUrl::DrsDir(folder) => drs::collect_dir(&context.root.join(folder), device, profile, look, rules, context),
         SourceUrl::DrsSftp(remote) => drs::collect_sftp(remote, device, profile, look, rules, context),
         SourceUrl::Sftp(remote) => sftp::collect(remote, device, profile, look, rules, context),
         SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, rules, context),
+        SourceUrl::Push => Err(CollectError::NotPushed),
+        #[allow(unreachable_patterns, reason = "a source of the future")]
         other => Err(CollectError::NotSupported(other.clone())),
     }
 }

@@ -222,6 +222,7 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
         network: &Network::new(),
         stored_as: "",
         previous: None,
+        pushed: None,
         trace: None,
     };
     let collected = collect(device, &profile, None, &context)?;

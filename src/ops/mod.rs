@@ -17,6 +17,7 @@ pub mod name;
 mod paths;
 pub mod points;
 pub mod profile_test;
+pub mod reach;
 mod reader;
 pub mod rebuild;
 mod record;

@@ -70,6 +70,7 @@ pub fn profile_test(
         network: &Network::new(),
         stored_as: "",
         previous: None,
+        pushed: None,
         trace: None,
     };
     let collected = collect(&device, profile, None, &context)?;

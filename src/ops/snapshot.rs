@@ -45,6 +45,8 @@ pub struct Options {
     pub accept: Option<String>,
     /// Read everything, whatever the time stamps say.
     pub full: bool,
+    /// A tar archive that is the set of the one device, in place of its source.
+    pub from: Option<PathBuf>,
     /// The phase of a change that the snapshots belong to.
     pub change: Option<(GenerationKind, ChangeId)>,
 }
@@ -310,7 +312,7 @@ impl Run<'_> {
         let masks = if vault.sealer.is_some() { rules.masks_id().to_string() } else { "-".to_owned() };
         let stored_as = format!("{masks} {}", vault.keys.newest());
         let wanted = look_rules(device, profile, &stored_as);
-        let look = match self.options.full {
+        let look = match self.options.full || self.options.from.is_some() {
             true => None,
             false => transaction.look(&device.name, &wanted),
         };
@@ -329,6 +331,7 @@ impl Run<'_> {
             network: &self.network,
             stored_as: &stored_as,
             previous: Some(&previous),
+            pushed: self.options.from.as_deref(),
             trace: None,
         };
         let encode = EncodeContext {

@@ -51,6 +51,7 @@ impl Rig {
             network: &Network::default(),
             stored_as: "",
             previous: None,
+            pushed: None,
             trace: None,
         };
         let device = inventory.devices().next().unwrap();

@@ -87,6 +87,7 @@ impl Rig {
             network,
             stored_as: "",
             previous: None,
+            pushed: None,
             trace: None,
         };
         collect(device, &profile, look, &context)

@@ -29,6 +29,8 @@ enum DeviceCommand {
     List(ListArgs),
     Show(NameArgs),
     Remove(NameArgs),
+    Trust(super::device_trust::TrustArgs),
+    Test(super::device_test::TestArgs),
 }
 
 /// What can be said of a device.
@@ -140,6 +142,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeviceArgs) -> Outcome 
         DeviceCommand::List(args) => list(ui, context, args),
         DeviceCommand::Show(args) => show(ui, context, args),
         DeviceCommand::Remove(args) => remove(ui, context, args),
+        DeviceCommand::Trust(args) => super::device_trust::run(ui, context, args),
+        DeviceCommand::Test(args) => super::device_test::run(ui, context, args),
     }
 }
 

@@ -4,8 +4,12 @@ mod change;
 mod change_show;
 mod check;
 mod completions;
+mod credential;
 mod device;
+mod device_test;
+mod device_trust;
 mod diff;
+mod drs;
 mod forget;
 mod init;
 mod journal;
@@ -39,6 +43,7 @@ use super::ui::Ui;
 pub(super) enum Command {
     Init(init::InitArgs),
     Device(device::DeviceArgs),
+    Credential(credential::CredentialArgs),
     Profile(profile::ProfileArgs),
     Snapshot(snapshot::SnapshotArgs),
     Log(log::LogArgs),
@@ -49,6 +54,7 @@ pub(super) enum Command {
     Name(name::NameArgs),
     Unname(unname::UnnameArgs),
     Restore(restore::RestoreArgs),
+    Drs(drs::DrsArgs),
     Mirror(mirror::MirrorArgs),
     Check(check::CheckArgs),
     Change(change::ChangeArgs),
@@ -75,6 +81,8 @@ impl Command {
         match self {
             Self::Init(args) => init::run(ui, context, args),
             Self::Device(args) => device::run(ui, context, args),
+            Self::Credential(args) => credential::run(ui, context, args),
+            Self::Drs(args) => drs::run(ui, context, args),
             Self::Profile(args) => profile::run(ui, context, args),
             Self::Snapshot(args) => snapshot::run(ui, context, args),
             Self::Log(args) => log::run(ui, context, args),

@@ -44,6 +44,9 @@ pub(crate) struct SnapshotArgs {
     /// Read everything again, whatever the time stamps say
     #[arg(long)]
     full: bool,
+    /// Take the set of the one device from a tar archive; `-` is standard input
+    #[arg(long, value_name = "FILE.tar")]
+    from: Option<std::path::PathBuf>,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcome {
@@ -59,6 +62,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
     if vault.sealer.is_none() {
         ui.warn("secrets are kept in clear in this store (made with --no-sealing)");
     }
+    if args.from.is_some() && args.devices.len() != 1 {
+        return Err(CommandError::usage("--from takes the set of one device: name it"));
+    }
     let options = Options {
         devices: args.devices.clone(),
         labels: args.labels.clone(),
@@ -66,6 +72,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
         jobs: args.jobs.map(usize::from),
         accept: args.accept.clone(),
         full: args.full,
+        from: args.from.as_ref().map(|file| from(context, file)).transpose()?,
         ..Options::default()
     };
     let cancel = signals::cancel();
@@ -82,6 +89,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
     let (_, _, failed) = report.counts();
     tell_all(ui, report);
     Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
+}
+
+/// The archive that is handed in.
+fn from(context: &Context, file: &std::path::Path) -> Result<std::path::PathBuf, CommandError> {
+    if file.as_os_str() == "-" { Ok("/dev/stdin".into()) } else { context.absolute(file) }
 }
 
 fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {

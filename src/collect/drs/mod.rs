@@ -5,6 +5,7 @@
 //! not empty. Sets that came since the last one taken are taken one by one, oldest first, before DRS
 //! removes them; what is not whole is never taken.
 
+mod backup;
 mod component;
 mod local;
 mod remote;
@@ -17,6 +18,7 @@ use crate::profile::Profile;
 use super::tree::{Node, Plan, collected};
 use super::{CollectError, Collected, Context};
 
+pub use backup::{Progress, Row, backup};
 pub use component::{Component, Contents, NotComponents, Part, parse};
 pub use set::Fault;
 

@@ -71,7 +71,8 @@ pub(super) fn sets(items: Vec<Item>) -> Vec<BackupSet> {
     sets.into_values().collect()
 }
 
-const REMEDY_LOG: &str =
+/// For a component that failed.
+pub(super) const REMEDY_LOG: &str =
     "read the component's log on the node (`file view activelog platform/drf/log/…`), mend the cause, then back up again";
 const REMEDY_NODE: &str =
     "check the node: `show network cluster`, Cisco DRF Master and Local started, ipsec certificates valid; then back up again";

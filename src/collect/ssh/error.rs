@@ -127,7 +127,8 @@ impl ConnectError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::TimedOut { .. } | Self::Protocol { .. } => true,
+            // A key exchange that failed may have been cut off; no credential was sent yet.
+            Self::Refused { .. } | Self::TimedOut { .. } | Self::Protocol { .. } | Self::NoAlgorithm(_) => true,
             Self::Jump { source, .. } => source.may_pass(),
             _ => false,
         }

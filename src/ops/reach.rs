@@ -1,0 +1,115 @@
+//! What an administrator asks of one device without storing anything: its host key, whether it can be
+//! collected, a backup of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::Error;
+use super::snapshot::World;
+use crate::collect::drs::{Progress, backup};
+use crate::collect::{Collected, Context, Network, Shown, Step, collect, show_host_key};
+use crate::fsio;
+use crate::inventory::{Device, Inventory, SourceUrl};
+use crate::model::DeviceName;
+use crate::profile::Profiles;
+
+/// What `device test` found.
+#[derive(Debug)]
+pub struct Tested {
+    /// The steps that were done, in order.
+    pub steps: Vec<Step>,
+    /// What would be collected, or why nothing would.
+    pub result: Result<Collected, crate::collect::CollectError>,
+}
+
+struct Spool(PathBuf);
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here; the folder lies among the temporary files.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn with_context<T>(
+    inventory: &Inventory,
+    world: &World<'_>,
+    trace: Option<&(dyn Fn(Step) + Sync)>,
+    work: impl FnOnce(&Context<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let spool = Spool(inventory.store_dir().join("confvault").join(format!("spool-test-{}", std::process::id())));
+    fsio::create_dir_all(&spool.0, 0o700)?;
+    let context = Context {
+        root: inventory.root(),
+        spool: &spool.0,
+        policy: &inventory.policy,
+        env: world.env,
+        home: world.home,
+        cancel: world.cancel,
+        deadline: None,
+        network: &Network::new(),
+        stored_as: "",
+        previous: None,
+        pushed: None,
+        trace,
+    };
+    work(&context)
+}
+
+/// Gives the host key that a device shows, without logging in.
+///
+/// # Errors
+/// The device cannot be reached, or its source is no host.
+pub fn host_key(root: &Path, name: &DeviceName, world: &World<'_>) -> Result<Shown, Error> {
+    let inventory = Inventory::load(root)?;
+    let device = inventory.device(name)?;
+    let (SourceUrl::Ssh(remote) | SourceUrl::Sftp(remote) | SourceUrl::DrsSftp(remote)) = &device.source else {
+        return Err(crate::collect::CollectError::NotSupported(device.source.clone()).into());
+    };
+    let found = with_context(&inventory, world, None, |context| {
+        show_host_key(device, remote, context).map_err(|error| crate::collect::CollectError::from(error).into())
+    });
+    found
+}
+
+/// Tells whether the source of a device is reached over the network by SSH.
+#[must_use]
+pub fn has_host_key(device: &Device) -> bool {
+    matches!(device.source, SourceUrl::Ssh(_) | SourceUrl::Sftp(_) | SourceUrl::DrsSftp(_))
+}
+
+/// Collects a device, step by step, and keeps nothing.
+///
+/// # Errors
+/// There is no such device or profile.
+pub fn test(root: &Path, name: &DeviceName, world: &World<'_>) -> Result<Tested, Error> {
+    let inventory = Inventory::load(root)?;
+    let device = inventory.device(name)?;
+    let profile = Profiles::load(Some(&inventory.profiles_dir()))?.get(device.profile.as_str())?;
+    let steps = Mutex::new(Vec::new());
+    let trace = |step: Step| steps.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(step);
+    let result = with_context(&inventory, world, Some(&trace), |context| Ok(collect(device, &profile, None, context)))?;
+    Ok(Tested { steps: steps.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), result })
+}
+
+/// Has a call manager make a backup and follows it to its end.
+///
+/// # Errors
+/// The node cannot be reached, refuses, or a component fails.
+pub fn drs_backup(
+    root: &Path,
+    node: &DeviceName,
+    features: &str,
+    target: &str,
+    world: &World<'_>,
+    told: &mut dyn FnMut(&Progress),
+) -> Result<Progress, Error> {
+    let mut inventory = Inventory::load(root)?;
+    // DRS itself ends a backup after 20 hours.
+    inventory.policy.timeout = crate::inventory::Seconds(21 * 3600);
+    let device = inventory.device(node)?;
+    let profile = Profiles::load(Some(&inventory.profiles_dir()))?.get(device.profile.as_str())?;
+    let pause: Option<Duration> = None;
+    with_context(&inventory, world, None, |context| Ok(backup(device, &profile, features, target, pause, context, told)?))
+}
