@@ -59,10 +59,11 @@ struct Cli {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let env = Env::read();
-    let exit = match with_codes(Cli::command()).try_get_matches_from(&env.args).and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => run(env, cli),
-        Err(error) => refuse(&env, &error),
-    };
+    let exit =
+        match with_codes(Cli::command()).try_get_matches_from(&env.args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+            Ok(cli) => run(env, cli),
+            Err(error) => refuse(&env, &error),
+        };
     ExitCode::from(exit.code())
 }
 

@@ -1,7 +1,7 @@
 //! Whole files, names and directories.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -111,19 +111,24 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     sync_dir(parent(path))
 }
 
-/// Writes a file that can be made anew at any time: whole or not at all, but not synced. After a power
-/// cut it may be empty or hold anything, so it needs a checksum of its own.
+/// Writes a cache file in place, neither by a temporary name nor synced.
+///
+/// A reader beside the writer, or after a crash, may find a mixture of old and new, so the file needs a
+/// checksum of its own. In return a fleet's caches are written without a new inode and a rename for each.
 ///
 /// # Errors
-/// The disk refused; the old file is then as it was and the temporary one removed.
+/// The disk refused, or the path is a link.
 pub fn write_cache(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let (temporary, mut out) = create_beside(path, mode)?;
-    let mut write = || {
-        out.put(bytes)?;
-        out.flush_buffer()?;
-        rename(&temporary, path)
+    let open = || {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false).mode(mode);
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()).open(path)
     };
-    write().inspect_err(|_| unlink_quietly(&temporary))
+    let mut file = run("create", Step::Create, path, open)?;
+    run("write", Step::Write, path, || {
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)
+    })
 }
 
 /// Writes a file that must not be there, synced with its directory. For what must never be
@@ -319,5 +324,19 @@ mod tests {
         assert_eq!(mode(&deep), 0o750);
         fs::write(dir.path().join("f"), "").unwrap();
         assert!(create_dir_all(&dir.path().join("f/x"), 0o700).is_err());
+    }
+
+    #[test]
+    fn a_cache_shrinks_in_place_and_never_follows_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        write_cache(&path, b"long content", PRIVATE_FILE).unwrap();
+        write_cache(&path, b"short", PRIVATE_FILE).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        let (aim, link) = (dir.path().join("aim"), dir.path().join("link"));
+        fs::write(&aim, "kept").unwrap();
+        std::os::unix::fs::symlink(&aim, &link).unwrap();
+        assert!(write_cache(&link, b"x", PRIVATE_FILE).is_err());
+        assert_eq!(fs::read(&aim).unwrap(), b"kept");
     }
 }

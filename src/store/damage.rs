@@ -83,6 +83,6 @@ fn save<'a>(repo: &Repo, devices: impl Iterator<Item = (&'a DeviceName, &'a Vec<
     if text.is_empty() {
         drop(fsio::unlink_if_there(&path));
     } else if repo.make_cache_dir().is_ok() {
-        drop(fsio::write_cache(&path, text.as_bytes(), fsio::PRIVATE_FILE));
+        drop(fsio::write_file(&path, text.as_bytes(), fsio::PRIVATE_FILE));
     }
 }
