@@ -13,13 +13,14 @@ pub struct Pattern {
     text: Arc<str>,
     at: usize,
     regex: Arc<OnceLock<Option<regex::bytes::Regex>>>,
+    line: Arc<OnceLock<Option<regex::bytes::Regex>>>,
 }
 
 impl Pattern {
     /// Takes a text that stands in no file.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self { text: text.into(), at: 0, regex: Arc::default() }
+        Self { text: text.into(), at: 0, regex: Arc::default(), line: Arc::default() }
     }
 
     /// Gives the text as written.
@@ -40,6 +41,13 @@ impl Pattern {
         self.regex.get_or_init(|| compile(&self.text).ok()).as_ref()
     }
 
+    /// As [`Pattern::regex`], for a single line without its end: `^` and `$` are the ends of the
+    /// haystack, so that an anchored expression fails at the first byte.
+    pub(crate) fn line_regex(&self) -> Option<&regex::bytes::Regex> {
+        let builder = || regex::bytes::RegexBuilder::new(&self.text).unicode(false).size_limit(1 << 22).build();
+        self.line.get_or_init(|| builder().ok()).as_ref()
+    }
+
     /// Tells whether the expression is found in the bytes.
     #[must_use]
     pub fn is_match(&self, bytes: &[u8]) -> bool {
@@ -52,10 +60,10 @@ pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
     regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).unicode(false).size_limit(1 << 22).build()
 }
 
-/// Compiles several expressions, known to be good, as one set.
+/// Compiles several expressions, known to be good, as one set for single lines.
 pub(crate) fn set<'t>(texts: impl Iterator<Item = &'t str>) -> regex::bytes::RegexSet {
     let mut builder = regex::bytes::RegexSetBuilder::new(texts);
-    builder.multi_line(true).crlf(true).unicode(false).size_limit(1 << 24);
+    builder.unicode(false).size_limit(1 << 24);
     builder.build().unwrap_or_else(|_| regex::bytes::RegexSet::empty())
 }
 

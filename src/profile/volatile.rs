@@ -48,7 +48,7 @@ impl Normaliser {
         let bare = bare.strip_suffix(b"\r").unwrap_or(bare);
         let mut blanks = Vec::new();
         for rule in &self.rules {
-            let Some(regex) = rule.regex() else { continue };
+            let Some(regex) = rule.line_regex() else { continue };
             let marks = regex.capture_names().flatten().any(|name| name.starts_with("blank"));
             if !marks {
                 if regex.is_match(bare) {

@@ -167,7 +167,7 @@ impl Finder {
             let set = self.clear_set.get_or_init(|| set(self.clear.iter().map(|rule| rule.regex.as_str())));
             drop_inside(text, &mut spans, "clear", |line| {
                 let matching = set.matches(line).into_iter().filter(|at| applies.clear[*at]);
-                matching.filter_map(|at| self.clear[at].regex.regex()).collect()
+                matching.filter_map(|at| self.clear[at].regex.line_regex()).collect()
             });
         }
         for rule in overrides.never.iter().filter(|rule| rule.holds(profile, path)) {
@@ -334,13 +334,19 @@ impl<'s> Search<'s> {
     fn line_rule(&mut self, rule: usize, line: Range<usize>) {
         let finder = self.finder;
         let known = &finder.rules[rule];
-        let Some(regex) = known.source.regex.as_ref().and_then(Pattern::regex) else { return };
+        let Some(regex) = known.source.regex.as_ref().and_then(Pattern::line_regex) else { return };
         // Places of groups are kept for the next line: making them costs as much as the match.
         let mut groups = self.groups[rule].take().unwrap_or_else(|| regex.capture_locations());
         let text = &self.text[line.clone()];
         let mut at = 0;
         while let Some(found) = regex.captures_read_at(&mut groups, text, at) {
-            if at == 0 && known.source.unless.as_ref().is_some_and(|unless| unless.is_match(text)) {
+            if at == 0
+                && known
+                    .source
+                    .unless
+                    .as_ref()
+                    .is_some_and(|unless| unless.line_regex().is_some_and(|unless| unless.is_match(text)))
+            {
                 break;
             }
             for (start, end) in known.groups(regex).iter().filter_map(|group| groups.get(*group)) {
