@@ -370,6 +370,8 @@ fn a_store_rebuilt_from_its_mirror_is_the_store() {
     git_ok(&there, &["update-ref", "refs/pull/1/head", "refs/heads/_store"]);
     git_ok(&there, &["update-ref", "refs/heads/main", "refs/heads/_store"]);
     let root = lab.dir.path().join("rebuilt");
+    // What a killed rebuild left.
+    fs::create_dir_all(root.join(".confvault-incoming-dead/came.git")).unwrap();
     let taken = confvault::ops::take_over::take_over(far.remote(), &root, None).unwrap();
     assert_eq!(refs(&root.join("store.git")), refs(&lab.store_dir()));
     fsck(&root.join("store.git"));
@@ -379,6 +381,7 @@ fn a_store_rebuilt_from_its_mirror_is_the_store() {
     assert_eq!(administrators, [lab.made.administrator_key.clone()]);
     assert_eq!(fs::read(root.join("confvault.toml")).unwrap(), fs::read(lab.root().join("confvault.toml")).unwrap());
     assert!(!root.join("keys").exists(), "keys do not come from a mirror");
+    assert!(names(&root).iter().all(|n| !n.contains("incoming")), "{:?}", names(&root));
     assert!(fs::read_to_string(root.join("store.git/config")).unwrap().lines().all(|l| !l.contains("url")));
     assert_eq!(fs::metadata(root.join("store.git")).unwrap().permissions().mode() & 0o777, 0o700);
     // Every file of every generation is the one of the original.

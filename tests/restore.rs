@@ -296,9 +296,11 @@ fn a_killed_restore_is_swept_by_the_next_and_a_living_one_is_not() {
     fs::create_dir(&dead).unwrap();
     fs::set_permissions(&dead, fs::Permissions::from_mode(0o700)).unwrap();
     fs::write(dead.join("0"), "half").unwrap();
+    // Not of our making, however it is called.
     let foreign = dir.path().join(".confvault-restore-notes");
     fs::create_dir(&foreign).unwrap();
-    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(foreign.join("notes.txt"), "important").unwrap();
 
     let mut first = TreeWriter::open(dir.path(), quick()).unwrap();
     assert!(!dead.exists());
@@ -308,6 +310,13 @@ fn a_killed_restore_is_swept_by_the_next_and_a_living_one_is_not() {
     second.finish().unwrap();
     first.finish().unwrap();
     assert_eq!(names(dir.path()), [".confvault-restore-notes", "a", "b"]);
+    assert_eq!(names(&foreign), ["notes.txt"]);
+    // Where others may rename, nothing is swept: they could give any folder that name.
+    fs::create_dir(&dead).unwrap();
+    fs::set_permissions(&dead, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).unwrap();
+    drop(TreeWriter::open(dir.path(), quick()).unwrap());
+    assert!(dead.exists());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Rebuilding a store from its mirror.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::git::{Call, text};
@@ -183,23 +185,44 @@ fn connected(remote: Remote<'_>, dir: &Path) -> Result<(), MirrorError> {
     ended.good("rev-list")
 }
 
-/// The folder that everything comes into. Removed when dropped.
 #[derive(Debug)]
+/// The folder that everything comes into, locked while this process lives. Removed when dropped.
 struct Quarantine {
     dir: PathBuf,
+    _lock: File,
 }
 
+const QUARANTINE: &str = ".confvault-incoming-";
+
 impl Quarantine {
+    /// Makes one, after removing those that killed processes left.
     fn new(above: &Path) -> Result<Self, MirrorError> {
         let refused = |e| fsio::Error::new("create", above, e);
-        let dir = tempfile::Builder::new().prefix(".confvault-incoming-").tempdir_in(above).map_err(refused)?;
-        Ok(Self { dir: dir.keep() })
+        for entry in std::fs::read_dir(above).map_err(refused)?.filter_map(Result::ok) {
+            let left = entry.file_name().as_encoded_bytes().starts_with(QUARANTINE.as_bytes());
+            if left && lock(&entry.path()).is_ok() {
+                drop(std::fs::remove_dir_all(entry.path()));
+            }
+        }
+        let dir = tempfile::Builder::new().prefix(QUARANTINE).tempdir_in(above).map_err(refused)?;
+        let lock = lock(dir.path()).map_err(refused)?;
+        Ok(Self { dir: dir.keep(), _lock: lock })
     }
+}
+
+/// Locks a folder of ours; a lock ends with its process.
+fn lock(dir: &Path) -> io::Result<File> {
+    if !std::fs::symlink_metadata(dir)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let file = File::open(dir)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
 }
 
 impl Drop for Quarantine {
     fn drop(&mut self) {
-        // What stays, if the disk refuses, is not looked at by anyone.
+        // What stays, if the disk refuses, is removed by the next.
         drop(std::fs::remove_dir_all(&self.dir));
     }
 }

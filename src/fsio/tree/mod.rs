@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, OFlags};
 
 use super::fault::{self, Step};
-use super::{Error, PRIVATE_DIR, create_dir_all};
+use super::{Error, sync_dir};
 use crate::model::{ConfigPath, Owner};
 use dirs::Dirs;
 pub use error::TreeError;
@@ -162,9 +162,12 @@ impl TreeWriter {
         if std::fs::symlink_metadata(&dir).is_ok_and(|m| m.is_symlink()) {
             return Err(TreeError::RootIsLink { path: dir });
         }
-        create_dir_all(&dir, PRIVATE_DIR)?;
+        let made = make(&dir).map_err(|e| Error::new("create", &dir, e))?;
         let root =
             rustix::fs::open(&dir, dirs::OPEN_DIR, rustix::fs::Mode::empty()).map_err(|e| Error::new("open", &dir, e.into()))?;
+        if made && options.sync != Durability::Never {
+            sync_dir(dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        }
         let stage = Stage::begin(&root, &dir)?;
         let dirs = Dirs::new(root, dir, stage.user(), options.overwrite)?;
         Ok(Self {
@@ -359,10 +362,18 @@ impl TreeWriter {
             }
         }
         for link in std::mem::take(&mut self.links) {
-            let done = self.stage.link(&link.path, &link.target, &mut self.dirs);
+            let owner = link.owner.filter(|o| self.options.owners && *o != self.stage.user());
+            let mut refused = false;
+            let dress = |dir: &std::os::fd::OwnedFd, name: &str| {
+                let set = |o| rustix::fs::chownat(dir, name, Some(uid(o)), Some(gid(o)), AtFlags::SYMLINK_NOFOLLOW);
+                refused = owner.is_some_and(|o| set(o).is_err());
+            };
+            let done = self.stage.link(&link.path, &link.target, &mut self.dirs, dress);
             if self.placed(&link.path, done)? {
                 self.report.links += 1;
-                self.give_link(&link)?;
+                if refused {
+                    self.report.owners_not_set.add(&link.path);
+                }
             }
         }
         Ok(())
@@ -377,17 +388,6 @@ impl TreeWriter {
             Err(e) => return Err(e),
         }
         Ok(false)
-    }
-
-    fn give_link(&mut self, link: &Link) -> Result<(), TreeError> {
-        let Some(owner) = link.owner.filter(|o| self.options.owners && *o != self.stage.user()) else { return Ok(()) };
-        let (above, name) = dirs::split(link.path.as_bytes());
-        let above = self.dirs.get(above, &self.stage)?;
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        if rustix::fs::chownat(&*above, name, Some(uid(owner)), Some(gid(owner)), flags).is_err() {
-            self.report.owners_not_set.add(&link.path);
-        }
-        Ok(())
     }
 
     /// Commits, gives directories their modes, deepest first, and syncs.
@@ -420,6 +420,18 @@ impl TreeWriter {
         }
         Ok(std::mem::take(&mut self.report))
     }
+}
+
+/// Makes a directory and what is missing above it with mode 0700; says whether it was not there. The mode is
+/// never set by path afterwards: a link could stand there by then.
+fn make(dir: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if dir.is_dir() {
+        return Ok(false);
+    }
+    fault::step(Step::Mkdir, dir)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    Ok(true)
 }
 
 fn uid(owner: Owner) -> rustix::fs::Uid {

@@ -1,6 +1,6 @@
 //! The private folder where files wait until everything is proven good.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -82,7 +82,7 @@ fn attempt(_: rustix::io::Result<()>) {}
 
 impl Stage {
     /// Makes the folder in the root, after removing those that dead processes left.
-    pub(super) fn begin(root: &OwnedFd, shown: &Path) -> Result<Self> {
+    pub(super) fn begin(root: &OwnedFd, shown: &Path) -> Result<Self, TreeError> {
         sweep(root);
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
@@ -109,11 +109,13 @@ impl Stage {
                 // Swept by another process between its making and its locking.
                 continue;
             }
-            let probe = rustix::fs::openat(&dir, "owner", NEW_FILE, Mode::from_raw_mode(0o600)).map_err(refused)?;
-            let made = rustix::fs::fstat(&probe).map_err(refused)?;
-            rustix::fs::unlinkat(&dir, "owner", AtFlags::empty()).map_err(refused)?;
+            // Whoever may rename in the root could have put a folder of his own in its place.
+            if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+                return Err(TreeError::Moved { path: place });
+            }
             let root = rustix::io::fcntl_dupfd_cloexec(root, 0).map_err(refused)?;
-            let user = Owner { uid: made.st_uid, gid: made.st_gid };
+            // New files in it get the owner and group that it got itself, also where a group is inherited.
+            let user = Owner { uid: stat.st_uid, gid: stat.st_gid };
             return Ok(Self { dir, name, shown: place, root, user, next: AtomicU64::new(0), items: Vec::new(), ended: false });
         }
     }
@@ -192,13 +194,23 @@ impl Stage {
     }
 
     /// Makes a link. Returns `false` if something stands there and must not be replaced.
-    pub(super) fn link(&self, path: &ConfigPath, target: &[u8], dirs: &mut Dirs) -> Result<bool, TreeError> {
+    ///
+    /// `dress` gets the folder and the link's name in it, to set its owner: once the link has its place, somebody
+    /// could have put a hard link there instead, and its owner would be set.
+    pub(super) fn link(
+        &self,
+        path: &ConfigPath,
+        target: &[u8],
+        dirs: &mut Dirs,
+        dress: impl FnOnce(&OwnedFd, &str),
+    ) -> Result<bool, TreeError> {
         let (above, name) = split(path.as_bytes());
         let above = dirs.get(above, self)?;
         let shown = dirs.shown(path.as_bytes());
         let waiting = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         step(Step::Create, "create", &shown)?;
         rustix::fs::symlinkat(target, &self.dir, waiting.as_str()).map_err(|e| Error::new("create", &shown, e.into()))?;
+        dress(&self.dir, &waiting);
         let done = self.rename(&waiting, &above, name, &shown, dirs.overwrite());
         if !matches!(done, Ok(true)) {
             self.remove(&waiting, path)?;
@@ -324,34 +336,41 @@ fn copy(input: &mut File, output: &mut File, stat: &rustix::fs::Stat) -> io::Res
 
 /// Removes what lies directly in a folder of ours.
 fn empty(dir: &OwnedFd) {
-    let Ok(mut list) = Dir::read_from(dir) else { return };
-    let mut names = Vec::new();
-    while let Some(Ok(entry)) = list.read() {
-        names.push(entry.file_name().to_owned());
-    }
-    for name in names.iter().filter(|n| !matches!(n.to_bytes(), b"." | b"..")) {
+    for name in &list(dir) {
         if rustix::fs::unlinkat(dir, name, AtFlags::empty()).is_err() {
             attempt(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR));
         }
     }
 }
 
-/// Removes the folders that killed restores left: ours, private, and locked by nobody.
+/// Removes the folders that killed restores left: ours, private, with files of our naming, and locked by nobody.
+///
+/// Where others may rename, a folder of that name can be anything of ours that they want to be rid of.
 fn sweep(root: &OwnedFd) {
-    let Ok(mut list) = Dir::read_from(root) else { return };
+    let ours = |fd: &OwnedFd, others: u32| {
+        let user = rustix::process::geteuid().as_raw();
+        rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_uid == user && stat.st_mode & others == 0)
+    };
+    if !ours(root, 0o022) {
+        return;
+    }
+    for name in list(root).iter().filter(|n| n.to_bytes().starts_with(PREFIX.as_bytes())) {
+        let Ok(dir) = rustix::fs::openat(root, name, OPEN_DIR, Mode::empty()) else { continue };
+        let numbered = || list(&dir).iter().all(|n| n.to_bytes().iter().all(u8::is_ascii_digit));
+        if ours(&dir, 0o077) && numbered() && rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            empty(&dir);
+            attempt(rustix::fs::unlinkat(root, name, AtFlags::REMOVEDIR));
+        }
+    }
+}
+
+fn list(dir: &OwnedFd) -> Vec<CString> {
+    let Ok(mut entries) = Dir::read_from(dir) else { return Vec::new() };
     let mut names = Vec::new();
-    while let Some(Ok(entry)) = list.read() {
-        if entry.file_name().to_bytes().starts_with(PREFIX.as_bytes()) {
+    while let Some(Ok(entry)) = entries.read() {
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(entry.file_name().to_owned());
         }
     }
-    for name in names {
-        let Ok(dir) = rustix::fs::openat(root, &name, OPEN_DIR, Mode::empty()) else { continue };
-        let Ok(stat) = rustix::fs::fstat(&dir) else { continue };
-        let ours = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0;
-        if ours && rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            empty(&dir);
-            attempt(rustix::fs::unlinkat(root, &name, AtFlags::REMOVEDIR));
-        }
-    }
+    names
 }
