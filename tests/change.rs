@@ -10,6 +10,10 @@ mod announce;
 mod lab;
 #[path = "change/pair.rs"]
 mod pair;
+#[path = "change/release.rs"]
+mod release;
+#[path = "change/review.rs"]
+mod review;
 #[path = "change/run.rs"]
 mod run;
 

@@ -238,6 +238,39 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
     }
 }
 
+/// Advice on an upgrade.
+fn upgrade(error: &crate::ops::release::UpgradeError) -> Advice {
+    use crate::ops::release::UpgradeError as E;
+    match error {
+        E::Same { device, .. } | E::OneRelease(device) => {
+            (Exit::Failed, vec![format!("`confvault release list {device}` shows its releases")])
+        }
+        E::IsOpen { device, .. } => (Exit::Failed, vec![format!("end it first, with `confvault release finish {device}`")]),
+        E::NotOpen(device) => (Exit::Failed, vec![format!("begin it with `confvault release begin {device} NEW --why TEXT`")]),
+        E::NotReviewed { device, release, .. } => (
+            Exit::Failed,
+            vec![
+                format!("read them with `confvault release review {device} {release} --notes FILE`, and decide"),
+                "or say why not, with `--unreviewed WHY`".to_owned(),
+            ],
+        ),
+        E::NotYet { device, .. } => {
+            (Exit::Failed, vec![format!("upgrade it, or end this with `confvault release rollback {device} --done`")])
+        }
+        E::NotBack { device, .. } => (Exit::Failed, vec![format!("`confvault release rollback {device}` shows the way back")]),
+    }
+}
+
+/// Advice on a review.
+fn review(error: &crate::ops::review::ReviewError) -> Advice {
+    use crate::ops::review::ReviewError as E;
+    match error {
+        E::Read(..) => advice(Exit::Failed, &["name the vendor's change notes, Markdown or text, with `--notes FILE`"]),
+        E::NoItem(_) => advice(Exit::Usage, &["the number or the id of an item of the list, or `rest`"]),
+        E::NoReason => advice(Exit::Usage, &["say why with `--why TEXT`"]),
+    }
+}
+
 /// Advice on the disk.
 pub(super) fn disk(error: &fsio::Error) -> Advice {
     use std::io::ErrorKind as K;
@@ -303,6 +336,8 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Key(error) => keys(error),
         E::Diff(error) => diff(error),
         E::Change(error) => change(error),
+        E::Upgrade(error) => upgrade(error),
+        E::Review(error) => review(error),
         E::Mirror(error) => mirror(error),
         E::Unconfirmed(_) => advice(
             Exit::Key,

@@ -30,6 +30,12 @@ pub enum Error {
     /// A change.
     #[error(transparent)]
     Change(#[from] super::change::ChangeError),
+    /// An upgrade.
+    #[error(transparent)]
+    Upgrade(#[from] super::release::UpgradeError),
+    /// A review of change notes.
+    #[error(transparent)]
+    Review(#[from] super::review::ReviewError),
     /// A mirror.
     #[error(transparent)]
     Mirror(#[from] crate::mirror::MirrorError),

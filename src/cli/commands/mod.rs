@@ -22,6 +22,8 @@ mod mirror_show;
 mod name;
 mod profile;
 mod profile_test;
+mod release;
+mod release_show;
 mod restore;
 mod restore_show;
 mod search;
@@ -58,6 +60,7 @@ pub(super) enum Command {
     Mirror(mirror::MirrorArgs),
     Check(check::CheckArgs),
     Change(change::ChangeArgs),
+    Release(release::ReleaseArgs),
     Journal(journal::JournalArgs),
     Maintain(maintain::MaintainArgs),
     Key(key::KeyArgs),
@@ -72,6 +75,7 @@ impl Command {
     pub(super) fn trouble(&self) -> Option<Exit> {
         match self {
             Self::Diff(_) => Some(Exit::Trouble),
+            Self::Release(args) if args.compares() => Some(Exit::Trouble),
             Self::Restore(args) if args.plan || args.compare => Some(Exit::Trouble),
             _ => None,
         }
@@ -96,6 +100,7 @@ impl Command {
             Self::Mirror(args) => mirror::run(ui, context, args),
             Self::Check(args) => check::run(ui, context, args),
             Self::Change(args) => change::run(ui, context, args),
+            Self::Release(args) => release::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),
             Self::Maintain(args) => maintain::run(ui, context, args),
             Self::Forget(args) => forget::run(ui, context, args),
