@@ -1,5 +1,5 @@
 //! Changes and releases, through the program and the library.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "support/env.rs"]
 mod env;
@@ -8,6 +8,8 @@ mod env;
 mod announce;
 #[path = "change/lab.rs"]
 mod lab;
+#[path = "change/notes.rs"]
+mod notes;
 #[path = "change/pair.rs"]
 mod pair;
 #[path = "change/release.rs"]
