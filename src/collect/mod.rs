@@ -15,6 +15,7 @@ mod error;
 mod finish;
 pub mod fleet;
 pub mod hostkeys;
+pub mod inventories;
 mod network;
 mod pushed;
 pub mod session;

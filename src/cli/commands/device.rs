@@ -31,6 +31,7 @@ enum DeviceCommand {
     Remove(NameArgs),
     Trust(super::device_trust::TrustArgs),
     Test(super::device_test::TestArgs),
+    Import(super::device_import::ImportArgs),
 }
 
 /// What can be said of a device.
@@ -144,6 +145,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeviceArgs) -> Outcome 
         DeviceCommand::Remove(args) => remove(ui, context, args),
         DeviceCommand::Trust(args) => super::device_trust::run(ui, context, args),
         DeviceCommand::Test(args) => super::device_test::run(ui, context, args),
+        DeviceCommand::Import(args) => super::device_import::run(ui, context, args),
     }
 }
 

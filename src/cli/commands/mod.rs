@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod credential;
 mod device;
+mod device_import;
 mod device_test;
 mod device_trust;
 mod diff;
