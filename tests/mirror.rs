@@ -517,6 +517,30 @@ fn nothing_of_the_store_or_the_surroundings_makes_git_run_anything() {
     assert!(!trace.exists(), "{}", fs::read_to_string(&trace).unwrap());
 }
 
+/// RELIABILITY 30: what the user's git turns a URL into is no way around the list of protocols.
+#[test]
+fn no_setting_leads_to_a_remote_helper() {
+    let lab = store();
+    let ran = lab.dir.path().join("ran");
+    let config = lab.dir.path().join("gitconfig");
+    for evil in [format!("ext::touch {} %G", ran.display()), format!("ext::sh -c \"touch {}\" ", ran.display())] {
+        git_ok(
+            Path::new("/"),
+            &["config", "--file", config.to_str().unwrap(), &format!("url.{evil}.insteadOf"), "file:///evil/"],
+        );
+    }
+    let mut far = Far::at("file:///evil/x");
+    far.env = GitEnv::of([
+        ("PATH".into(), std::env::var_os("PATH").unwrap()),
+        ("GIT_CONFIG_GLOBAL".into(), config.into_os_string()),
+        ("GIT_ALLOW_PROTOCOL".into(), "ext:file".into()),
+    ]);
+    let failed = mirror::push(far.remote(), &repo(&lab), None).unwrap_err();
+    assert!(failed.to_string().contains("not allowed"), "{failed}");
+    assert!(mirror::clone_store(far.remote(), &lab.dir.path().join("x.git")).is_err());
+    assert!(!ran.exists());
+}
+
 #[test]
 fn a_message_never_holds_a_password() {
     let lab = store();

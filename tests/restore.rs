@@ -361,3 +361,29 @@ fn one_path_is_one_entry() {
     assert_eq!(fs::read(dir.path().join("a/passwd")).unwrap(), b"mine");
     assert_eq!(mode(Path::new("/etc")), before);
 }
+
+/// RELIABILITY 35, 59: thousands of levels, a small stack, few descriptors.
+#[test]
+fn depth_costs_neither_stack_nor_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("to");
+    let deep = path(&format!("{}f", "d/".repeat(2_000)));
+    let wide: Vec<ConfigPath> = (0..300).map(|n| path(&format!("w{n}/f"))).collect();
+    let open = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let work = || {
+        let mut out = TreeWriter::open(&to, quick()).unwrap();
+        out.file(&deep, meta(0o644), b"deep").unwrap();
+        for path in &wide {
+            out.file(path, meta(0o644), b"wide").unwrap();
+        }
+        let before = open();
+        out.commit().unwrap();
+        // Other tests of this process open files as well, so the bound is a wide one.
+        assert!(open() < before + 200, "{} descriptors", open());
+        out.finish().unwrap()
+    };
+    let done = std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(192 << 10).spawn_scoped(scope, work).unwrap().join().unwrap()
+    });
+    assert_eq!((done.files, done.failed.len()), (301, 0));
+}

@@ -89,23 +89,44 @@ impl Dirs {
         Ok(())
     }
 
-    /// Gives the directory at `path`, made if it is not there.
+    /// Gives the directory at `path`, made if it is not there. A loop, as a hostile path has thousands of levels.
     pub(super) fn get(&mut self, path: &[u8], stage: &Stage) -> Result<Arc<OwnedFd>, TreeError> {
         if path.is_empty() {
             return Ok(Arc::clone(&self.root));
         }
-        if let Some(at) = self.held.iter().position(|(held, _)| held == path) {
-            let entry = self.held.remove(at).expect("the position was just found");
-            let fd = Arc::clone(&entry.1);
-            self.held.push_front(entry);
+        if let Some(fd) = self.find_held(path) {
             return Ok(fd);
         }
-        if self.known.contains_key(path) {
-            return self.reopen(path);
+        let mut ends: Vec<usize> = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).collect();
+        ends.push(path.len());
+        let known = ends.iter().rposition(|&end| self.known.contains_key(&path[..end]));
+        let mut above = match known {
+            Some(at) => self.open_known(&path[..ends[at]])?,
+            None => Arc::clone(&self.root),
+        };
+        for &end in &ends[known.map_or(0, |at| at + 1)..] {
+            above = self.make_known(&above, &path[..end], stage)?;
         }
-        let (above, name) = split(path);
-        let above = self.get(above, stage)?;
-        let (fd, made) = self.make(&above, name, path, stage)?;
+        Ok(above)
+    }
+
+    fn find_held(&mut self, path: &[u8]) -> Option<Arc<OwnedFd>> {
+        let at = self.held.iter().position(|(held, _)| held == path)?;
+        let entry = self.held.remove(at)?;
+        let fd = Arc::clone(&entry.1);
+        self.held.push_front(entry);
+        Some(fd)
+    }
+
+    fn open_known(&mut self, path: &[u8]) -> Result<Arc<OwnedFd>, TreeError> {
+        match self.find_held(path) {
+            Some(fd) => Ok(fd),
+            None => self.reopen(path),
+        }
+    }
+
+    fn make_known(&mut self, above: &OwnedFd, path: &[u8], stage: &Stage) -> Result<Arc<OwnedFd>, TreeError> {
+        let (fd, made) = self.make(above, split(path).1, path, stage)?;
         let shown = self.shown(path);
         let (device, inode, uid, mode) = identity(&fd, &shown)?;
         // Whoever may write above could have put a directory of his own in place of ours.
@@ -183,9 +204,7 @@ impl Dirs {
 
     /// Gives a directory that is known, and its path for messages.
     pub(super) fn again(&mut self, path: &ConfigPath) -> Result<(Arc<OwnedFd>, PathBuf), TreeError> {
-        let path = path.as_bytes();
-        let held = self.held.iter().find(|(held, _)| held == path).map(|(_, fd)| Arc::clone(fd));
-        Ok((held.map_or_else(|| self.reopen(path), Ok)?, self.shown(path)))
+        Ok((self.open_known(path.as_bytes())?, self.shown(path.as_bytes())))
     }
 
     /// Lists the directories that get a mode, deepest first. Those found get theirs only with `overwrite`.
@@ -201,8 +220,7 @@ impl Dirs {
         }
         let paths: Vec<Vec<u8>> = self.known.keys().cloned().collect();
         for path in paths {
-            let held = self.held.iter().find(|(held, _)| *held == path).map(|(_, fd)| Arc::clone(fd));
-            match held.map_or_else(|| self.reopen(&path), Ok) {
+            match self.open_known(&path) {
                 Ok(fd) => sync_dir(&fd, &self.shown(&path))?,
                 // Its new mode keeps us out, or somebody took it away.
                 Err(_) => return super::sync_file_system(&*self.root, &self.shown),

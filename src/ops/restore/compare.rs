@@ -104,8 +104,7 @@ pub fn compare(
     }
     if options.paths.is_all() && options.scopes.is_empty() {
         let known: BTreeSet<&[u8]> = places.iter().map(|p| p.path.as_bytes()).collect();
-        let mut extra = Vec::new();
-        list(dir, &mut Vec::new(), &mut extra)?;
+        let extra = list(dir)?;
         // A folder that is above an entry without a line of its own is no difference.
         let above: BTreeSet<&[u8]> = places.iter().flat_map(|p| prefixes(p.path.as_bytes())).collect();
         for path in extra.iter().filter(|p| !known.contains(p.as_bytes()) && !above.contains(p.as_bytes())) {
@@ -120,25 +119,27 @@ fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| &path[..at])
 }
 
-fn list(dir: &Path, at: &mut Vec<u8>, out: &mut Vec<ConfigPath>) -> Result<(), RestoreError> {
-    let here = dir.join(OsStr::from_bytes(at));
-    let unread = |source| RestoreError::Read { path: here.clone(), source };
-    for entry in fs::read_dir(&here).map_err(unread)? {
-        let entry = entry.map_err(unread)?;
-        let length = at.len();
-        if !at.is_empty() {
-            at.push(b'/');
+/// Lists everything below a directory, one directory open at a time.
+fn list(dir: &Path) -> Result<Vec<ConfigPath>, RestoreError> {
+    let mut out = Vec::new();
+    let mut todo = vec![Vec::new()];
+    while let Some(at) = todo.pop() {
+        let here = dir.join(OsStr::from_bytes(&at));
+        let unread = |source| RestoreError::Read { path: here.clone(), source };
+        for entry in fs::read_dir(&here).map_err(unread)? {
+            let entry = entry.map_err(unread)?;
+            let mut path = at.clone();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend(entry.file_name().as_bytes());
+            if entry.file_type().map_err(unread)?.is_dir() {
+                todo.push(path.clone());
+            }
+            out.extend(ConfigPath::new(path));
         }
-        at.extend(entry.file_name().as_bytes());
-        if let Ok(path) = ConfigPath::new(at.clone()) {
-            out.push(path);
-        }
-        if entry.file_type().map_err(unread)?.is_dir() {
-            list(dir, at, out)?;
-        }
-        at.truncate(length);
     }
-    Ok(())
+    Ok(out)
 }
 
 fn differences(
