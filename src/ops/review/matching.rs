@@ -98,10 +98,9 @@ pub(super) fn hits(passage: &Passage, uses: &Uses) -> Vec<Hit> {
                 add(HitKind::Option, &lower, at);
             }
         }
-        if let Some(at) = uses.sections.get(&lower).filter(|_| word.bracketed) {
-            if related || !COMMON.contains(&lower.as_str()) {
-                add(HitKind::Section, &lower, at);
-            }
+        let says = word.bracketed && (related || !COMMON.contains(&lower.as_str()));
+        if let Some(at) = uses.sections.get(&lower).filter(|_| says) {
+            add(HitKind::Section, &lower, at);
         }
     }
     out.sort();

@@ -211,8 +211,8 @@ mod tests {
                     Still one.\n   - nested\n\n * Two\n\nres_b\n------\nPlain words\ngo on.\n\nOther.\n";
         let found = passages("x.txt", text, false);
         let found: Vec<_> = found.iter().map(|p| (p.topic.as_str(), p.line, p.text.lines().count())).collect();
-        assert_eq!(found, [("", 2, 1), ("res_a", 11, 4), ("res_a", 17, 1), ("res_b", 21, 2), ("res_b", 24, 1)]);
-        assert_eq!(passages("x.txt", text, false)[1].version.as_deref(), Some("2.0.0"));
+        assert_eq!(found, [("res_a", 11, 4), ("res_a", 17, 1), ("res_b", 21, 2), ("res_b", 24, 1)]);
+        assert_eq!(passages("x.txt", text, false)[0].version.as_deref(), Some("2.0.0"));
     }
 
     #[test]
