@@ -178,3 +178,34 @@ fn the_folder_of_a_store_is_found_from_below() {
     assert!(matches!(locate(&deep, false), Err(InventoryError::NotFound(_))));
     assert_eq!(locate(dir.path(), false).unwrap(), dir.path());
 }
+
+#[test]
+fn comments_of_the_file_stay_where_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = confvault::inventory::template(&"central".parse().unwrap());
+    fs::write(dir.path().join(FILE_NAME), &begin).unwrap();
+    let add = |name: &str| {
+        let mut editor = Editor::open(dir.path()).unwrap();
+        editor.add_device(&name.parse().unwrap(), &"dir:x".parse().unwrap(), &[]).unwrap();
+        editor.save().unwrap();
+    };
+    let remove = |name: &str| {
+        let mut editor = Editor::open(dir.path()).unwrap();
+        editor.remove_device(&name.parse().unwrap()).unwrap();
+        editor.save().unwrap();
+    };
+    add("a");
+    assert_eq!(text(dir.path()), format!("{begin}\n[devices.a]\nsource = \"dir:x\"\n"));
+    add("b");
+    fs::write(dir.path().join(FILE_NAME), text(dir.path()).replace("[devices.b]", "# About b.\n[devices.b]")).unwrap();
+    // A policy that is taken out of its comment is a policy.
+    fs::write(dir.path().join(FILE_NAME), text(dir.path()).replace("#full_every = 0", "full_every = 7")).unwrap();
+    assert_eq!(Inventory::load(dir.path()).unwrap().policy.full_every, 7);
+    fs::write(dir.path().join(FILE_NAME), text(dir.path()).replace("full_every = 7", "#full_every = 0")).unwrap();
+    remove("a");
+    assert_eq!(text(dir.path()), format!("{begin}\n# About b.\n[devices.b]\nsource = \"dir:x\"\n"));
+    remove("b");
+    assert_eq!(text(dir.path()).trim_end(), begin.trim_end());
+    add("c");
+    assert_eq!(text(dir.path()).matches("# The values shown").count(), 1);
+}

@@ -6,7 +6,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::model::DeviceName;
 
-use super::{FILE_NAME, Inventory, InventoryError, LabelKey, MirrorUrl, SourceUrl};
+use super::{FILE_NAME, Inventory, InventoryError, LabelKey, MirrorUrl, SourceUrl, layout};
 
 /// A change to the table of one device. Values are texts as they stand in the file; they are
 /// checked when the change is saved.
@@ -74,6 +74,7 @@ impl Editor {
             apply(&mut table, change);
         }
         devices.insert(name.as_str(), Item::Table(table));
+        layout::put_behind(&mut self.document, "devices", name.as_str());
         Ok(())
     }
 
@@ -96,8 +97,7 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::NoDevice`].
     pub fn remove_device(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
-        let removed = super_table(&mut self.document, "devices").remove(name.as_str());
-        removed.map(|_| ()).ok_or_else(|| InventoryError::NoDevice(name.clone()))
+        layout::take_out(&mut self.document, "devices", name.as_str()).ok_or_else(|| InventoryError::NoDevice(name.clone()))
     }
 
     /// Adds a mirror.
@@ -112,6 +112,7 @@ impl Editor {
         let mut table = Table::new();
         table.insert("url", value(url.to_string()));
         mirrors.insert(name.as_str(), Item::Table(table));
+        layout::put_behind(&mut self.document, "mirrors", name.as_str());
         Ok(())
     }
 
@@ -120,8 +121,7 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::NoMirror`].
     pub fn remove_mirror(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
-        let removed = super_table(&mut self.document, "mirrors").remove(name.as_str());
-        removed.map(|_| ()).ok_or_else(|| InventoryError::NoMirror(name.clone()))
+        layout::take_out(&mut self.document, "mirrors", name.as_str()).ok_or_else(|| InventoryError::NoMirror(name.clone()))
     }
 
     /// Gives the inventory that the changed text says, without writing it.

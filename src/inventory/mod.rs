@@ -8,6 +8,7 @@ mod device;
 mod edit;
 mod error;
 mod file;
+mod layout;
 mod locate;
 mod policy;
 mod source;

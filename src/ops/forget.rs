@@ -152,7 +152,7 @@ pub fn forget(
     for device in &devices {
         fsio::unlink_if_there(&vault.store.repo().cache_dir().join("look").join(device))?;
     }
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     let names: Vec<&str> = plan.iter().map(|g| g.reference.as_str()).collect();
     transaction.record(Record::new("forget", "done").with("refs", names).with("reason", reason));
     transaction.commit()?;

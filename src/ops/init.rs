@@ -84,7 +84,7 @@ pub fn init(options: Options) -> Result<Made, Error> {
     fsio::write_file(&inventory, template(&collector).as_bytes(), 0o600)?;
 
     let vault = Vault::open(&root)?;
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(Record::new("init", "done").with("sealing", sealed));
     transaction.commit()?;
     drop(store);

@@ -10,7 +10,7 @@ use crate::store::maintain::{self, Effort, Maintained};
 /// The store refused, or `git` failed; the store is then as it was.
 pub fn maintain(vault: &Vault, effort: Effort) -> Result<Maintained, Error> {
     let done = maintain::maintain(vault.store.repo(), effort)?;
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     let record = Record::new("maintain", "done").with("packs_before", done.packs_before).with("packs_after", done.packs_after);
     transaction.record(record.with("before_bytes", done.before_bytes).with("after_bytes", done.after_bytes));
     transaction.commit()?;

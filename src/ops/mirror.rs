@@ -71,7 +71,7 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
             }
         }
     };
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(record);
     transaction.commit()?;
     let report = pushed?;
@@ -89,7 +89,7 @@ pub fn forget(vault: &Vault, place: &Place, act: bool, around: Surroundings<'_>)
     let refs: Vec<String> = vault.store.facts().tombstones().map(|(name, _)| name.to_owned()).collect();
     let done = mirror::forget(place.remote(around), &refs, act)?;
     if act && !done.gone.is_empty() {
-        let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+        let transaction = vault.begin(&Vault::new_run())?;
         let record = Record::new("mirror-forget", if done.refused.is_empty() { "done" } else { "partly" });
         transaction.record(record.with("mirror", place.name.as_str()).with("refs", done.gone.clone()));
         transaction.commit()?;
@@ -125,7 +125,7 @@ pub fn prove(place: &Place, around: Surroundings<'_>) -> Result<Proof, MirrorErr
 
 /// Puts inventory, own profiles and host-key pins into the store, so that a mirror is enough to rebuild the collector.
 fn keep_collector(vault: &Vault) -> Result<(), Error> {
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     transaction.collector_files(collector_files(vault.root())?);
     transaction.commit()?;
     Ok(())

@@ -9,7 +9,7 @@ use crate::store::Generation;
 /// # Errors
 /// The point is not there, or the name is or was on another generation.
 pub fn name(vault: &Vault, point: &Point, name: &NameTag, note: Option<&str>) -> Result<Generation, Error> {
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     let generation = vault.store.resolve(transaction.refs(), point)?;
     transaction.name(&generation, name, note)?;
     commit(transaction, &generation.device)?;
@@ -22,7 +22,7 @@ pub fn name(vault: &Vault, point: &Point, name: &NameTag, note: Option<&str>) ->
 /// # Errors
 /// The device has no such name.
 pub fn unname(vault: &Vault, device: &DeviceName, name: &NameTag) -> Result<u64, Error> {
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     let names = vault.store.names(transaction.refs(), device)?;
     let number = names.iter().find(|known| known.name == *name).map(|known| known.number);
     transaction.unname(device, name)?;

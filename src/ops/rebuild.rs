@@ -109,7 +109,7 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
     keys::accept(ring, &store.refs()?)?;
     if request.is_none() {
         let vault = Vault::open(root)?;
-        let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+        let transaction = vault.begin(&Vault::new_run())?;
         transaction.record(Record::new("init", "rebuilt").with("from", options.remote.url.to_string()));
         transaction.commit()?;
     }

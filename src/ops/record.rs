@@ -11,7 +11,7 @@ use crate::store::Record;
 /// The installation cannot be opened, or the store refused.
 pub fn record(root: &Path, record: Record) -> Result<(), Error> {
     let vault = Vault::open(root)?;
-    let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
+    let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(record);
     transaction.commit()?;
     Ok(())

@@ -158,6 +158,7 @@ pub fn snapshot(
         }
     }
     let spool = Spool::create(vault)?;
+    let options = &Options { full: options.full || full_is_due(vault)?, ..options.clone() };
     let run = Run {
         vault,
         options,
@@ -183,6 +184,19 @@ pub fn snapshot(
     remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
     report.took = begun.elapsed();
     Ok(report)
+}
+
+/// Counts the runs, where the policy asks for everything every so many of them, and says if this is one.
+fn full_is_due(vault: &Vault) -> Result<bool, Error> {
+    let every = u64::from(vault.inventory.policy.full_every);
+    if every == 0 {
+        return Ok(false);
+    }
+    // A cache: if it is lost, the count begins anew.
+    let file = vault.store.repo().cache_dir().join("runs");
+    let done = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    fsio::write_file(&file, format!("{}\n", done.wrapping_add(1)).as_bytes(), 0o600)?;
+    Ok(done % every == every - 1)
 }
 
 /// A folder for what is too large for memory; goes with the run.
@@ -258,7 +272,7 @@ impl Run<'_> {
         report: &mut Report,
         progress: &mut dyn FnMut(&DeviceReport),
     ) -> Result<Again, Error> {
-        let begin = || self.vault.store.begin(self.vault.who(&self.id));
+        let begin = || self.vault.begin(&self.id);
         let open = RwLock::new(begin()?);
         let mut pending = Pending::default();
         let mut again = Again::default();

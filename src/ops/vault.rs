@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 
@@ -10,7 +11,7 @@ use super::keys::{KeyRing, Trusted, trusted};
 use crate::inventory::{Inventory, ProfileName};
 use crate::profile::{MaskOverrides, Profile, Profiles};
 use crate::seal::{Sealer, SigningKey, StoreKeys};
-use crate::store::{Feature, ProfileRules, RunId, Store, Who};
+use crate::store::{Feature, ProfileRules, RunId, Store, Transaction, Who};
 
 /// An installation, opened.
 #[derive(Debug)]
@@ -75,6 +76,23 @@ impl Vault {
     #[must_use]
     pub fn overrides(&self) -> &MaskOverrides {
         &self.overrides
+    }
+
+    /// Begins a transaction of a run; its commit waits for other writers as long as the policy says.
+    ///
+    /// # Errors
+    /// The refs cannot be read.
+    pub fn begin(&self, run: &RunId) -> Result<Transaction<'_>, crate::store::Error> {
+        self.begin_as(self.who(run))
+    }
+
+    /// Begins a transaction in the name of somebody.
+    ///
+    /// # Errors
+    /// The refs cannot be read.
+    pub fn begin_as(&self, who: Who) -> Result<Transaction<'_>, crate::store::Error> {
+        let wait = Duration::from_secs(self.inventory.policy.lock_timeout.0);
+        Ok(self.store.begin(who)?.lock_wait(wait))
     }
 
     /// Says who writes a run that begins now.

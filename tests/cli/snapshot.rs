@@ -48,6 +48,7 @@ fn what_differs_becomes_a_generation_and_nothing_else_does() {
         }
       ],
       "new_count": 0,
+      "unannounced_count": 0,
       "unchanged_count": 1,
       "failed_count": 0,
       "added_bytes": [N],
@@ -96,6 +97,7 @@ fn a_device_that_fails_does_not_stop_the_others() {
         }
       ],
       "new_count": 0,
+      "unannounced_count": 0,
       "unchanged_count": 0,
       "failed_count": 1,
       "added_bytes": [N],
@@ -183,4 +185,62 @@ fn what_no_rule_claims_is_kept_and_told() {
     1 new, 0 unchanged, 0 failed; [SIZE] added in [SECONDS] s
     pbx: no rule of its profile claims odd.xyz; kept in scope system
     ");
+}
+
+#[test]
+fn every_so_many_runs_everything_is_read() {
+    let env = TestEnv::with_store();
+    env.write("pbx/a.conf", "a=1\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1"]).succeeded();
+    env.write("confvault.toml", env.read("confvault.toml").replace("#full_every = 0", "full_every = 3"));
+    // A file that is younger than the look is looked at again anyway.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let read = || env.cv(&["snapshot", "--json"]).json()["devices"][0]["read_bytes"].as_u64().unwrap();
+    assert_eq!((0..6).map(|_| read()).collect::<Vec<_>>(), [4, 0, 4, 0, 0, 4]);
+    assert_eq!(env.cv(&["snapshot", "--full", "--json"]).json()["devices"][0]["read_bytes"], 4);
+}
+
+#[test]
+fn another_writer_is_waited_for_and_then_named() {
+    let env = TestEnv::with_history();
+    env.write("confvault.toml", env.read("confvault.toml").replace("#lock_timeout = \"30 s\"", "lock_timeout = \"1 s\""));
+    let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(env.path("store.git/confvault/lock"));
+    let lock = lock.unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_snapshot!(env.cv(&["name", "pbx", "golden"]), @"
+    --- stderr
+    error: Locked by another process since more than 1 s: $TEST/work/store.git/confvault/lock
+    hint: wait for the other process; its lock ends with it
+    --- exit 11
+    ");
+    // Readers do not wait for anybody.
+    env.cv(&["log", "pbx"]).succeeded();
+    drop(lock);
+    env.cv(&["name", "pbx", "golden"]).succeeded();
+}
+
+#[test]
+fn a_run_that_is_ended_keeps_what_is_finished() {
+    let env = TestEnv::with_store();
+    env.write("pbx/a.conf", "a=1\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1"]).succeeded();
+    // A device that takes the connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let source = format!("ssh://u@127.0.0.1:{}", silent.local_addr().unwrap().port());
+    let add = ["device", "add", "silent", "--source", &source, "--profile", "cisco-ios", "--credential", "env:NOT_SET"];
+    env.cv(&add).succeeded();
+    let mut command = env.command(&["snapshot", "--json"]);
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let taken = silent.accept().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let run = env.ended(child.wait_with_output().unwrap());
+    drop(taken);
+    assert_eq!(run.code, 3, "{run}");
+    let outcomes: Vec<String> =
+        run.json()["devices"].as_array().unwrap().iter().map(|d| format!("{} {}", d["device"], d["outcome"])).collect();
+    assert_eq!(outcomes, ["\"pbx\" \"generation\"", "\"silent\" \"failed\""]);
+    env.cv(&["log", "pbx"]).succeeded();
+    env.cv(&["check", "--read-data"]).succeeded();
 }

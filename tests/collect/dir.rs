@@ -259,7 +259,7 @@ fn an_unreadable_file_fails_the_device_and_is_named() {
     let rig = Rig::new();
     rig.write("secret", "x");
     rig.write("other", "x");
-    fs::set_permissions(rig.path("secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(rig.path("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     let error = rig.collect(None).unwrap_err();
     assert!(matches!(&error, CollectError::Read { path, .. } if path == Path::new(&rig.path("secret"))), "{error:?}");
 }

@@ -190,13 +190,11 @@ fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// What is done with one mirror: gives its part of the JSON, and whether all is well with it.
+type Work<'a> = &'a mut dyn FnMut(&mut Ui, &Vault, &Place, Surroundings<'_>) -> Result<(Value, bool), CommandError>;
+
 /// Does something with each mirror; one that fails does not stop the others.
-fn each(
-    ui: &mut Ui,
-    context: &Context,
-    names: &[DeviceName],
-    work: &mut dyn FnMut(&mut Ui, &Vault, &Place, Surroundings<'_>) -> Result<(Value, bool), CommandError>,
-) -> Result<(Vec<Value>, Exit), CommandError> {
+fn each(ui: &mut Ui, context: &Context, names: &[DeviceName], work: Work<'_>) -> Result<(Vec<Value>, Exit), CommandError> {
     let vault = Vault::open(&context.root()?)?;
     let places = places(&vault, names)?;
     if places.is_empty() {

@@ -64,7 +64,7 @@ pub(super) fn end(
     }
     let ends = whole || end == ChangeEnd::Aborted;
     let what = Open::Change(ticket.clone());
-    let transaction = vault.store.begin(vault.who(&report.run))?;
+    let transaction = vault.begin(&report.run)?;
     let mut outcome = "failed";
     if ends {
         item.end = Some(end);

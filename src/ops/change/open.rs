@@ -46,7 +46,7 @@ pub fn open(vault: &Vault, intent: &Intent, world: &World<'_>, progress: &mut dy
     let numbers = numbers(&report);
     let mut who = vault.who(&report.run);
     who.now = Utc::now();
-    let transaction = vault.store.begin(who)?;
+    let transaction = vault.begin_as(who)?;
     let whole = numbers.len() == report.devices.len();
     let item = ChangeItem {
         v: 1,

@@ -2,10 +2,11 @@
 //!
 //! A hint is a runnable command or a decision, and never offers to switch a protection off.
 
+mod collect;
+
+pub(super) use collect::collect;
+
 use super::exit::Exit;
-use crate::collect::credentials::CredentialError;
-use crate::collect::session::SessionError;
-use crate::collect::{CollectError, ConnectError};
 use crate::inventory::{InventoryError, UrlError};
 use crate::profile::ProfileError;
 use crate::{diff, fsio, mirror, store};
@@ -52,68 +53,13 @@ pub(super) fn url(error: &UrlError) -> Advice {
 pub(super) fn profile(error: &ProfileError) -> Advice {
     match error {
         ProfileError::Unknown(_) => advice(Exit::Failed, &["`confvault profile list` shows all profiles"]),
-        _ => advice(Exit::Usage, &[]),
+        ProfileError::Read { .. } => advice(Exit::Failed, &[]),
+        ProfileError::Syntax { .. }
+        | ProfileError::Value { .. }
+        | ProfileError::Circle(_)
+        | ProfileError::OverrideRegex { .. }
+        | ProfileError::OverrideGlob { .. } => advice(Exit::Usage, &[]),
     }
-}
-
-/// Advice on a device that could not be collected.
-pub(super) fn collect(error: &CollectError) -> Advice {
-    match error {
-        CollectError::NoRelease { .. } => {
-            advice(Exit::Failed, &["declare it with `confvault device set NAME --release RELEASE`, or choose another profile"])
-        }
-        CollectError::Shrank { .. } => {
-            advice(Exit::Failed, &["if the device really lost that much, take it once with `confvault snapshot NAME --accept`"])
-        }
-        CollectError::Missing(_) | CollectError::NotFolder(_) => {
-            advice(Exit::Failed, &["mount or export the folder, or correct it with `confvault device set NAME --source URL`"])
-        }
-        CollectError::TooMany { .. } | CollectError::TooLarge { .. } => {
-            advice(Exit::Failed, &["leave files out by a profile of your own, or raise the limit in confvault.toml"])
-        }
-        CollectError::Changing(_) => advice(Exit::Failed, &["run `confvault snapshot NAME` again when the device is at rest"]),
-        CollectError::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => advice(
-            Exit::Failed,
-            &["log in as a user that may read it, or set `become = \"sudo\"` for a source of sftp://"],
-        ),
-        CollectError::BackupSet { remedy, .. } => advice(Exit::Failed, &[*remedy]),
-        CollectError::NoBackupSet(_) => advice(Exit::Failed, &["let DRS write there, or begin with `confvault drs backup`"]),
-        CollectError::NotPushed => advice(Exit::Failed, &["hand it in with `confvault snapshot NAME --from FILE.tar`"]),
-        CollectError::NoRoots { .. } => advice(Exit::Failed, &["name a folder in the source, such as sftp://host/etc"]),
-        CollectError::Session(error) => session(error),
-        CollectError::Connect(error) => connect(error),
-        _ => advice(Exit::Failed, &[]),
-    }
-}
-
-fn session(error: &SessionError) -> Advice {
-    let text = match error {
-        SessionError::Refused { .. } | SessionError::Status { .. } => "give the login the right to run the command, or use another profile",
-        SessionError::NoReply { .. } => "say where the password is with `credential` or `credential2` of the device",
-        SessionError::LoginRefused { .. } => "check `credential2`, which is the enable password; it was tried once",
-        SessionError::Paged { .. } => "let the profile switch paging off (`setup`), or answer the pager (`pager-answer`)",
-        SessionError::Flood { .. } | SessionError::LongLine { .. } => "raise `max_size` if the device really has that much",
-        _ => "`confvault device test NAME` shows each step",
-    };
-    advice(Exit::Failed, &[text])
-}
-
-fn connect(error: &ConnectError) -> Advice {
-    let text = match error {
-        ConnectError::UnknownHostKey { .. } => "compare it with the device's own, then `confvault device trust NAME --fingerprint SHA256:…`",
-        ConnectError::ChangedHostKey { .. } => {
-            "somebody may be in the way; if the device got a new key, compare it, then `confvault device trust NAME --fingerprint SHA256:…`"
-        }
-        ConnectError::LoginRefused { .. } => "check the credential before the next run; it was tried once",
-        ConnectError::Credential(CredentialError::NotSet(_)) => "set it with `confvault credential set NAME`",
-        ConnectError::Credential(_) => "check `credential` of the device in confvault.toml",
-        ConnectError::KeyFile(_) => "the file must be its owner's alone (`chmod 600 FILE`); a passphrase comes from `credential2`",
-        ConnectError::NoMethod { .. } => "set `credential` to something that the device takes, such as env:VARIABLE or key:FILE",
-        ConnectError::NoAlgorithm(_) => "the device may know old algorithms only: allow one by name with `allow_algorithms`",
-        ConnectError::NoUser(_) => "name the user in the source: ssh://USER@HOST",
-        _ => "`confvault device test NAME` shows each step",
-    };
-    advice(Exit::Failed, &[text])
 }
 
 /// Advice on a store.
@@ -143,6 +89,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
         E::NameUsed { .. } => advice(Exit::Failed, &["choose another name, such as one with a date"]),
         E::Sealed { .. } | E::NoStoreKey(_) => advice(Exit::Key, &[IDENTITY]),
         E::Seal(error) => seal(error),
+        E::Disk(error) => disk(error),
         E::ObjectMissing { .. }
         | E::ObjectCorrupt { .. }
         | E::CorruptFile { .. }
@@ -155,7 +102,15 @@ pub(super) fn store(error: &store::Error) -> Advice {
         E::UnknownFormat(_) | E::UnknownFeature(_) => {
             advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"])
         }
-        _ => advice(Exit::Failed, &[]),
+        E::Tombstone(_) => advice(Exit::Failed, &["take the device in again under another name"]),
+        E::RefMoved { .. } | E::BatchBroken => advice(Exit::Failed, &["run the command again"]),
+        E::ContentNeeded { .. } => advice(Exit::Failed, &["run `confvault snapshot --full`"]),
+        E::NotStored { .. } => advice(Exit::Usage, &["only `diff` takes the point `now`"]),
+        E::ObjectKind { .. } | E::ObjectTooLarge { .. } | E::Collision | E::NoRef { .. } => {
+            advice(Exit::Damage, &["`confvault check --read-data` shows all damage"])
+        }
+        E::TooManyObjects | E::RefName { .. } | E::Git { .. } | E::Read { .. } => advice(Exit::Failed, &[]),
+        E::NoRelease { .. } | E::Refused { .. } | E::Output { .. } => advice(Exit::Failed, &[]),
     }
 }
 
@@ -217,7 +172,9 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
 pub(super) fn diff(error: &diff::Error) -> Advice {
     match error {
         diff::Error::Twice(_) => advice(Exit::Damage, &["`confvault check` shows what is damaged"]),
-        _ => advice(Exit::Failed, &["compare by line, without `--semantic`"]),
+        diff::Error::Unparsed { .. } | diff::Error::NoSettings => {
+            advice(Exit::Failed, &["compare by line, without `--semantic`"])
+        }
     }
 }
 
@@ -235,6 +192,60 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
             let pre = format!("`confvault restore DEVICE@pre/{change} --to FOLDER` gives the files as they stood before");
             (Exit::Failed, vec![pre, format!("put them back, then `confvault change abort {}`", change.ticket)])
         }
+    }
+}
+
+/// Advice on the disk.
+pub(super) fn disk(error: &fsio::Error) -> Advice {
+    use std::io::ErrorKind as K;
+    match error.kind() {
+        K::StorageFull | K::QuotaExceeded => {
+            advice(Exit::Failed, &["make room on the disk; the store is as it was, run the command again"])
+        }
+        K::PermissionDenied | K::ReadOnlyFilesystem => advice(Exit::Failed, &["run confvault as the owner of the folder"]),
+        _ => advice(Exit::Failed, &[]),
+    }
+}
+
+/// Advice on a mirror.
+pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
+    use mirror::MirrorError as E;
+    match error {
+        E::NoGit { .. } => advice(Exit::Failed, &["install git; mirrors are reached with it"]),
+        E::Silent { .. } | E::TooLong { .. } => {
+            advice(Exit::Failed, &["try the URL with `git ls-remote`; the limit is `mirror_timeout` in confvault.toml"])
+        }
+        E::Url { .. } => advice(Exit::Usage, &["`https://HOST/PATH`, `ssh://USER@HOST/PATH`, `USER@HOST:PATH` or a path"]),
+        E::NotAStore { .. } => advice(Exit::Failed, &["name the mirror of a confvault store"]),
+        E::Hostile { .. } => advice(Exit::Damage, &["do not use this mirror before it is known who altered it"]),
+        E::Collector { .. } => advice(Exit::Usage, &["name it with `--collector NAME`"]),
+        E::Exists { .. } => advice(Exit::Failed, &["choose an empty folder"]),
+        E::Store(error) => store(error),
+        E::Disk(error) => disk(error),
+        E::Cancelled => advice(Exit::Failed, &["run the command again"]),
+        E::Unknown { .. } => advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"]),
+        E::Pipe { .. } | E::Git { .. } | E::TooMuch { .. } => advice(Exit::Failed, &[]),
+    }
+}
+
+/// Advice on putting back.
+pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
+    use crate::ops::restore::RestoreError as E;
+    match error {
+        E::NoSuchPath { .. } => advice(Exit::Failed, &["`confvault ls POINT` lists the files of a generation"]),
+        E::NeedsIdentity { .. } => {
+            (Exit::Key, vec![IDENTITY.to_owned(), "or put back text with tokens in place of secrets, `--masked`".to_owned()])
+        }
+        E::Existing { .. } => {
+            advice(Exit::Failed, &["choose an empty folder, look with `--plan`, or replace with `--overwrite`"])
+        }
+        E::Conflict { .. } => {
+            advice(Exit::Failed, &["give each scope a folder of its own with `--by-scope`, or choose one with `--scope`"])
+        }
+        E::Store(error) => store(error),
+        E::Disk(error) => disk(error),
+        E::Tree(_) | E::Read { .. } => advice(Exit::Failed, &["choose a folder that is yours and that nobody else changes"]),
+        E::Output(_) => advice(Exit::Failed, &[]),
     }
 }
 
@@ -271,58 +282,6 @@ fn review(error: &crate::ops::review::ReviewError) -> Advice {
     }
 }
 
-/// Advice on the disk.
-pub(super) fn disk(error: &fsio::Error) -> Advice {
-    use std::io::ErrorKind as K;
-    match error.kind() {
-        K::StorageFull | K::QuotaExceeded => {
-            advice(Exit::Failed, &["make room on the disk; the store is as it was, run the command again"])
-        }
-        K::PermissionDenied | K::ReadOnlyFilesystem => advice(Exit::Failed, &["run confvault as the owner of the folder"]),
-        _ => advice(Exit::Failed, &[]),
-    }
-}
-
-/// Advice on a mirror.
-pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
-    use mirror::MirrorError as E;
-    match error {
-        E::NoGit { .. } => advice(Exit::Failed, &["install git; mirrors are reached with it"]),
-        E::Silent { .. } | E::TooLong { .. } => {
-            advice(Exit::Failed, &["try the URL with `git ls-remote`; the limit is `mirror_timeout` in confvault.toml"])
-        }
-        E::Url { .. } => advice(Exit::Usage, &["`https://HOST/PATH`, `ssh://USER@HOST/PATH`, `USER@HOST:PATH` or a path"]),
-        E::NotAStore { .. } => advice(Exit::Failed, &["name the mirror of a confvault store"]),
-        E::Hostile { .. } => advice(Exit::Damage, &["do not use this mirror before it is known who altered it"]),
-        E::Collector { .. } => advice(Exit::Usage, &["name it with `--collector NAME`"]),
-        E::Exists { .. } => advice(Exit::Failed, &["choose an empty folder"]),
-        E::Store(error) => store(error),
-        E::Disk(error) => disk(error),
-        _ => advice(Exit::Failed, &[]),
-    }
-}
-
-/// Advice on putting back.
-pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
-    use crate::ops::restore::RestoreError as E;
-    match error {
-        E::NoSuchPath { .. } => advice(Exit::Failed, &["`confvault ls POINT` lists the files of a generation"]),
-        E::NeedsIdentity { .. } => {
-            (Exit::Key, vec![IDENTITY.to_owned(), "or put back text with tokens in place of secrets, `--masked`".to_owned()])
-        }
-        E::Existing { .. } => {
-            advice(Exit::Failed, &["choose an empty folder, look with `--plan`, or replace with `--overwrite`"])
-        }
-        E::Conflict { .. } => {
-            advice(Exit::Failed, &["give each scope a folder of its own with `--by-scope`, or choose one with `--scope`"])
-        }
-        E::Store(error) => store(error),
-        E::Disk(error) => disk(error),
-        E::Tree(_) | E::Read { .. } => advice(Exit::Failed, &["choose a folder that is yours and that nobody else changes"]),
-        E::Output(_) => advice(Exit::Failed, &[]),
-    }
-}
-
 /// Advice on a job.
 pub(super) fn ops(error: &crate::ops::Error) -> Advice {
     use crate::ops::Error as E;
@@ -336,9 +295,9 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Key(error) => keys(error),
         E::Diff(error) => diff(error),
         E::Change(error) => change(error),
+        E::Mirror(error) => mirror(error),
         E::Upgrade(error) => upgrade(error),
         E::Review(error) => review(error),
-        E::Mirror(error) => mirror(error),
         E::Unconfirmed(_) => advice(
             Exit::Key,
             &[

@@ -1,0 +1,92 @@
+//! Advice on devices that could not be collected. NAME stands for the device.
+
+use super::{Advice, advice};
+use crate::cli::exit::Exit;
+use crate::collect::credentials::CredentialError;
+use crate::collect::session::SessionError;
+use crate::collect::{CollectError, ConnectError};
+
+/// Advice on a device that could not be collected.
+pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
+    use CollectError as E;
+    let hints: &[&str] = match error {
+        E::Connect(error) => return connect(error),
+        E::Session(error) => return session(error),
+        E::NoRelease { .. } => &["declare it with `confvault device set NAME --release RELEASE`, or choose another profile"],
+        E::Shrank { .. } => &["if the device really lost that much, take it once with `confvault snapshot NAME --accept`"],
+        E::Missing(_) | E::NotFolder(_) => {
+            &["mount or export the folder, or correct it with `confvault device set NAME --source URL`"]
+        }
+        E::Empty(_) => &["an empty answer is never a set: look what has become of the folder"],
+        E::TooMany { .. } | E::TooLarge { .. } => {
+            &["leave files out by a profile of your own, or raise the limit in confvault.toml"]
+        }
+        E::Changing(_) => &["run `confvault snapshot NAME` again when the device is at rest"],
+        E::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            &["log in as a user that may read it, or set `become = \"sudo\"` for a source of sftp://"]
+        }
+        E::NotWhole(_) => &["`confvault profile show PROFILE` says what a whole set has; nothing partial is kept"],
+        E::NoRoots { .. } => &["name a folder in the source, such as sftp://host/etc"],
+        E::NoCommands { .. } => &["choose a profile with commands, or a source `sftp://` or `dir:`"],
+        E::BackupSet { remedy, .. } => return (Exit::Failed, vec![(*remedy).to_owned()]),
+        E::NoBackupSet(_) => &["let DRS write there, or begin with `confvault drs backup`"],
+        E::NotPushed => &["hand it in with `confvault snapshot NAME --from FILE.tar`"],
+        E::NotSupported(_) => &["`dir:`, `sftp://`, `ssh://` and `drs:` can be collected"],
+        E::Archive { .. } => &["make it anew, such as with `tar -C FOLDER -cf FILE.tar .`"],
+        E::Cancelled => &["run the command again"],
+        E::Read { .. } | E::Path { .. } | E::Set(_) | E::Spool { .. } | E::NotText { .. } => &[],
+    };
+    advice(Exit::Failed, hints)
+}
+
+/// Advice on a device that could not be reached.
+fn connect(error: &ConnectError) -> Advice {
+    use ConnectError as E;
+    let hints: &[&str] = match error {
+        E::Unresolved { .. } => &["correct the host with `confvault device set NAME --source URL`"],
+        E::UnknownHostKey { .. } => {
+            &["compare it with the device's own, then `confvault device trust NAME --fingerprint SHA256:…`"]
+        }
+        E::ChangedHostKey { .. } => &[
+            "somebody may be in the way; if the device got a new key, compare it, then `confvault device trust NAME --fingerprint SHA256:…`",
+        ],
+        E::RevokedHostKey { .. } => &["do not log in before it is known why the key was revoked"],
+        E::LoginRefused { .. } => &["check the credential before the next run; it was tried once"],
+        E::Credential(CredentialError::NotSet(_)) => &["set it with `confvault credential set NAME`"],
+        E::Credential(_) => &["check `credential` of the device in confvault.toml"],
+        E::KeyFile(_) => &["the file must be its owner's alone (`chmod 600 FILE`); a passphrase comes from `credential2`"],
+        E::NoMethod { .. } => &["set `credential` to something that the device takes, such as env:VARIABLE or key:FILE"],
+        E::NoAlgorithm(_) => &["the device may know old algorithms only: allow one by name with `allow_algorithms`"],
+        E::UnknownAlgorithm(_) => &["correct `allow_algorithms` of the device in confvault.toml"],
+        E::NoUser(_) => &["name the user in the source: ssh://USER@HOST"],
+        E::Overdue { .. } => &["raise `timeout` of the device in confvault.toml"],
+        E::Jump { source, .. } => return connect(source),
+        E::BadProxy(_) => &["correct ProxyJump or ProxyCommand in the ssh configuration"],
+        E::Refused { .. } | E::TimedOut { .. } | E::Protocol { .. } => &["`confvault device test NAME` shows each step"],
+        E::HostKeys(_) | E::Cancelled => &[],
+    };
+    advice(Exit::Failed, hints)
+}
+
+/// Advice on a device that gave no whole answer.
+fn session(error: &SessionError) -> Advice {
+    use SessionError as E;
+    let hints: &[&str] = match error {
+        E::Refused { .. } | E::Status { .. } => &["give the login the right to run the command, or use another profile"],
+        E::NoReply { .. } => &["say where the password is with `credential` or `credential2` of the device"],
+        E::LoginRefused { .. } => &["check `credential2`, which is the enable password; it was tried once"],
+        E::Paged { .. } => &["let the profile switch paging off (`setup`), or answer the pager (`pager-answer`)"],
+        E::Flood { .. } | E::LongLine { .. } => &["raise `max_size` if the device really has that much"],
+        E::NoPrompt { .. }
+        | E::StepMissing { .. }
+        | E::NoPattern
+        | E::Silent { .. }
+        | E::Closed { .. }
+        | E::Truncated { .. }
+        | E::TooSmall { .. }
+        | E::TooShort { .. }
+        | E::Lacks { .. }
+        | E::Wire { .. } => &["`confvault device test NAME` shows each step"],
+    };
+    advice(Exit::Failed, hints)
+}
