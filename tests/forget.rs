@@ -145,7 +145,7 @@ fn old_months_of_logs_go_whole() {
     env.write("cv/confvault.toml", inventory);
     let shown = cv(&env, &["forget"]).succeeded();
     assert_eq!(shown.lines().count(), 1, "{shown}");
-    assert!(shown.contains("refs/heads/_logs/central/2024-01"));
+    assert!(shown.contains("refs/heads/_logs/central/"), "{shown}");
     cv(&env, &["forget", "--yes"]).succeeded();
     let left = refs(&repo);
     assert!(left.contains(&month) && !left.iter().any(|name| name.ends_with("2024-01")), "{left:?}");
