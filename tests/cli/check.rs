@@ -19,10 +19,18 @@ fn a_whole_store_is_clean() {
 #[test]
 fn damage_is_named_with_what_it_touches() {
     let env = TestEnv::with_history();
+    // So large and so random that the middle of the pack is a part of it.
+    let mut state = 1u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    env.write("pbx/noise.bin", noise.take(500_000).collect::<Vec<u8>>());
+    env.cv(&["snapshot"]).succeeded();
     env.cv(&["maintain"]).succeeded();
     let packs = env.path("store.git/objects/pack");
-    let pack = fs::read_dir(&packs).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "pack"));
-    let pack = pack.unwrap();
+    let all = fs::read_dir(&packs).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pack"));
+    let pack = all.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
     let mut bytes = fs::read(&pack).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x40;
@@ -32,7 +40,7 @@ fn damage_is_named_with_what_it_touches() {
     fs::write(&pack, bytes).unwrap();
     let run = env.cv(&["check", "--read-data"]);
     assert_eq!(run.code, 13, "{run}");
-    assert!(run.text().contains("NOT clean"), "{run}");
+    assert!(run.text().contains("NOT clean") && run.text().contains("touches pbx@4"), "{run}");
     let document = env.cv(&["check", "--read-data", "--json"]).json();
     assert_eq!(document["clean"], false);
     assert!(!document["data"]["findings"].as_array().unwrap().is_empty());
