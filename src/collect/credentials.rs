@@ -89,7 +89,10 @@ pub enum CredentialError {
 
 /// Commands that ran already, by their text; each runs once in a run.
 #[derive(Debug, Default)]
-pub(super) struct Commands(Mutex<HashMap<String, Arc<OnceLock<Result<Secret, String>>>>>);
+pub(super) struct Commands(Mutex<HashMap<String, Answer>>);
+
+/// What a command gave, or why it gave nothing; empty while it runs.
+type Answer = Arc<OnceLock<Result<Secret, String>>>;
 
 /// Which of the two credentials of a device is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -81,7 +81,7 @@ impl Item for crate::inventory::Device {
         self.keys.site.as_ref().map(crate::inventory::LabelKey::as_str)
     }
     fn timeout(&self) -> Option<Duration> {
-        self.keys.timeout.map(|seconds| Duration::from_secs(seconds.0.into()))
+        self.keys.timeout.map(|seconds| Duration::from_secs(seconds.0))
     }
 }
 

@@ -91,7 +91,7 @@ impl Context<'_> {
     /// When the time of a device that is begun now is over.
     pub(crate) fn deadline_of(&self, device: &Device) -> Instant {
         let seconds = device.timeout.unwrap_or(self.policy.timeout);
-        Instant::now() + Duration::from_secs(u64::from(seconds.0))
+        Instant::now() + Duration::from_secs(seconds.0)
     }
 
     /// Tells the trace of a step that began at `begun` and is done.

@@ -67,10 +67,9 @@ pub fn host_key(root: &Path, name: &DeviceName, world: &World<'_>) -> Result<Sho
     let (SourceUrl::Ssh(remote) | SourceUrl::Sftp(remote) | SourceUrl::DrsSftp(remote)) = &device.source else {
         return Err(crate::collect::CollectError::NotSupported(device.source.clone()).into());
     };
-    let found = with_context(&inventory, world, None, |context| {
+    with_context(&inventory, world, None, |context| {
         show_host_key(device, remote, context).map_err(|error| crate::collect::CollectError::from(error).into())
-    });
-    found
+    })
 }
 
 /// Tells whether the source of a device is reached over the network by SSH.

@@ -311,7 +311,7 @@ impl Run<'_> {
         fleet::Options {
             jobs: jobs.unwrap_or_else(fleet::default_jobs),
             jobs_per_site: policy.jobs_per_site.map(usize::from),
-            timeout: Duration::from_secs(policy.timeout.0.into()),
+            timeout: Duration::from_secs(policy.timeout.0),
             ..fleet::Options::default()
         }
     }

@@ -117,6 +117,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "one range is what is meant")]
     fn a_pager_leaves_nothing_and_takes_nothing() {
         let raw = b"a\r\n--More--\x08\x08\x08   \x08\x08\x08 ip address\r\n";
         assert_eq!(tidy(raw, &[3..11]), b"a\n ip address\n");
