@@ -45,8 +45,11 @@ const LAST: &[&str] =
 const SITES: &[&str] = &["berlin", "hamburg", "koeln", "leipzig", "muenchen", "stuttgart", "dresden", "bremen"];
 const CODECS: &[&str] = &["alaw,ulaw", "g722,alaw", "opus,g722,alaw", "alaw"];
 
+/// Writes one paragraph of a file.
+type Paragraph = fn(&mut Rng, &mut String);
+
 /// The files of a device, in turn: name and how a paragraph of it is written.
-const FILES: &[(&str, fn(&mut Rng, &mut String))] = &[
+const FILES: &[(&str, Paragraph)] = &[
     ("asterisk/pjsip.conf", endpoint),
     ("asterisk/pjsip_trunks.conf", endpoint),
     ("asterisk/pjsip_phones.conf", endpoint),
