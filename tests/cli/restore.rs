@@ -58,7 +58,7 @@ fn usage_and_trouble_have_their_codes() {
     env.cv(&["restore", "pbx"]).failed(2);
     env.cv(&["restore", "--to", "x"]).failed(2);
     env.cv(&["restore", "pbx", "--to", "x", "--tar", "y"]).failed(2);
-    env.cv(&["restore", "--all", "--tar", "y"]).failed(2);
+    env.cv(&["restore", "--all", "--tar", "y", "--to", "x"]).failed(2);
     env.cv(&["restore", "pbx@99", "--to", "x"]).failed(1);
     env.cv(&["restore", "pbx@99", "--to", "x", "--plan"]).failed(2);
     env.cv(&["restore", "pbx", "--to", "x", "--plan"]).failed(1);
@@ -86,9 +86,17 @@ fn every_device_goes_into_a_folder_of_its_name() {
     env.write("gw/a", "x");
     env.cv(&["device", "add", "gw", "--source", "dir:gw", "--release", "1"]).succeeded();
     env.cv(&["snapshot"]).succeeded();
-    assert_snapshot!(env.cv(&["restore", "--all", "--to", "all"]), @"2 devices, 81 B, in $TEST/work/all; every digest checked");
+    assert_snapshot!(env.cv(&["restore", "--all", "--to", "all"]), @"2 devices, 81 B, in all; every digest checked");
     assert_eq!(env.read("all/gw/a"), "x");
     assert!(env.path("all/pbx/new.conf").exists());
+    // The same as an archive.
+    let piped = env.cv(&["restore", "--all", "--tar", "-"]);
+    env.cv(&["restore", "--all", "--tar", "all.tar"]).succeeded();
+    assert_eq!(fs::read(env.path("all.tar")).unwrap(), piped.stdout);
+    fs::create_dir(env.path("untarred")).unwrap();
+    let tar = Command::new("tar").args(["xpf", "../all.tar"]).current_dir(env.path("untarred")).status().unwrap();
+    let diff = Command::new("diff").args(["-r", "all", "untarred"]).current_dir(env.path("")).status().unwrap();
+    assert!(tar.success() && diff.success());
 }
 
 #[test]

@@ -11,7 +11,9 @@ use crate::cli::identity::IdentityArgs;
 use crate::cli::time::{self, count};
 use crate::cli::ui::{Look, Ui};
 use crate::model::{Point, Scope};
-use crate::ops::restore::{RestoreOptions, compare, plan, restore, restore_all, tar_to_file, tar_to_writer};
+use crate::ops::restore::{
+    RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file, tar_to_writer,
+};
 use crate::ops::{PathFilter, Reader, record};
 use crate::store::Record;
 
@@ -22,20 +24,20 @@ use crate::store::Record;
 /// not at all. Secrets and sealed files need an identity.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "confvault restore [OPTIONS] <POINT> [PATH]... <--to <DIR>|--tar <FILE>>\n       \
-    confvault restore [OPTIONS] --all [PATH]... --to <DIR>")]
+    confvault restore [OPTIONS] --all [PATH]... <--to <DIR>|--tar <FILE>>")]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault restore pbx@golden --to /tmp/pbx --identity admin/identity.txt\n  \
      confvault restore pbx@2026-11-01 voip/pjsip.conf --to . --overwrite\n  \
      confvault restore gw-1 --masked --tar - | tar t\n  confvault restore pbx@golden --to /etc/asterisk --plan\n  \
-     confvault restore --all --to /srv/all\n",
+     confvault restore --all --to /srv/all\n  confvault restore --all --masked --tar - | ssh other tar x\n",
     exit_codes!(), "\nwith --plan and --compare: 0 same, 1 different, 2 trouble"
 ))]
 pub(crate) struct RestoreArgs {
     /// The generation, then the files, folders or globs of it that are wanted (default: everything)
     #[arg(value_name = "POINT] [PATH")]
     words: Vec<String>,
-    /// The newest generation of every device, each into a folder of its name below DIR
-    #[arg(long, requires = "to")]
+    /// The newest generation of every device, each into a folder of its name
+    #[arg(long)]
     all: bool,
     /// Into this folder; made if it is not there
     #[arg(long, value_name = "DIR", required_unless_present = "tar", conflicts_with = "tar")]
@@ -70,7 +72,7 @@ pub(crate) struct RestoreArgs {
     /// Leave owners as they come
     #[arg(long)]
     no_owners: bool,
-    /// Devices at the same time, with --all (default: 2)
+    /// Devices at the same time, with --all and --to (default: 2)
     #[arg(long, value_name = "N", default_value_t = 2, hide_default_value = true, requires = "all")]
     jobs: usize,
     #[command(flatten)]
@@ -96,10 +98,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Outcome
     let identities = args.identity.load(ui, context)?;
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
     let to = args.to.as_ref().map(|dir| context.absolute(dir)).transpose()?;
-    match (&to, args.all) {
-        (Some(to), true) => all(ui, context, args, &reader, to),
-        (to, _) => one(ui, context, args, &reader, to.as_deref()),
+    let piped = args.tar.as_ref().is_some_and(|file| file.as_os_str() == "-");
+    if piped && (ui.is_terminal() || ui.json_wished()) {
+        return Err(
+            CommandError::usage("An archive is not for a terminal, and not beside JSON").hint("send it into a file or pipe")
+        );
     }
+    if args.all { all(ui, context, args, &reader, to.as_deref()) } else { one(ui, context, args, &reader, to.as_deref()) }
 }
 
 fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: Option<&Path>) -> Outcome {
@@ -133,11 +138,6 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
         return Ok(if found.is_equal() { Exit::Done } else { Exit::Differs });
     }
     let piped = args.tar.as_ref().is_some_and(|file| file.as_os_str() == "-");
-    if piped && (ui.is_terminal() || ui.json_wished()) {
-        return Err(
-            CommandError::usage("An archive is not for a terminal, and not beside JSON").hint("send it into a file or pipe")
-        );
-    }
     let restored = match &args.tar {
         None => restore(&set, access, dir, &options)?,
         Some(_) if piped => tar_to_writer(&set, access, ui.raw(), &options).map_err(CommandError::of_output)?,
@@ -156,18 +156,25 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     Ok(if restored.is_complete() { Exit::Done } else { Exit::Partly })
 }
 
-fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: &Path) -> Outcome {
+fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: Option<&Path>) -> Outcome {
     let options = args.options(&args.words);
-    let fleet = restore_all(&reader.store, &reader.store.refs()?, reader.access(), to, &options, args.jobs)?;
+    let (store, refs, access) = (&reader.store, reader.store.refs()?, reader.access());
+    let fleet = match (to, &args.tar) {
+        (Some(to), _) => restore_all(store, &refs, access, to, &options, args.jobs)?,
+        (None, Some(file)) if file.as_os_str() != "-" => {
+            tar_all_to_file(store, &refs, access, &context.absolute(file)?, &options)?
+        }
+        _ => tar_all_to_writer(store, &refs, access, ui.raw(), &options).map_err(CommandError::of_output)?,
+    };
     let outcome = if fleet.failed.is_empty() && fleet.restored.is_complete() { "done" } else { "partly" };
     let failed: Vec<_> = fleet.failed.iter().map(|(device, _)| serde_json::Value::from(device.as_str())).collect();
     let entry = Record::new("restore", outcome).with("device_count", fleet.devices.len()).with("failed", failed);
     keep_record(ui, context, entry.with("files", fleet.restored.files).with("bytes", fleet.restored.bytes));
     if ui.json_wished() {
         ui.json("restore", &fleet_document(&fleet))?;
-    } else {
+    } else if let Some(place) = args.to.as_ref().or(args.tar.as_ref()).filter(|place| place.as_os_str() != "-") {
         let (devices, size) = (count(fleet.devices.len(), "device"), time::size(fleet.restored.bytes));
-        ui.line(&format!("{devices}, {size}, in {}; every digest checked", to.display()))?;
+        ui.line(&format!("{devices}, {size}, in {}; every digest checked", place.display()))?;
     }
     tell(ui, &fleet.restored);
     for (device, error) in fleet.failed {

@@ -7,15 +7,17 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tar::{Builder, EntryType, Header};
+use tar::{EntryType, Header};
 
 use super::layout::{Placed, layout};
 use super::tree::is_damage;
-use super::{RestoreError, RestoreOptions, Restored, Skip, Skipped};
+use super::{FleetRestored, RestoreError, RestoreOptions, Restored, Skip, Skipped};
 use crate::fsio::{self, Out};
-use crate::model::{ConfigPath, Kind};
-use crate::store::{Access, Decoded, Error, SetReader};
+use crate::model::{ConfigPath, DeviceName, Kind};
+use crate::store::{Access, Decoded, Error, Refs, SetReader, Store};
 
+/// Bytes of zeros that end an archive.
+const END: usize = 1024;
 /// Sets up to this size are held in memory until every digest was checked.
 const HELD: u64 = 64 << 20;
 
@@ -30,17 +32,40 @@ pub fn tar_to_file(
     to: &Path,
     options: &RestoreOptions,
 ) -> Result<Restored, RestoreError> {
+    into_file(to, options.overwrite, &mut |out| archive(set, access, out, options))
+}
+
+/// Writes the newest generation of every device into the file `to`, as [`tar_all_to_writer`] and [`tar_to_file`] do.
+///
+/// # Errors
+/// [`RestoreError`]; the file is then as it was.
+pub fn tar_all_to_file(
+    store: &Store,
+    refs: &Refs,
+    access: Access<'_>,
+    to: &Path,
+    options: &RestoreOptions,
+) -> Result<FleetRestored, RestoreError> {
+    into_file(to, options.overwrite, &mut |out| tar_all_to_writer(store, refs, access, out, options))
+}
+
+/// Writes a file under another name, and gives it its own once it is whole.
+fn into_file<T>(
+    to: &Path,
+    overwrite: bool,
+    fill: &mut dyn FnMut(&mut dyn Write) -> Result<T, RestoreError>,
+) -> Result<T, RestoreError> {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let waiting = to.with_file_name(format!(".{name}.confvault-{}", std::process::id()));
-    let write = || {
-        if !options.overwrite && std::fs::symlink_metadata(to).is_ok() {
+    let mut write = || {
+        if !overwrite && std::fs::symlink_metadata(to).is_ok() {
             return Err(RestoreError::Existing { count: 1, first: to.to_owned() });
         }
         fsio::unlink_if_there(&waiting)?;
         let mut out = Out::create_new(&waiting, fsio::PRIVATE_FILE)?;
-        let restored = archive(set, access, &mut out, options)?;
+        let restored = fill(&mut out)?;
         out.finish_sync()?;
-        if options.overwrite {
+        if overwrite {
             fsio::rename(&waiting, to)?;
         } else {
             // A link refuses to replace what came in the meantime; a rename would not.
@@ -69,19 +94,89 @@ pub fn tar_to_writer(
     out: &mut dyn Write,
     options: &RestoreOptions,
 ) -> Result<Restored, RestoreError> {
-    let size: u64 = set.manifest().lines.iter().filter_map(|l| Some(l.body.as_ref()?.size)).sum();
-    if size <= HELD {
+    if size(set) <= HELD {
         let mut whole = Vec::new();
         let restored = archive(set, access, &mut whole, options)?;
         out.write_all(&whole).and_then(|()| out.flush()).map_err(RestoreError::Output)?;
         return Ok(restored);
     }
-    archive(set, access, out, options).inspect_err(|_| {
-        let mut block = [b'!'; 512];
-        let text = b"confvault: the restore failed here; this archive is not complete\n";
-        block[..text.len()].copy_from_slice(text);
-        out.write_all(&block).and_then(|()| out.flush()).ok();
-    })
+    archive(set, access, out, options).inspect_err(|_| spoil(out))
+}
+
+/// Writes the newest generation of every device as one archive, each into a folder named as the device.
+///
+/// A device that fails before its first byte does not stop the others.
+///
+/// # Errors
+/// [`RestoreError`]; the archive then ends in a block that no reader of tar takes for an end.
+pub fn tar_all_to_writer(
+    store: &Store,
+    refs: &Refs,
+    access: Access<'_>,
+    out: &mut dyn Write,
+    options: &RestoreOptions,
+) -> Result<FleetRestored, RestoreError> {
+    let mut fleet = FleetRestored { devices: Vec::new(), failed: Vec::new(), restored: Restored::default() };
+    for device in store.devices(refs) {
+        match of_device(store, refs, access, &device, out, options) {
+            Ok((number, restored)) => {
+                fleet.devices.push((device, number));
+                fleet.restored.add(restored);
+            }
+            // The path that was asked for is another device's.
+            Err(Failed::Before(RestoreError::NoSuchPath { .. })) => {}
+            Err(Failed::Before(error)) => fleet.failed.push((device, error)),
+            Err(Failed::Amid(error)) => {
+                spoil(out);
+                return Err(error);
+            }
+        }
+    }
+    out.write_all(&[0; END]).and_then(|()| out.flush()).map_err(RestoreError::Output)?;
+    Ok(fleet)
+}
+
+/// Whether bytes of a device are in the archive already.
+enum Failed {
+    Before(RestoreError),
+    Amid(RestoreError),
+}
+
+fn of_device(
+    store: &Store,
+    refs: &Refs,
+    access: Access<'_>,
+    device: &DeviceName,
+    out: &mut dyn Write,
+    options: &RestoreOptions,
+) -> Result<(u64, Restored), Failed> {
+    let before = |error: Error| Failed::Before(error.into());
+    let generation = store.newest(refs, device).map_err(before)?;
+    let set = store.read_set(refs, &generation, access).map_err(before)?;
+    if size(&set) > HELD {
+        // Too large to be held: it is read once to be proven, and once more to be written.
+        entries(&set, access, &mut io::sink(), options, Some(device)).map_err(Failed::Before)?;
+        let restored = entries(&set, access, out, options, Some(device)).map_err(Failed::Amid)?;
+        return Ok((generation.number, restored));
+    }
+    let mut whole = Vec::new();
+    let restored = entries(&set, access, &mut whole, options, Some(device)).map_err(Failed::Before)?;
+    out.write_all(&whole).map_err(|e| Failed::Amid(RestoreError::Output(e)))?;
+    Ok((generation.number, restored))
+}
+
+/// Sum of the plain sizes, in bytes.
+fn size(set: &SetReader<'_>) -> u64 {
+    set.manifest().lines.iter().filter_map(|l| Some(l.body.as_ref()?.size)).sum()
+}
+
+/// Ends an archive that is not complete in a block that no reader takes for an end.
+fn spoil(out: &mut dyn Write) {
+    let mut block = [b'!'; 512];
+    let text = b"confvault: the restore failed here; this archive is not complete\n";
+    block[..text.len()].copy_from_slice(text);
+    // Behind an error that is reported.
+    out.write_all(&block).and_then(|()| out.flush()).ok();
 }
 
 fn archive(
@@ -90,12 +185,23 @@ fn archive(
     out: &mut dyn Write,
     options: &RestoreOptions,
 ) -> Result<Restored, RestoreError> {
+    let restored = entries(set, access, out, options, None)?;
+    out.write_all(&[0; END]).map_err(RestoreError::Output)?;
+    Ok(restored)
+}
+
+fn entries(
+    set: &SetReader<'_>,
+    access: Access<'_>,
+    tar: &mut dyn Write,
+    options: &RestoreOptions,
+    device: Option<&DeviceName>,
+) -> Result<Restored, RestoreError> {
     let places = layout(set.manifest(), access, options, options.masked)?;
     let time = u64::try_from(set.generation().time.timestamp()).unwrap_or(0);
-    let mut tar = Builder::new(out);
     let mut restored = Restored::default();
     for place in &places {
-        match entry(set, place, time, options, &mut tar, &mut restored) {
+        match entry(set, place, device, time, options, tar, &mut restored) {
             Ok(()) => {}
             Err(RestoreError::Store(e)) if options.skip_damaged && is_damage(&e) => {
                 restored.skipped.push(skipped(&place.path, Skip::Damaged, Some(e.to_string())));
@@ -106,7 +212,6 @@ fn archive(
             Err(e) => return Err(e),
         }
     }
-    tar.finish().map_err(RestoreError::Output)?;
     Ok(restored)
 }
 
@@ -117,13 +222,15 @@ fn skipped(path: &ConfigPath, why: Skip, detail: Option<String>) -> Skipped {
 fn entry(
     set: &SetReader<'_>,
     place: &Placed<'_>,
+    device: Option<&DeviceName>,
     time: u64,
     options: &RestoreOptions,
-    tar: &mut Builder<&mut dyn Write>,
+    tar: &mut dyn Write,
     restored: &mut Restored,
 ) -> Result<(), RestoreError> {
     let line = place.line;
-    let mut name = place.path.as_bytes().to_vec();
+    let mut name = device.map(|device| format!("{device}/").into_bytes()).unwrap_or_default();
+    name.extend_from_slice(place.path.as_bytes());
     let (kind, mut content, mut target) = (line.kind, Vec::new(), Vec::new());
     let size = line.body.as_ref().map_or(0, |b| b.size);
     // What is in chunks does not fit in memory; its size is that of the manifest, or it is refused.
@@ -175,15 +282,11 @@ fn entry(
     header.set_cksum();
     pax_header(tar, pax, time)?;
     if streamed {
-        let mut bytes = header.as_bytes().to_vec();
-        let out = tar.get_mut();
-        out.write_all(&bytes).map_err(RestoreError::Output)?;
-        set.copy(line, &mut Strict { out, left: size })?;
-        bytes.clear();
-        bytes.resize(usize::try_from((512 - size % 512) % 512).unwrap_or(0), 0);
-        tar.get_mut().write_all(&bytes).map_err(RestoreError::Output)?;
+        tar.write_all(header.as_bytes()).map_err(RestoreError::Output)?;
+        set.copy(line, &mut Strict { out: tar, left: size })?;
+        tar.write_all(padding(size)).map_err(RestoreError::Output)?;
     } else {
-        tar.append(&header, content.as_slice()).map_err(RestoreError::Output)?;
+        put(tar, &header, &content)?;
     }
     match kind {
         Kind::Directory => restored.directories += 1,
@@ -198,6 +301,17 @@ fn entry(
 
 const OCTAL_7: u64 = 0o7_777_777;
 const OCTAL_11: u64 = 0o77_777_777_777;
+
+/// Writes an entry that is in memory.
+fn put(out: &mut dyn Write, header: &Header, content: &[u8]) -> Result<(), RestoreError> {
+    let pieces = [header.as_bytes(), content, padding(content.len() as u64)];
+    pieces.into_iter().try_for_each(|piece| out.write_all(piece)).map_err(RestoreError::Output)
+}
+
+/// The zeros that fill the last block of a content.
+fn padding(size: u64) -> &'static [u8] {
+    &[0; 512][..usize::try_from((512 - size % 512) % 512).unwrap_or(0)]
+}
 
 /// Puts a name into its field, as bytes, and all of it into the PAX header if it is too long.
 fn fill(field: &mut [u8; 100], text: &[u8], key: &'static str, pax: &mut Vec<(&'static str, Vec<u8>)>) {
@@ -216,7 +330,7 @@ fn fill(field: &mut [u8; 100], text: &[u8], key: &'static str, pax: &mut Vec<(&'
 }
 
 /// Writes the PAX header, with a name and a time that do not depend on where it is made.
-fn pax_header(tar: &mut Builder<&mut dyn Write>, records: Vec<(&str, Vec<u8>)>, time: u64) -> Result<(), RestoreError> {
+fn pax_header(tar: &mut dyn Write, records: Vec<(&str, Vec<u8>)>, time: u64) -> Result<(), RestoreError> {
     if records.is_empty() {
         return Ok(());
     }
@@ -240,7 +354,7 @@ fn pax_header(tar: &mut Builder<&mut dyn Write>, records: Vec<(&str, Vec<u8>)>, 
     header.set_gid(0);
     header.set_size(data.len() as u64);
     header.set_cksum();
-    tar.append(&header, data.as_slice()).map_err(RestoreError::Output)
+    put(tar, &header, &data)
 }
 
 /// Takes exactly so many bytes: more or less would shift everything behind.
