@@ -1,5 +1,15 @@
 //! `docs/restore-by-hand.md`: runs exactly the commands of that page, with the real programs.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, dead_code)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "sealing/lab.rs"]
 mod lab;

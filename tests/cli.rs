@@ -1,5 +1,15 @@
 //! The program as its user meets it: one file for each command.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "support/env.rs"]
 mod env;

@@ -1,12 +1,30 @@
 //! Sources as a library sees them.
-#![allow(missing_docs, clippy::type_complexity, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "collect/dir.rs"]
 mod dir;
 #[path = "collect/drs.rs"]
 mod drs;
+#[path = "support/env.rs"]
+mod env;
+#[path = "collect/fleet.rs"]
+mod fleet;
 #[path = "support/play.rs"]
 mod play;
+#[path = "collect/program.rs"]
+mod program;
+#[path = "collect/pushed.rs"]
+mod pushed;
 #[path = "collect/rig.rs"]
 mod rig;
 #[path = "support/simulator.rs"]
@@ -17,11 +35,3 @@ mod ssh;
 mod sshd;
 #[path = "support/sshd.rs"]
 mod sshd_server;
-#[path = "collect/fleet.rs"]
-mod fleet;
-#[path = "collect/program.rs"]
-mod program;
-#[path = "collect/pushed.rs"]
-mod pushed;
-#[path = "support/env.rs"]
-mod env;

@@ -2,7 +2,18 @@
 //!
 //! The work is done by a child process: this very test program, told by a variable to do it. See `fsio::fault`
 //! for how the world is stopped.
-#![allow(missing_docs, clippy::unwrap_used, clippy::exit)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit
+)]
 // Release builds have no faults to test with.
 #![cfg(debug_assertions)]
 

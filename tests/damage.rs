@@ -1,6 +1,16 @@
 //! Every kind of damage to every kind of file of a repository: what is not hit stays readable, the next
 //! commit succeeds or refuses before it writes, and the damage is named.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 mod support;
 

@@ -1,6 +1,16 @@
 //! Those who attack: a process that swaps directories for links while a tree is written, and mirrors that
 //! send what must never become a store.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 mod support;
 

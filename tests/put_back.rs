@@ -1,5 +1,15 @@
 //! Sets put back: byte for byte, into a directory or an archive, all or nothing (RELIABILITY 15, 33, 35, 38).
-#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "sealing/lab.rs"]
 mod lab;

@@ -1,5 +1,15 @@
 //! The room `seal` against the real `age`, `ssh-keygen` and `git`, and against hostile input.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;

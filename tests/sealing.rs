@@ -1,5 +1,15 @@
 //! Sealing end to end: what lies in a store, who opens it, and what changes of keys do.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "sealing/lab.rs"]
 mod lab;

@@ -1,5 +1,15 @@
 //! The store as a library: what is put in comes out, whatever git, age and a hostile device say.
-#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::single_range_in_vec_init,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "store/lab.rs"]
 mod lab;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use confvault::inventory::{DeviceChange, Editor};
-use confvault::model::{DeviceName, Kind, Point};
+use confvault::model::{Kind, Point};
 use confvault::ops::init::{Made, Options as InitOptions, Sealing, init};
 use confvault::ops::keys::AdminFolder;
 use confvault::ops::snapshot::{Options, Report, World, snapshot};
@@ -124,13 +124,6 @@ impl Lab {
         let vault = self.vault();
         let point: Point = point.parse().unwrap();
         vault.store.resolve(&vault.store.refs().unwrap(), &point).unwrap()
-    }
-
-    pub fn count(&self, device: &str) -> usize {
-        let vault = self.vault();
-        let device: DeviceName = device.parse().unwrap();
-        let refs = vault.store.refs().unwrap();
-        vault.store.history(&refs, &device).unwrap().count()
     }
 
     /// Reads the files of a generation by `<scope>/<path>`; what is sealed and cannot be opened is `Err`.

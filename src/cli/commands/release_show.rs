@@ -125,7 +125,8 @@ fn document(diff: &ReleaseDiff) -> Value {
         }
         value
     };
-    let file = |f: &crate::ops::release::FileChange| with(json!({ "path": f.path, "set_count": f.set, "keys": f.keys }), fate(&f.fate));
+    let file =
+        |f: &crate::ops::release::FileChange| with(json!({ "path": f.path, "set_count": f.set, "keys": f.keys }), fate(&f.fate));
     let setting = |s: &crate::ops::release::SettingChange| {
         let place = json!({ "file": s.file, "section": s.section, "key": s.key, "line": s.line, "set": s.set });
         with(place, fate(&s.fate))
