@@ -15,6 +15,7 @@ use crate::collect::{Collected, Context, Network, collect};
 use crate::diff::semantic::{SemanticDiff, compare_settings};
 use crate::diff::{self, Body, File, SetDiff, Side, Syntax, Why};
 use crate::fsio;
+use crate::inventory::SourceUrl;
 use crate::model::{ConfigPath, Content, DeviceName, Digest, Entry, Kind, Owner, Point, Release, Scope, Where};
 use crate::profile::Profile;
 use crate::seal::{DeviceKeys, mask};
@@ -184,7 +185,7 @@ struct Source {
 
 enum From {
     Stored(Box<(Generation, Manifest)>),
-    Collected(Box<Collected>, #[expect(dead_code, reason = "goes with the set")] Spool),
+    Collected(Box<Collected>, #[expect(dead_code, reason = "goes with the set")] Option<Spool>),
 }
 
 fn load(reader: &Reader, refs: &Refs, point: &Point, world: &World<'_>) -> Result<Source, Error> {
@@ -210,10 +211,11 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
     let device = inventory.device(name)?;
     let profile = reader.profiles.get(device.profile.as_str())?;
     let time = Utc::now();
-    let spool = Spool::create(reader)?;
+    // A folder of this machine needs no spool, so that a store on a read-only disk can be compared with one.
+    let spool = if matches!(device.source, SourceUrl::Dir(_)) { None } else { Some(Spool::create(reader)?) };
     let context = Context {
         root: inventory.root(),
-        spool: &spool.0,
+        spool: spool.as_ref().map_or(reader.store.repo().dir(), |spool| &spool.0),
         policy: &inventory.policy,
         env: world.env,
         home: world.home,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Error;
-use super::keys::{KeyRing, trusted};
+use super::keys::{KeyError, KeyRing, trusted};
 use crate::inventory::{FILE_NAME, Inventory, PROFILES_DIR, STORE_DIR};
 use crate::model::DeviceName;
 use crate::profile::{MaskOverrides, Profile, Profiles};
@@ -44,7 +44,12 @@ impl Reader {
         let profiles = Profiles::load(Some(&root.join(PROFILES_DIR)))?;
         let ring = KeyRing::at(root);
         let trust = match ring.is_there() {
-            true => trusted(&store, &ring)?.trust,
+            true => match trusted(&store, &ring) {
+                Ok(trusted) => trusted.trust,
+                // It was followed and found good, and could not be remembered: the disk is read-only.
+                Err(KeyError::Disk(_)) => Trust::parse(store.facts().files())?,
+                Err(error) => return Err(error.into()),
+            },
             false => Trust::parse(store.facts().files())?,
         };
         let (keys, opener) = match identities {

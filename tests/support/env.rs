@@ -1,5 +1,5 @@
 //! A place of its own for a test of the program: own home, cleared environment, paths that do not vary.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::fmt;
 use std::fs;
