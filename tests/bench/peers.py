@@ -94,7 +94,7 @@ class Confvault:
         return self.call("restore", "--all", "--to", os.path.join(target, "all"))
 
     def tidy(self):
-        return self.call("maintain", "--full")
+        return self.call("maintain")
 
 
 class Restic:
