@@ -240,17 +240,11 @@ fn said(phrase: &str) -> String {
 }
 
 impl SessionError {
-    /// Tells whether another try may succeed: a connection that broke or was silent can pass, and so
-    /// can an answer that a busy device cut off; what the device refused cannot.
+    /// Tells whether another try may succeed: a connection that broke can pass, and so can an answer that a
+    /// busy device cut off. What the device refused cannot, and a silent device was waited for already:
+    /// it is the next run's.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::NoPrompt { .. }
-                | Self::Silent { .. }
-                | Self::Closed { .. }
-                | Self::Truncated { .. }
-                | Self::Wire { source: WireError::Failed(_), .. }
-        )
+        matches!(self, Self::Closed { .. } | Self::Truncated { .. } | Self::Wire { source: WireError::Failed(_), .. })
     }
 }
