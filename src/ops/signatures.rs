@@ -126,7 +126,7 @@ fn group(name: &str) -> Option<String> {
 }
 
 /// Checks every commit and tag that the refs reach, `_store` apart, which
-/// [`trusted`](super::keys::trusted) has checked; and that every ref in `seen` is still reached.
+/// [`trusted`] has checked; and that every ref in `seen` is still reached.
 ///
 /// Tombstones are the caller's: refs that were erased on purpose are to be left out of `seen`.
 #[must_use]
