@@ -79,7 +79,11 @@ fn a_parent_swapped_for_a_link_leads_nowhere() {
                 out.file(&ConfigPath::new(name).unwrap(), meta, b"restored").unwrap();
             }
             out.link(&ConfigPath::new("a/b/l").unwrap(), b"c", None).unwrap();
-            let done = out.finish().unwrap();
+            // A restore whose folder is pulled about may fail as a whole, too; what counts is what stands outside.
+            let Ok(done) = out.finish() else {
+                failed += 1;
+                continue;
+            };
             placed += done.files;
             failed += done.failed.len();
             moved += done.failed.iter().filter(|(_, e)| matches!(e, TreeError::Moved { .. })).count();
