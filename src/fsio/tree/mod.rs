@@ -213,7 +213,7 @@ impl TreeWriter {
     /// [`TreeError::Twice`], [`TreeError::Disk`].
     pub fn file(&mut self, path: &ConfigPath, meta: Meta, bytes: &[u8]) -> Result<(), TreeError> {
         self.stage_file(path, meta, |slot| {
-            slot.write_all(bytes).map_err(|e| Error::new("write", slot.shown(), e))?;
+            slot.write_all(bytes).map_err(|e| Error::new("write", &slot.shown(), e))?;
             Ok(bytes.len() as u64)
         })
     }
@@ -231,7 +231,7 @@ impl TreeWriter {
         self.stage_file(path, meta, |slot| {
             let mut out = Counter { out: BufWriter::with_capacity(1 << 16, slot), bytes: 0 };
             fill(&mut out)?;
-            out.flush().map_err(|e| TreeError::from(Error::new("write", slot.shown(), e)))?;
+            out.flush().map_err(|e| TreeError::from(Error::new("write", &slot.shown(), e)))?;
             Ok(out.bytes)
         })
     }
@@ -247,7 +247,7 @@ impl TreeWriter {
         let done = fill(&slot).and_then(|bytes| Ok((bytes, self.dress(path, meta, &slot)?)));
         match done {
             Ok((bytes, ())) => {
-                self.stage.keep(path.clone(), slot, bytes);
+                self.stage.keep(slot, bytes);
                 Ok(())
             }
             Err(e) => {
@@ -260,11 +260,11 @@ impl TreeWriter {
 
     /// Gives a written file its owner and mode.
     fn dress(&mut self, path: &ConfigPath, meta: Meta, slot: &stage::Slot) -> Result<(), TreeError> {
-        let owned = self.give(slot.fd(), slot.shown(), path, meta.owner)?;
+        let owned = self.give(slot.fd(), &|| slot.shown(), path, meta.owner)?;
         let mode = self.allowed(path, meta.mode, owned);
         // The owner comes first: a change of owner takes setuid and setgid away.
         rustix::fs::fchmod(slot.fd(), rustix::fs::Mode::from_raw_mode(mode))
-            .map_err(|e| Error::new("set the mode of", slot.shown(), e.into()))?;
+            .map_err(|e| Error::new("set the mode of", &slot.shown(), e.into()))?;
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl TreeWriter {
     fn give(
         &mut self,
         fd: impl std::os::fd::AsFd,
-        shown: &Path,
+        shown: &dyn Fn() -> PathBuf,
         path: &ConfigPath,
         owner: Option<Owner>,
     ) -> Result<bool, TreeError> {
@@ -284,7 +284,7 @@ impl TreeWriter {
             match rustix::fs::fchown(fd, Some(uid(owner)), Some(gid(owner))) {
                 Ok(()) => return Ok(true),
                 Err(rustix::io::Errno::PERM | rustix::io::Errno::INVAL) => self.refused.insert(owner),
-                Err(e) => return Err(Error::new("set the owner of", shown, e.into()).into()),
+                Err(e) => return Err(Error::new("set the owner of", &shown(), e.into()).into()),
             };
         }
         self.report.owners_not_set.add(path);
@@ -404,7 +404,7 @@ impl TreeWriter {
                     continue;
                 }
             };
-            let owned = self.give(&*fd, &shown, &path, meta.owner)?;
+            let owned = self.give(&*fd, &|| shown.clone(), &path, meta.owner)?;
             let mode = self.allowed(&path, meta.mode, owned);
             match rustix::fs::fchmod(&*fd, rustix::fs::Mode::from_raw_mode(mode)) {
                 Ok(()) => {}

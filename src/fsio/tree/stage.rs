@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, RenameFlags};
@@ -22,7 +23,8 @@ const PREFIX: &str = ".confvault-restore-";
 pub(super) struct Slot {
     file: File,
     name: u64,
-    shown: PathBuf,
+    path: ConfigPath,
+    folder: Arc<Path>,
 }
 
 impl Slot {
@@ -30,8 +32,9 @@ impl Slot {
         &self.file
     }
 
-    pub(super) fn shown(&self) -> &Path {
-        &self.shown
+    /// Gives the path for messages.
+    pub(super) fn shown(&self) -> PathBuf {
+        below(&self.folder, &self.path)
     }
 
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
@@ -41,7 +44,7 @@ impl Slot {
 
 impl Write for &Slot {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match fault::step(Step::Write, &self.shown)? {
+        match verdict(Step::Write, || self.shown())? {
             Verdict::Go => (&self.file).write(bytes),
             Verdict::Half => {
                 (&self.file).write_all(&bytes[..bytes.len() / 2])?;
@@ -65,7 +68,7 @@ pub(super) struct Item {
 pub(super) struct Stage {
     dir: OwnedFd,
     name: String,
-    shown: PathBuf,
+    shown: Arc<Path>,
     root: OwnedFd,
     user: Owner,
     next: AtomicU64,
@@ -73,8 +76,17 @@ pub(super) struct Stage {
     ended: bool,
 }
 
-fn step(kind: Step, action: &'static str, shown: &Path) -> Result<()> {
-    fault::step(kind, shown).map(drop).map_err(|e| Error::new(action, shown, e))
+/// Passes a step of a test. The path is for tests only, and making one costs more than some steps do.
+fn verdict(kind: Step, shown: impl FnOnce() -> PathBuf) -> io::Result<Verdict> {
+    if cfg!(debug_assertions) { fault::step(kind, &shown()) } else { Ok(Verdict::Go) }
+}
+
+fn step(kind: Step, action: &'static str, shown: &dyn Fn() -> PathBuf) -> Result<()> {
+    verdict(kind, shown).map(drop).map_err(|e| Error::new(action, &shown(), e))
+}
+
+fn below(folder: &Path, path: &ConfigPath) -> PathBuf {
+    folder.join(path.to_string())
 }
 
 /// Tries to clean up behind an error that is on its way already.
@@ -89,7 +101,7 @@ impl Stage {
             let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let place = shown.join(&name);
             let refused = |e: Errno| Error::new("create", &place, e.into());
-            step(Step::Mkdir, "create", &place)?;
+            step(Step::Mkdir, "create", &|| place.clone())?;
             match rustix::fs::mkdirat(root, &name, Mode::from_raw_mode(0o700)) {
                 Err(Errno::EXIST) => continue,
                 other => other.map_err(refused)?,
@@ -116,7 +128,16 @@ impl Stage {
             let root = rustix::io::fcntl_dupfd_cloexec(root, 0).map_err(refused)?;
             // New files in it get the owner and group that it got itself, also where a group is inherited.
             let user = Owner { uid: stat.st_uid, gid: stat.st_gid };
-            return Ok(Self { dir, name, shown: place, root, user, next: AtomicU64::new(0), items: Vec::new(), ended: false });
+            return Ok(Self {
+                dir,
+                name,
+                shown: place.into(),
+                root,
+                user,
+                next: AtomicU64::new(0),
+                items: Vec::new(),
+                ended: false,
+            });
         }
     }
 
@@ -127,15 +148,15 @@ impl Stage {
 
     pub(super) fn create(&self, path: &ConfigPath) -> Result<Slot> {
         let name = self.next.fetch_add(1, Ordering::Relaxed);
-        let shown = self.shown.join(OsStr::new(&path.to_string()));
+        let shown = || below(&self.shown, path);
         step(Step::Create, "create", &shown)?;
         let fd = rustix::fs::openat(&self.dir, name.to_string(), NEW_FILE, Mode::from_raw_mode(0o600))
-            .map_err(|e| Error::new("create", &shown, e.into()))?;
-        Ok(Slot { file: File::from(fd), name, shown })
+            .map_err(|e| Error::new("create", &shown(), e.into()))?;
+        Ok(Slot { file: File::from(fd), name, path: path.clone(), folder: Arc::clone(&self.shown) })
     }
 
-    pub(super) fn keep(&mut self, path: ConfigPath, slot: Slot, bytes: u64) {
-        self.items.push(Item { path, bytes, name: slot.name });
+    pub(super) fn keep(&mut self, slot: Slot, bytes: u64) {
+        self.items.push(Item { path: slot.path, bytes, name: slot.name });
     }
 
     /// Removes a file that failed, behind the error that says so.
@@ -160,9 +181,9 @@ impl Stage {
     }
 
     fn remove(&self, name: &str, path: &ConfigPath) -> Result<()> {
-        let shown = self.shown.join(path.to_string());
+        let shown = || below(&self.shown, path);
         step(Step::Unlink, "remove", &shown)?;
-        rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()).map_err(|e| Error::new("remove", &shown, e.into()))
+        rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()).map_err(|e| Error::new("remove", &shown(), e.into()))
     }
 
     /// Syncs the content of what waits, before any of it gets a name that counts.
@@ -172,8 +193,8 @@ impl Stage {
         }
         for item in items {
             let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-            let shown = self.shown.join(item.path.to_string());
-            step(Step::Sync, "sync", &shown)?;
+            let shown = below(&self.shown, &item.path);
+            step(Step::Sync, "sync", &|| shown.clone())?;
             match rustix::fs::openat(&self.dir, item.name.to_string(), flags, Mode::empty()) {
                 Ok(fd) => rustix::fs::fsync(&fd).map_err(|e| Error::new("sync", &shown, e.into()))?,
                 // A file that its owner may not read can be synced with all others only.
@@ -189,7 +210,7 @@ impl Stage {
     pub(super) fn place(&self, item: &Item, dirs: &mut Dirs) -> Result<bool, TreeError> {
         let (above, name) = split(item.path.as_bytes());
         let above = dirs.get(above, self)?;
-        let shown = dirs.shown(item.path.as_bytes());
+        let shown = || dirs.shown(item.path.as_bytes());
         self.rename(&item.name.to_string(), &above, name, &shown, dirs.overwrite())
     }
 
@@ -206,10 +227,10 @@ impl Stage {
     ) -> Result<bool, TreeError> {
         let (above, name) = split(path.as_bytes());
         let above = dirs.get(above, self)?;
-        let shown = dirs.shown(path.as_bytes());
+        let shown = || dirs.shown(path.as_bytes());
         let waiting = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         step(Step::Create, "create", &shown)?;
-        rustix::fs::symlinkat(target, &self.dir, waiting.as_str()).map_err(|e| Error::new("create", &shown, e.into()))?;
+        rustix::fs::symlinkat(target, &self.dir, waiting.as_str()).map_err(|e| Error::new("create", &shown(), e.into()))?;
         dress(&self.dir, &waiting);
         let done = self.rename(&waiting, &above, name, &shown, dirs.overwrite());
         if !matches!(done, Ok(true)) {
@@ -218,7 +239,14 @@ impl Stage {
         done
     }
 
-    fn rename(&self, from: &str, above: &OwnedFd, name: &OsStr, shown: &Path, overwrite: bool) -> Result<bool, TreeError> {
+    fn rename(
+        &self,
+        from: &str,
+        above: &OwnedFd,
+        name: &OsStr,
+        shown: &dyn Fn() -> PathBuf,
+        overwrite: bool,
+    ) -> Result<bool, TreeError> {
         step(Step::Rename, "rename", shown)?;
         let flags = if overwrite { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
         let mut done = rustix::fs::renameat_with(&self.dir, from, above, name, flags);
@@ -228,17 +256,17 @@ impl Stage {
                 .and_then(|()| rustix::fs::unlinkat(&self.dir, from, AtFlags::empty()));
         }
         if matches!(done, Err(Errno::XDEV)) {
-            return self.carry(from, above, name, shown, overwrite);
+            return self.carry(from, above, name, &shown(), overwrite);
         }
         match done {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) if !overwrite => Ok(false),
             Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
-                Err(TreeError::Blocked { found: what_stands(above, name), path: shown.to_owned() })
+                Err(TreeError::Blocked { found: what_stands(above, name), path: shown() })
             }
             // The open directory has no name any more.
-            Err(Errno::NOENT) => Err(TreeError::Moved { path: shown.to_owned() }),
-            Err(e) => Err(Error::new("rename", shown, e.into()).into()),
+            Err(Errno::NOENT) => Err(TreeError::Moved { path: shown() }),
+            Err(e) => Err(Error::new("rename", &shown(), e.into()).into()),
         }
     }
 
@@ -283,7 +311,7 @@ impl Stage {
     pub(super) fn exchange_for_dir(&self, above: &OwnedFd, name: &OsStr, shown: &Path) -> Result<(), TreeError> {
         let waiting = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let refused = |e: Errno| TreeError::from(Error::new("create", shown, e.into()));
-        step(Step::Rename, "rename", shown)?;
+        step(Step::Rename, "rename", &|| shown.to_owned())?;
         rustix::fs::mkdirat(&self.dir, waiting.as_str(), Mode::from_raw_mode(0o700)).map_err(refused)?;
         let swap = || rustix::fs::renameat_with(&self.dir, waiting.as_str(), above, name, RenameFlags::EXCHANGE);
         if let Err(e) = swap() {
@@ -303,7 +331,7 @@ impl Stage {
     /// Removes the folder, which is empty now.
     pub(super) fn end(&mut self, root: &OwnedFd) -> Result<()> {
         self.ended = true;
-        step(Step::Unlink, "remove", &self.shown)?;
+        step(Step::Unlink, "remove", &|| self.shown.to_path_buf())?;
         rustix::fs::unlinkat(root, self.name.as_str(), AtFlags::REMOVEDIR)
             .map_err(|e| Error::new("remove", &self.shown, e.into()))
     }
