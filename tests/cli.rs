@@ -48,6 +48,8 @@ mod search;
 mod show;
 #[path = "cli/snapshot.rs"]
 mod snapshot;
+#[path = "cli/tour.rs"]
+mod tour;
 #[path = "cli/world.rs"]
 mod world;
 

@@ -28,7 +28,7 @@ use std::sync::Mutex;
 use confvault::store::maintain::{Effort, maintain};
 use confvault::store::verify::{Damage, verify};
 use confvault::store::{Batch, Error, ObjectId, ObjectKind, Repo};
-use support::{edit, fsck, garbage, git_ok, put_tag, try_put_commit};
+use support::{edit, fsck, garbage, git_ok, put_tag, rounds, try_put_commit};
 
 const TASK: &str = "CONFVAULT_CRASH_TASK";
 
@@ -293,7 +293,7 @@ fn random_kills_leave_a_store_that_goes_on() {
     let store = base(dir.path());
     let mut seed = 12345u64;
     let mut killed = 0;
-    for round in 0..60 {
+    for round in 0..rounds(60, 200) {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let task = ["commit", "commit", "commit", "fold", "thorough"][(seed >> 33) as usize % 5];
         let mut running = child(task, &store, 100 + round, "").spawn().unwrap();
@@ -327,7 +327,8 @@ fn two_writers_of_one_ref_never_lose_an_update() {
     let store = dir.path().join("s.git");
     drop(Repo::create(&store).unwrap());
     let mut kept = 0;
-    for round in 0..200 {
+    let races = rounds(200, 1000);
+    for round in 0..races {
         let mut pair: Vec<Child> = (0..2).map(|n| child("race", &store, round * 2 + n, "").spawn().unwrap()).collect();
         for running in &mut pair {
             match running.wait().unwrap().code() {
@@ -339,7 +340,7 @@ fn two_writers_of_one_ref_never_lose_an_update() {
     }
     let count = git_ok(&store, &["rev-list", "--count", "race/1"]);
     assert_eq!(count.trim().parse::<usize>().unwrap(), kept);
-    assert!(kept >= 200, "{kept}");
+    assert!(kept >= races, "{kept}");
     fsck(&store);
 }
 

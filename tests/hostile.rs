@@ -28,7 +28,7 @@ use confvault::model::ConfigPath;
 use confvault::store::Store;
 use confvault::store::facts::FactFiles;
 use rustix::fs::{CWD, RenameFlags};
-use support::{add_generation, git, git_ok};
+use support::{add_generation, git, git_ok, rounds};
 
 /// RELIABILITY 36: a parent is swapped for a symbolic link all the time; nothing is written outside.
 #[test]
@@ -69,7 +69,7 @@ fn a_parent_swapped_for_a_link_leads_nowhere() {
             }
         });
         let _stop = Stop(&stop);
-        for round in 0..3_000 {
+        for round in 0..rounds(3_000, 10_000) {
             let overwrite = round % 2 == 0;
             let mut out =
                 TreeWriter::open(&to, TreeOptions { overwrite, sync: Durability::Never, ..TreeOptions::default() }).unwrap();

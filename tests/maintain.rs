@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use confvault::store::maintain::{Effort, maintain, pack_count};
 use confvault::store::verify::{Damage, verify};
 use confvault::store::{Batch, Error, ObjectId, ObjectKind, Repo};
-use support::{add_generation, edit, fsck, garbage, git_ok, put_commit};
+use support::{add_generation, edit, fsck, garbage, git_ok, put_commit, rounds};
 
 fn content(device: usize, generation: usize) -> Vec<u8> {
     let mut text: Vec<String> = (0..120).map(|line| format!("line {line} of device {device} is {}\n", line * device)).collect();
@@ -114,13 +114,14 @@ fn writers_and_readers_go_on_beside_maintenance() {
     let repo = Repo::create(&dir.path().join("s.git")).unwrap();
     fill(&repo, 3, 10);
     let stop = AtomicBool::new(false);
+    let generations = rounds(40, 1000);
     let (written, reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|s| {
         let writers: Vec<_> = (0..2)
             .map(|n| {
                 let (dir, written) = (repo.dir().to_owned(), &written);
                 s.spawn(move || {
-                    for generation in 0..40 {
+                    for generation in 0..generations {
                         let repo = Repo::open(&dir).unwrap();
                         add_generation(&repo, &format!("refs/heads/w{n}"), format!("{n} {generation}").as_bytes()).unwrap();
                         written.fetch_add(1, Ordering::Relaxed);
@@ -150,11 +151,12 @@ fn writers_and_readers_go_on_beside_maintenance() {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(written.into_inner(), 80);
-    assert!(reads.into_inner() > 2);
+    assert_eq!(written.into_inner(), 2 * generations);
+    let reads = reads.into_inner();
+    assert!(reads > rounds(2, 1000), "{reads}");
     fsck(repo.dir());
     for n in 0..2 {
-        assert_eq!(git_ok(repo.dir(), &["rev-list", "--count", &format!("w{n}")]).trim(), "40");
+        assert_eq!(git_ok(repo.dir(), &["rev-list", "--count", &format!("w{n}")]).trim(), generations.to_string());
     }
     assert_eq!(damage(&repo), []);
 }

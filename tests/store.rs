@@ -13,6 +13,7 @@
 
 #[path = "store/lab.rs"]
 mod lab;
+mod support;
 
 #[path = "store/damage.rs"]
 mod damage;

@@ -21,12 +21,6 @@ pub enum Independence {
 }
 
 impl Independence {
-    /// Says whether the mirror is known to be lost together with the store's disk or host.
-    #[must_use]
-    pub fn is_dependent(self) -> bool {
-        matches!(self, Independence::SameFileSystem | Independence::SameHost)
-    }
-
     /// Gives the word for text and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -26,7 +26,7 @@ fn a_mirror_gets_everything_and_says_so() {
       missing  refs/heads/pbx/18.1
       missing  refs/heads/pbx/20.2
     --- stderr
-    warning: off is not independent of the store: same-file-system
+    warning: off lies on the file system of the store: what takes one takes both
     --- exit 3
     ");
     assert_snapshot!(env.cv(&["mirror", "push"]), @"off  took 5 refs");
@@ -39,7 +39,7 @@ fn a_mirror_gets_everything_and_says_so() {
       has  refs/heads/pbx/18.1
       has  refs/heads/pbx/20.2
     --- stderr
-    warning: off is not independent of the store: same-file-system
+    warning: off lies on the file system of the store: what takes one takes both
     ");
     env.write("pbx/sip.conf", "[general]\nport=5061\nallow=alaw\n\n[1001]\nsecret=s3cr3t-canary\n");
     env.cv(&["snapshot"]).succeeded();
@@ -48,7 +48,7 @@ fn a_mirror_gets_everything_and_says_so() {
       behind by 1  refs/heads/_journal/central/[MONTH]
       behind by 1  refs/heads/pbx/20.2
     --- stderr
-    warning: off is not independent of the store: same-file-system
+    warning: off lies on the file system of the store: what takes one takes both
     --- exit 3
     ");
     assert_snapshot!(env.cv(&["mirror", "push", "off", "--json"]), @r#"

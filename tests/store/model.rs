@@ -7,6 +7,7 @@ use confvault::store::Outcome;
 use proptest::prelude::*;
 
 use super::lab::{Lab, RULES, directory, file, link, set};
+use crate::support::rounds;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -137,9 +138,8 @@ fn run(mut lab: Lab, steps: &[Step]) {
     assert_eq!(lab.store.check(&refs, &options, &|_, _| {}).unwrap().findings, []);
 }
 
-/// More of them with `PROPTEST_CASES`.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
+    u32::try_from(rounds(24, 5000)).unwrap()
 }
 
 proptest! {

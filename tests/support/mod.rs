@@ -6,6 +6,12 @@ use std::process::{Command, Output};
 
 use confvault::store::{Batch, ObjectId, ObjectKind, RefEdit, Repo};
 
+/// How often a test that draws at random does so: enough for every day, all that RELIABILITY asks with
+/// `CONFVAULT_THOROUGH=1`.
+pub fn rounds(usual: usize, thorough: usize) -> usize {
+    if std::env::var_os("CONFVAULT_THOROUGH").is_some() { thorough } else { usual }
+}
+
 /// A `git` that sees no settings, no home and no terminal of whoever runs the tests.
 pub fn git(dir: &Path) -> Command {
     let mut command = Command::new("git");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::mirror_show::{print_proof, print_status, push_document, status_document, tell_refused};
+use super::mirror_show::{print_proof, print_status, push_document, status_document, tell_refused, warn_of_dependence};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -138,9 +138,7 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
     editor.add_mirror(&args.name, &args.url)?;
     let inventory = editor.save()?;
     let distance = independence(&url, &inventory.store_dir());
-    if distance.is_dependent() {
-        ui.warn(&format!("{} is not independent of the store: {}", args.name, distance.as_str()));
-    }
+    warn_of_dependence(ui, &args.name, distance);
     if url.is_unprotected() {
         ui.warn(&format!("what is sent to {} can be read and altered on the way: {url}", args.name));
     }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::cli::error::CommandError;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
-use crate::mirror::{Proof, PushOutcome, PushReport, RefState, Status};
+use crate::mirror::{Independence, Proof, PushOutcome, PushReport, RefState, Status};
+use crate::model::DeviceName;
 use crate::ops::mirror::Place;
 
 pub(super) fn tell_refused(ui: &mut Ui, place: &Place, report: &PushReport) {
@@ -37,12 +38,20 @@ pub(super) fn push_document(place: &Place, report: &PushReport) -> Value {
     })
 }
 
+/// Warns of a mirror that would be lost together with the store.
+pub(super) fn warn_of_dependence(ui: &mut Ui, mirror: &DeviceName, independence: Independence) {
+    let place = match independence {
+        Independence::SameFileSystem => "file system",
+        Independence::SameHost => "host",
+        _ => return,
+    };
+    ui.warn(&format!("{mirror} lies on the {place} of the store: what takes one takes both"));
+}
+
 pub(super) fn print_status(ui: &mut Ui, place: &Place, status: &Status, behind: bool) -> Result<(), CommandError> {
     let word = if status.complete() { (Look::Good, "has everything") } else { (Look::Bad, "lacks something") };
     ui.row(&[(Look::Strong, place.name.as_str()), (Look::Plain, "  "), word, (Look::Dim, &format!("  {}", place.url))])?;
-    if status.independence.is_dependent() {
-        ui.warn(&format!("{} is not independent of the store: {}", place.name, status.independence.as_str()));
-    }
+    warn_of_dependence(ui, &place.name, status.independence);
     if status.unprotected {
         ui.warn(&format!("what is sent to {} can be read and altered on the way", place.name));
     }

@@ -76,14 +76,16 @@ impl Tour<'_> {
         self.confvault(&["-C", "vault", "snapshot", "--note", "as taken over"], &[0])?;
         self.confvault(&["-C", "vault", "ls", "pbx"], &[0])?;
 
-        self.title("Before a change, a name; after it, what changed")?;
+        self.title("A change: a name and a snapshot before it, a snapshot after it, what it did")?;
         self.confvault(&["-C", "vault", "name", "pbx", "before-change"], &[0])?;
+        let why = "ring longer; new password for 1002";
+        self.confvault(&["-C", "vault", "change", "open", "pbx", "gw-berlin", "--ticket", "CHG-7", "--why", why], &[0])?;
         self.edit("pbx", "extensions.conf", "Dial(PJSIP/${EXTEN},25)", "Dial(PJSIP/${EXTEN},40)")?;
         self.edit("pbx", "pjsip.conf", "password=vN4hB8zKc3Rd", "password=Tz6yQ1sDf0Wb")?;
         self.edit("gateway", "running-config", "ntp clock-period 17179862", "ntp clock-period 17179901")?;
-        self.confvault(&["-C", "vault", "snapshot", "--note", "ring longer; new password for 1002"], &[0])?;
+        self.confvault(&["-C", "vault", "change", "close", "CHG-7"], &[0])?;
         self.say("The gateway only counted its clock, so it has no new generation. What changed on the telephone system:")?;
-        self.confvault(&["-C", "vault", "diff", "pbx@before-change", "pbx"], &[1])?;
+        self.confvault(&["-C", "vault", "diff", "pbx@pre/CHG-7", "@post/CHG-7"], &[1])?;
 
         self.title("An upgrade: another release is another line")?;
         fs::remove_dir_all(self.dir.join("devices/pbx"))?;
@@ -165,7 +167,8 @@ impl Tour<'_> {
         let mut command = Command::new(program);
         command.args(args.iter().map(OsStr::new)).current_dir(&self.dir).stdin(Stdio::null());
         // The tour shows this store, whatever store the user has at hand.
-        command.env_remove("CONFVAULT_DIR").env_remove("CONFVAULT_IDENTITY").env("GIT_PAGER", "cat");
+        command.env_remove("CONFVAULT_DIR").env_remove("CONFVAULT_IDENTITY").env_remove("CONFVAULT_ADMIN");
+        command.env("GIT_PAGER", "cat");
         let status = command.status().map_err(|error| {
             CommandError::failed(format!("Cannot run {shown}: {error}")).hint(format!("Install {shown} and begin again"))
         })?;
