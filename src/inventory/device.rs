@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeviceName, Release};
+use crate::model::{DeviceName, Release, text_type};
 
 use super::{ByteSize, Percent, Seconds, SourceUrl};
 
@@ -24,63 +24,21 @@ fn wrong(what: &'static str, text: &str) -> ValueError {
     ValueError { what, text: text.chars().take(80).flat_map(char::escape_default).collect() }
 }
 
-macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Gives the text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-        impl FromStr for $name {
-            type Err = ValueError;
-            fn from_str(text: &str) -> Result<Self, ValueError> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.to_owned())) } else { Err(wrong($what, text)) }
-            }
-        }
-        impl TryFrom<String> for $name {
-            type Error = ValueError;
-            fn try_from(text: String) -> Result<Self, ValueError> {
-                text.parse()
-            }
-        }
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.0
-            }
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
 fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.as_bytes()[0].is_ascii_alphanumeric()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-word!(
+text_type!(
     /// Names a profile: letters, digits, `-`, `_`, `.`, at most 64 bytes.
-    ProfileName,
-    "the name of a profile",
-    |text| is_word(text) && !text.contains("..")
+    ProfileName: ValueError,
+    |text| if is_word(text) && !text.contains("..") { Ok(()) } else { Err(wrong("the name of a profile", text)) }
 );
-word!(
+text_type!(
     /// The key of a label: letters, digits, `-`, `_`, `.`, at most 64 bytes.
-    LabelKey,
-    "the key of a label",
-    is_word
+    LabelKey: ValueError,
+    |text| if is_word(text) { Ok(()) } else { Err(wrong("the key of a label", text)) }
 );
 
 /// A label that chooses devices: `KEY=VALUE`.

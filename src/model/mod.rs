@@ -11,6 +11,7 @@ mod names;
 mod path;
 mod point;
 mod set;
+mod text;
 
 pub use digest::{Digest, DigestError};
 pub use look::{Look, LookEntry, Stamp};
@@ -18,3 +19,4 @@ pub use names::{CollectorName, DeviceName, NameError, NameTag, Release, Ticket};
 pub use path::{ConfigPath, PathError};
 pub use point::{Phase, Point, PointError, Where};
 pub use set::{ConfigSet, Content, Entry, Kind, Owner, Scope, SetError};
+pub(crate) use text::text_type;

@@ -1,9 +1,6 @@
 //! Names of devices, releases, generations, collectors and tickets.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use super::text_type;
 
 /// Says why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,60 +63,19 @@ fn reserved(text: &str) -> bool {
         || (stem.len() == 4 && (stem.starts_with("COM") || stem.starts_with("LPT")) && stem.as_bytes()[3].is_ascii_digit())
 }
 
-macro_rules! text_name {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Gives the text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-        impl FromStr for $name {
-            type Err = NameError;
-            fn from_str(text: &str) -> Result<Self, NameError> {
-                let check: fn(&str) -> Result<(), NameError> = $check;
-                check(text)?;
-                Ok(Self(text.to_owned()))
-            }
-        }
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> {
-                text.parse()
-            }
-        }
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-text_name!(
+text_type!(
     /// Names a device: at most 100 bytes, safe as a ref component, a folder and an argument.
-    DeviceName,
+    DeviceName: NameError,
     |text| check_component("device name", DEVICE_RULE, text, 100)
 );
-text_name!(
+text_type!(
     /// Names a collector; the same rule as [`DeviceName`].
-    CollectorName,
+    CollectorName: NameError,
     |text| check_component("collector name", DEVICE_RULE, text, 100)
 );
-text_name!(
+text_type!(
     /// Names a generation, such as `golden`; begins with a letter, so that it is never a number or a date.
-    NameTag,
+    NameTag: NameError,
     |text| {
         check_component("name", NAME_RULE, text, 100)?;
         let first = text.as_bytes()[0].is_ascii_alphabetic();
@@ -129,15 +85,15 @@ text_name!(
         Ok(())
     }
 );
-text_name!(
+text_type!(
     /// Names a change ticket; the same rule as [`DeviceName`] with a leading `#` left to the user to drop.
-    Ticket,
+    Ticket: NameError,
     |text| check_component("ticket", DEVICE_RULE, text, 100)
 );
-text_name!(
+text_type!(
     /// A device's software version, as the device gives it: printable text of at most 120 bytes,
     /// without leading or trailing blanks. [`Release::to_ref`] makes it a ref component.
-    Release,
+    Release: NameError,
     |text| {
         if text.is_empty() {
             return Err(NameError::Empty { what: "release" });
