@@ -13,9 +13,15 @@
 
 #[path = "support/env.rs"]
 mod env;
+#[path = "support/play.rs"]
+mod play;
+#[path = "support/simulator.rs"]
+mod simulator;
 
 #[path = "change/announce.rs"]
 mod announce;
+#[path = "change/health.rs"]
+mod health;
 #[path = "change/lab.rs"]
 mod lab;
 #[path = "change/notes.rs"]

@@ -7,6 +7,7 @@
 //! This room knows no store: what an earlier run learnt comes in as a [`Look`], what this one
 //! learnt goes out in [`Collected`].
 
+mod ask;
 mod beneath;
 pub mod credentials;
 mod dir;
@@ -35,6 +36,7 @@ use crate::inventory::{Device, Policy, SourceUrl};
 use crate::model::{ConfigPath, ConfigSet, Digest, Look, Stamp};
 use crate::profile::Profile;
 
+pub use ask::{Answers, ask, can_ask};
 pub use error::CollectError;
 pub use network::Network;
 pub use shrink::{SetSize, check_shrink};

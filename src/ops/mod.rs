@@ -9,6 +9,7 @@ pub mod check;
 pub mod compare;
 mod error;
 pub mod forget;
+pub mod health;
 pub mod init;
 pub mod keys;
 pub mod maintain;

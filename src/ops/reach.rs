@@ -32,7 +32,8 @@ impl Drop for Spool {
     }
 }
 
-fn with_context<T>(
+/// Does something with what collecting needs, outside of a snapshot's run.
+pub(super) fn with_context<T>(
     inventory: &Inventory,
     world: &World<'_>,
     trace: Option<&(dyn Fn(Step) + Sync)>,

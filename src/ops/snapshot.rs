@@ -18,7 +18,7 @@ use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
 use crate::fsio;
-use crate::inventory::{Device, LabelSelector, ProfileName};
+use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName};
 use crate::profile::Profile;
 use crate::store::{
@@ -242,6 +242,16 @@ impl MayPass for Error {
     }
 }
 
+/// How many devices are worked on at a time, and how long each may take; `jobs` goes before the policy.
+pub(super) fn fleet_options(policy: &Policy, jobs: Option<usize>) -> fleet::Options {
+    fleet::Options {
+        jobs: jobs.or(policy.jobs.map(usize::from)).unwrap_or_else(fleet::default_jobs),
+        jobs_per_site: policy.jobs_per_site.map(usize::from),
+        timeout: Duration::from_secs(policy.timeout.0),
+        ..fleet::Options::default()
+    }
+}
+
 struct Run<'a> {
     vault: &'a Vault,
     options: &'a Options,
@@ -281,39 +291,34 @@ impl Run<'_> {
             let transaction = open.read().unwrap_or_else(PoisonError::into_inner);
             self.device(device, attempt, &transaction)
         };
-        fleet::run(devices, &self.fleet_options(), self.world.cancel, work, |finished| {
-            pending.since.get_or_insert_with(Instant::now);
-            pending.reports.push(device_report(&devices[finished.index].name, finished));
-            if pending.since.is_some_and(|since| since.elapsed() > COMMIT_EVERY) {
-                let mut guard = open.write().unwrap_or_else(PoisonError::into_inner);
-                let done = begin().and_then(|fresh| {
-                    let full = mem::replace(&mut *guard, fresh);
-                    drop(guard);
-                    self.commit(full, mem::take(&mut pending), last, report, &mut again, progress)
-                });
-                if let Err(error) = done {
-                    self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-                    *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        fleet::run(
+            devices,
+            &fleet_options(&self.vault.inventory.policy, self.options.jobs),
+            self.world.cancel,
+            work,
+            |finished| {
+                pending.since.get_or_insert_with(Instant::now);
+                pending.reports.push(device_report(&devices[finished.index].name, finished));
+                if pending.since.is_some_and(|since| since.elapsed() > COMMIT_EVERY) {
+                    let mut guard = open.write().unwrap_or_else(PoisonError::into_inner);
+                    let done = begin().and_then(|fresh| {
+                        let full = mem::replace(&mut *guard, fresh);
+                        drop(guard);
+                        self.commit(full, mem::take(&mut pending), last, report, &mut again, progress)
+                    });
+                    if let Err(error) = done {
+                        self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+                        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
                 }
-            }
-        });
+            },
+        );
         if let Some(error) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.commit(transaction, pending, last, report, &mut again, progress)?;
         Ok(again)
-    }
-
-    fn fleet_options(&self) -> fleet::Options {
-        let policy = &self.vault.inventory.policy;
-        let jobs = self.options.jobs.or(policy.jobs.map(usize::from));
-        fleet::Options {
-            jobs: jobs.unwrap_or_else(fleet::default_jobs),
-            jobs_per_site: policy.jobs_per_site.map(usize::from),
-            timeout: Duration::from_secs(policy.timeout.0),
-            ..fleet::Options::default()
-        }
     }
 
     /// Collects and encodes one device.

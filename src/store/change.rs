@@ -18,14 +18,55 @@ pub enum ChangeEnd {
     Aborted,
 }
 
-/// The numbers of the generations that stood before and after a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What a device said of its health: a number, or a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Measured {
+    /// How many there are.
+    Number(u64),
+    /// A state, in the device's words.
+    Text(String),
+}
+
+impl std::fmt::Display for Measured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// One count or state by which a device tells whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// What is counted, in the words of the profile.
+    pub what: String,
+    /// What the device said; nothing where it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Measured>,
+    /// Why it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// Share of the number before that must come back, in percent; 0: it is only shown.
+    #[serde(default)]
+    pub at_least: u8,
+}
+
+/// The generations that stood before and after a change, by number, and how the device was then.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pair {
     /// Before.
     pub pre: u64,
     /// After; nothing while the change is open, and for a device that could not be collected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<u64>,
+    /// Its health before; nothing for a device that cannot be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health_pre: Vec<Reading>,
+    /// Its health after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health_post: Vec<Reading>,
 }
 
 /// One change: who, why, and what stood before and after it.
@@ -95,7 +136,11 @@ mod tests {
 
     #[test]
     fn a_change_is_one_line_and_reads_back() {
-        let devices = [("gw-1", Pair { pre: 3, post: Some(4) }), ("gw-2", Pair { pre: 1, post: None })];
+        let reading = |value| Reading { what: "trunks".to_owned(), value, failed: None, at_least: 90 };
+        let health_pre =
+            vec![reading(Some(Measured::Number(7))), reading(Some(Measured::Text("up\n".to_owned()))), reading(None)];
+        let one = Pair { pre: 3, post: Some(4), health_pre, health_post: Vec::new() };
+        let devices = [("gw-1", one), ("gw-2", Pair { pre: 1, ..Pair::default() })];
         let item = ChangeItem {
             v: 1,
             change: "T-9/2".parse().unwrap(),

@@ -51,7 +51,7 @@ pub mod tree;
 pub mod verify;
 
 pub use batch::{Batch, Committed};
-pub use change::{ChangeEnd, ChangeItem, Pair};
+pub use change::{ChangeEnd, ChangeItem, Measured, Pair, Reading};
 pub use check::{CheckOptions, CheckReport, Fault, Finding, Span};
 pub use decode::{Access, Decoded, SetReader};
 pub use encode::{EncodeContext, LARGE_OVER, Meta, Outcome, ProfileRules, Rules};

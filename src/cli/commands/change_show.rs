@@ -9,7 +9,8 @@ use crate::cli::table::{Table, plain};
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::ops::change::{Ended, Opened, Summary};
-use crate::store::{ChangeEnd, ChangeItem};
+use crate::ops::health::{self, Compared, Verdict};
+use crate::store::{ChangeEnd, ChangeItem, Measured};
 
 /// Prints the list.
 pub(super) fn list(ui: &mut Ui, items: &[ChangeItem]) -> Outcome {
@@ -106,6 +107,11 @@ pub(super) fn ended(ui: &mut Ui, ended: Ended) -> Outcome {
             }
         }
     }
+    for summary in &ended.summaries {
+        for one in summary.health.iter().filter(|one| one.verdict == Verdict::Worse) {
+            ui.warn(&format!("{}: {}: {}", summary.device, one.what, told(one).1));
+        }
+    }
     super::snapshot::tell_all(ui, ended.report);
     Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
 }
@@ -142,7 +148,47 @@ fn print(ui: &mut Ui, summaries: &[Summary]) -> Result<(), CommandError> {
         }
         table.row(row);
     }
+    table.print(ui)?;
+    let mut table = Table::default();
+    for summary in summaries {
+        for one in &summary.health {
+            table.row(vec![(Look::Strong, summary.device.to_string()), plain(&one.what), told(one)]);
+        }
+    }
     table.print(ui)
+}
+
+/// How a reading compares with the one before.
+fn told(one: &Compared) -> (Look, String) {
+    let shown = |value: &Option<Measured>| value.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string);
+    let mut text = match (&one.after, &one.failed) {
+        (None, failed) if failed.is_none() || one.before.is_none() => shown(&one.before),
+        _ => format!("{} -> {}", shown(&one.before), shown(&one.after)),
+    };
+    if one.verdict == Verdict::Worse && matches!(one.after, Some(Measured::Number(_))) {
+        text.push_str(&format!(", {} % must come back", one.at_least));
+    }
+    if let Some(why) = &one.failed {
+        text.push_str(&format!(" ({why})"));
+    }
+    let look = match one.verdict {
+        Verdict::Well => Look::Good,
+        Verdict::Worse => Look::Bad,
+        Verdict::Shown => Look::Plain,
+    };
+    (look, text)
+}
+
+fn health_document(one: &Compared) -> Value {
+    let verdict = match one.verdict {
+        Verdict::Well => "well",
+        Verdict::Worse => "worse",
+        Verdict::Shown => "shown",
+    };
+    json!({
+        "what": one.what, "before": one.before, "after": one.after, "failed": one.failed, "at_least": one.at_least,
+        "verdict": verdict,
+    })
 }
 
 fn document(item: &ChangeItem, summaries: Option<&[Summary]>) -> Value {
@@ -153,7 +199,8 @@ fn document(item: &ChangeItem, summaries: Option<&[Summary]>) -> Value {
             "added_files": stats.added_files, "removed_files": stats.removed_files, "changed_files": stats.changed_files,
             "added_lines": stats.added_lines, "removed_lines": stats.removed_lines, "changed_secrets": stats.changed_secrets,
         }));
-            json!({ "device": device, "pre": pair.pre, "post": pair.post, "differs": differs })
+            let health: Vec<Value> = health::of_change(pair).iter().map(health_document).collect();
+            json!({ "device": device, "pre": pair.pre, "post": pair.post, "differs": differs, "health": health })
         });
     let devices: Vec<Value> = devices.collect();
     json!({

@@ -50,7 +50,7 @@ pub(super) fn ends_with(bytes: &[u8], marker: &Pattern) -> bool {
 }
 
 /// Finds a phrase of refusal in the first or last lines.
-fn refusal(bytes: &[u8], refusals: &[Pattern]) -> Option<String> {
+pub(crate) fn refusal(bytes: &[u8], refusals: &[Pattern]) -> Option<String> {
     if refusals.is_empty() {
         return None;
     }

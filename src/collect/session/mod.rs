@@ -19,7 +19,7 @@ mod prompt;
 use std::time::Duration;
 
 pub use engine::{Answer, Session};
-pub(crate) use judge::judge;
+pub(crate) use judge::{judge, refusal};
 
 /// What a read from a [`Wire`] gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::inventory::{Device, Remote};
 use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Stamp};
 use crate::profile::{Command, Profile, Session as Script, SessionMode};
 
-use super::session::{Limits, Replies, Session, SessionError, judge};
+use super::session::{Limits, Replies, Session, SessionError, judge, refusal};
 use super::{CollectError, Collected, Context, finish};
 
 pub(crate) use connect::connect;
@@ -238,29 +238,42 @@ pub(super) fn run_alternatives(
 }
 
 fn run_one(link: &Link<'_>, text: &str, command: &Command, script: &Script, limit: u64) -> Result<Vec<u8>, CollectError> {
-    let idle = command.timeout().unwrap_or(IDLE);
+    let output = run_exec(link, text, command.timeout().unwrap_or(IDLE), limit)?;
+    // Network devices refuse on standard output with status 0, hosts on the error output with another.
+    match judge(text, command, &script.refusals, output.stdout) {
+        Err(error @ SessionError::Refused { .. }) => Err(error.into()),
+        result => ended_well(text, output.status, &output.stderr).and_then(|()| Ok(result?)),
+    }
+}
+
+/// Runs a command of no set: whole is what ends well and is not refused.
+pub(super) fn run_text(link: &Link<'_>, text: &str, script: &Script, limit: u64) -> Result<Vec<u8>, CollectError> {
+    let output = run_exec(link, text, IDLE, limit)?;
+    if let Some(phrase) = refusal(&output.stdout, &script.refusals) {
+        return Err(SessionError::Refused { command: text.to_owned(), phrase }.into());
+    }
+    ended_well(text, output.status, &output.stderr).map(|()| output.stdout)
+}
+
+fn run_exec(link: &Link<'_>, text: &str, idle: Duration, limit: u64) -> Result<exec::Output, CollectError> {
     let name = || text.to_owned();
-    let output = exec::run(link, text, idle, limit).map_err(|error| match error {
+    exec::run(link, text, idle, limit).map_err(|error| match error {
         ExecError::Connect(error) => CollectError::Connect(error),
         ExecError::Silent { bytes, seconds } => SessionError::Silent { command: name(), bytes, seconds }.into(),
         ExecError::Refused(error) => *error,
         ExecError::Flood { limit } => {
             SessionError::Flood { command: name(), limit: usize::try_from(limit).unwrap_or(usize::MAX) }.into()
         }
-    })?;
-    // Network devices refuse on standard output with status 0, hosts on the error output with another.
-    let bytes = match judge(text, command, &script.refusals, output.stdout) {
-        Err(error @ SessionError::Refused { .. }) => return Err(error.into()),
-        result => match output.status {
-            Some(0) => result?,
-            status => {
-                let phrase = output.stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
-                let phrase = plain(&String::from_utf8_lossy(phrase.unwrap_or_default()));
-                return Err(SessionError::Status { command: name(), status, phrase }.into());
-            }
-        },
-    };
-    Ok(bytes)
+    })
+}
+
+fn ended_well(text: &str, status: Option<i32>, stderr: &[u8]) -> Result<(), CollectError> {
+    if status == Some(0) {
+        return Ok(());
+    }
+    let phrase = stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
+    let phrase = plain(&String::from_utf8_lossy(phrase.unwrap_or_default()));
+    Err(SessionError::Status { command: text.to_owned(), status, phrase }.into())
 }
 
 pub(super) fn push(answers: &mut Answers, command: &Command, bytes: Vec<u8>) {

@@ -5,7 +5,8 @@ use chrono::Utc;
 use super::open::{numbers, record};
 use super::show::summaries;
 use super::{ChangeError, Ended};
-use crate::model::Ticket;
+use crate::model::{DeviceName, Ticket};
+use crate::ops::health::measure_all;
 use crate::ops::snapshot::{self, DeviceReport, World, snapshot};
 use crate::ops::{Error, Reader, Vault};
 use crate::store::{ChangeEnd, ChangeItem, GenerationKind, Open};
@@ -63,6 +64,12 @@ pub(super) fn end(
         pair.post = found.get(device).copied();
     }
     let ends = whole || end == ChangeEnd::Aborted;
+    if ends && !found.is_empty() {
+        let names: Vec<DeviceName> = found.keys().cloned().collect();
+        for (device, readings) in measure_all(vault, &names, world)? {
+            item.devices.entry(device).and_modify(|pair| pair.health_post = readings);
+        }
+    }
     let what = Open::Change(ticket.clone());
     let transaction = vault.begin(&report.run)?;
     let mut outcome = "failed";

@@ -12,6 +12,7 @@ mod show;
 
 use chrono::{DateTime, Utc};
 
+use super::health::Compared;
 use super::snapshot::Report;
 use crate::diff::Stats;
 use crate::model::{DeviceName, Release};
@@ -78,6 +79,8 @@ pub struct Summary {
     pub post: Option<(u64, Release, DateTime<Utc>)>,
     /// What differs between them, volatile lines apart.
     pub stats: Option<Stats>,
+    /// How well the device is, beside how it was before; nothing for a device that cannot be asked.
+    pub health: Vec<Compared>,
 }
 
 /// Finds the open change that a device is part of; also what opens an upgrade announces it.

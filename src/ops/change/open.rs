@@ -6,6 +6,7 @@ use chrono::Utc;
 
 use super::{ChangeError, Intent, Opened, announced};
 use crate::model::DeviceName;
+use crate::ops::health::measure_all;
 use crate::ops::snapshot::{self, DeviceReport, Report, World, snapshot};
 use crate::ops::{Error, Vault};
 use crate::store::{ChangeId, ChangeItem, GenerationKind, Open, Pair, Record};
@@ -44,10 +45,13 @@ pub fn open(vault: &Vault, intent: &Intent, world: &World<'_>, progress: &mut dy
     };
     let report = snapshot(vault, &options, world, progress)?;
     let numbers = numbers(&report);
+    let whole = numbers.len() == report.devices.len();
+    let names: Vec<DeviceName> = if whole { numbers.keys().cloned().collect() } else { Vec::new() };
+    let mut health = if names.is_empty() { BTreeMap::new() } else { measure_all(vault, &names, world)? };
+    let mut pair = |name: &DeviceName, pre| Pair { pre, health_pre: health.remove(name).unwrap_or_default(), ..Pair::default() };
     let mut who = vault.who(&report.run);
     who.now = Utc::now();
     let transaction = vault.begin_as(who)?;
-    let whole = numbers.len() == report.devices.len();
     let item = ChangeItem {
         v: 1,
         change: id.clone(),
@@ -58,7 +62,7 @@ pub fn open(vault: &Vault, intent: &Intent, world: &World<'_>, progress: &mut dy
         ended: None,
         end: None,
         note: None,
-        devices: numbers.into_iter().map(|(name, pre)| (name, Pair { pre, post: None })).collect(),
+        devices: numbers.into_iter().map(|(name, pre)| (name.clone(), pair(&name, pre))).collect(),
     };
     transaction.record(record(if whole { "opened" } else { "failed" }, &item));
     if whole {

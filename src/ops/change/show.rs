@@ -4,7 +4,7 @@ use super::{ChangeError, Shown, Summary};
 use crate::model::{DeviceName, Phase, Point, Where};
 use crate::ops::compare::{Difference, Options, compare};
 use crate::ops::snapshot::World;
-use crate::ops::{Error, Reader};
+use crate::ops::{Error, Reader, health};
 use crate::store::{ChangeId, ChangeItem, Generation, Refs, Store};
 
 /// Lists changes, newest first: those that are open, or all.
@@ -52,5 +52,6 @@ fn summary(reader: &Reader, refs: &Refs, item: &ChangeItem, device: &DeviceName,
             }
         }
     };
-    Ok(Summary { device: device.clone(), pre: facts(pre), post: post.map(facts), stats })
+    let health = item.devices.get(device).map(health::of_change).unwrap_or_default();
+    Ok(Summary { device: device.clone(), pre: facts(pre), post: post.map(facts), stats, health })
 }
