@@ -15,6 +15,8 @@
 mod lab;
 mod support;
 
+#[path = "store/chains.rs"]
+mod chains;
 #[path = "store/damage.rs"]
 mod damage;
 #[path = "store/forms.rs"]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::fault::{self, Step, Verdict};
@@ -20,6 +20,8 @@ pub struct Out {
     file: File,
     path: PathBuf,
     buffer: Vec<u8>,
+    /// How much of the file has left the buffer, in bytes.
+    written: u64,
 }
 
 impl Out {
@@ -36,7 +38,7 @@ impl Out {
             Ok(file)
         };
         let file = make().map_err(|e| Error::new("create", path, e))?;
-        Ok(Self { file, path: path.to_owned(), buffer: Vec::new() })
+        Ok(Self { file, path: path.to_owned(), buffer: Vec::new(), written: 0 })
     }
 
     /// Gives the path that the file was made under.
@@ -84,7 +86,14 @@ impl Out {
         done
     }
 
+    /// Appends bytes past the buffer, which is empty.
     fn write_through(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_here(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_here(&mut self, bytes: &[u8]) -> Result<()> {
         let mut write = || match fault::step(Step::Write, &self.path)? {
             Verdict::Go => self.file.write_all(bytes),
             Verdict::Half => {
@@ -102,9 +111,27 @@ impl Out {
     pub fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.flush_buffer()?;
         self.file.seek(SeekFrom::Start(offset)).map_err(|e| Error::new("write", &self.path, e))?;
-        self.write_through(bytes)?;
+        self.write_here(bytes)?;
         self.file.seek(SeekFrom::End(0)).map_err(|e| Error::new("write", &self.path, e))?;
         Ok(())
+    }
+
+    /// Reads back bytes that were put, `length` of them from an offset on; they may not have left the buffer.
+    ///
+    /// # Errors
+    /// The disk refused, or so many bytes were never put.
+    pub fn read_back(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let error = |e| Error::new("read", &self.path, e);
+        let mut bytes = vec![0; length];
+        let on_disk = usize::try_from(self.written.saturating_sub(offset)).unwrap_or(length).min(length);
+        let (there, gathered) = bytes.split_at_mut(on_disk);
+        self.file.read_exact_at(there, offset).map_err(error)?;
+        if !gathered.is_empty() {
+            let from = usize::try_from((offset + on_disk as u64).saturating_sub(self.written)).unwrap_or(usize::MAX);
+            let found = from.checked_add(gathered.len()).and_then(|to| self.buffer.get(from..to));
+            gathered.copy_from_slice(found.ok_or_else(|| error(io::ErrorKind::UnexpectedEof.into()))?);
+        }
+        Ok(bytes)
     }
 
     /// Writes what is gathered and syncs the file; more can follow.
@@ -138,5 +165,28 @@ impl Write for Out {
 
     fn flush(&mut self) -> io::Result<()> {
         self.flush_buffer().map_err(|e| e.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_reads_back_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut out = Out::create_new(&dir.path().join("x"), 0o600).unwrap();
+        let bytes: Vec<u8> = (0..BUFFER * 2 + 777).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        for piece in bytes.chunks(100_000) {
+            out.put(piece).unwrap();
+        }
+        out.patch(1, b"xyz").unwrap();
+        let whole = [&bytes[..1], b"xyz", &bytes[4..], b"tail"].concat();
+        out.put(b"tail").unwrap();
+        let end = whole.len();
+        for (from, to) in [(0, 10), (BUFFER - 5, BUFFER + 5), (end - 6, end), (end - 2, end), (0, end), (end, end)] {
+            assert_eq!(out.read_back(from as u64, to - from).unwrap(), &whole[from..to], "{from}..{to}");
+        }
+        assert!(out.read_back(end as u64, 1).is_err() && out.read_back(u64::MAX, 1).is_err());
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use gix::ObjectId;
 use gix::objs::Kind;
-use libdeflater::{CompressionLvl, Compressor};
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use super::error::{Error, Result};
 use super::objects::id_of;
 use super::pack::PackWriter;
 use super::refs::{RefEdit, Refs};
-use super::repo::{Repo, tag_target};
+use super::repo::{Object, Repo, tag_target};
 use super::{pending, reftx};
 use crate::fsio;
 
@@ -48,10 +48,19 @@ pub struct Batch {
 #[derive(Debug, Default)]
 struct State {
     writer: Option<PackWriter>,
-    /// What was put, and for tags what they point to.
-    seen: gix::hashtable::HashMap<ObjectId, Option<(ObjectId, bool)>>,
+    /// What was put.
+    seen: gix::hashtable::HashMap<ObjectId, Put>,
     /// A write failed, so the file ends in the middle of an object.
     broken: bool,
+}
+
+/// An object that was put.
+#[derive(Debug, Clone, Copy)]
+struct Put {
+    /// Its place among the entries of the pack.
+    place: u32,
+    /// For a tag what it points to, and whether that is a tag again.
+    target: Option<(ObjectId, bool)>,
 }
 
 struct Deflater {
@@ -140,6 +149,29 @@ impl Batch {
         self.len() == 0
     }
 
+    /// Reads an object of the batch back, of at most `limit` bytes; nothing if the batch does not have it.
+    ///
+    /// # Errors
+    /// [`Error::ObjectTooLarge`], `BatchBroken`, or the disk refused.
+    pub fn object(&self, id: &ObjectId, limit: u64) -> Result<Option<Object>> {
+        let state = self.state();
+        let Some(place) = state.seen.get(id).map(|put| put.place) else { return Ok(None) };
+        let writer = state.writer.as_ref().filter(|_| !state.broken).ok_or(Error::BatchBroken)?;
+        let found = writer.entry(usize::try_from(place).map_err(|_| Error::TooManyObjects)?)?;
+        drop(state);
+        let corrupt = |what: &str| Error::ObjectCorrupt { what: what.to_owned(), id: *id };
+        let (kind, size, deflated) = found.ok_or_else(|| corrupt("its entry does not read back"))?;
+        if size > limit {
+            return Err(Error::ObjectTooLarge { size, limit, id: *id });
+        }
+        let mut data = vec![0; usize::try_from(size).map_err(|_| corrupt("its size"))?];
+        let length = Decompressor::new().zlib_decompress(&deflated, &mut data);
+        match length {
+            Ok(length) if length == data.len() => Ok(Some(Object { kind, data })),
+            _ => Err(corrupt("its entry does not read back")),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A thread that panicked in here has set `broken` before, as below.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,8 +196,9 @@ impl Batch {
                 Some(writer) => writer,
                 none => none.insert(PackWriter::create(&self.repo.pack_dir())?),
             };
+            let place = u32::try_from(writer.len()).map_err(|_| Error::TooManyObjects)?;
             writer.add(&id, kind, data.len() as u64, deflated)?;
-            state.seen.insert(id, target);
+            state.seen.insert(id, Put { place, target });
             state.broken = false;
         }
         drop(state);
@@ -238,14 +271,10 @@ impl Batch {
 
 /// Gives the object that a new value of a ref stands for at last, if it is a tag. That every new value
 /// exists is checked on the way.
-fn peel(
-    repo: &Repo,
-    seen: &gix::hashtable::HashMap<ObjectId, Option<(ObjectId, bool)>>,
-    id: &ObjectId,
-) -> Result<Option<ObjectId>> {
+fn peel(repo: &Repo, seen: &gix::hashtable::HashMap<ObjectId, Put>, id: &ObjectId) -> Result<Option<ObjectId>> {
     let (mut at, mut peeled) = (*id, None);
-    while let Some(target) = seen.get(&at) {
-        match target {
+    while let Some(put) = seen.get(&at) {
+        match &put.target {
             None => return Ok(peeled),
             Some((target, is_tag)) => {
                 at = *target;

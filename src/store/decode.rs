@@ -8,7 +8,7 @@ use std::io::Write;
 
 use gix::ObjectId;
 
-pub(super) use chunks::{ChunkRef, large_ref, large_tree, parse_chunks, write_chunks};
+pub(super) use chunks::{ChunkRef, chunk_ids, large_ref, large_tree, parse_chunks, write_chunks};
 
 use super::error::{Error, Result};
 use super::generation::Generation;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub(super) use compare::{Comparison, as_seen, compare, digest, masks_differ};
-pub(super) use previous::Previous;
+pub(super) use previous::{Previous, Tip};
 pub(super) use set::{Encoded, Reuse, encode};
 
 use super::generation::{ChangeId, Generation, GenerationKind};

@@ -49,6 +49,7 @@ mod store;
 pub mod transaction;
 pub mod tree;
 pub mod verify;
+mod view;
 
 pub use batch::{Batch, Committed};
 pub use change::{ChangeEnd, ChangeItem, Measured, Pair, Reading};
@@ -67,4 +68,4 @@ pub use names::Name;
 pub use refs::{Ref, RefEdit, Refs};
 pub use repo::{Object, Repo};
 pub use store::Store;
-pub use transaction::{Done, Transaction, Who};
+pub use transaction::{Chain, Done, Transaction, Who};

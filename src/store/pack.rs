@@ -114,6 +114,19 @@ impl PackWriter {
         Ok(())
     }
 
+    /// Gives the number of entries so far; the next one gets it as its place.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Reads an entry back by its place: kind, size of the object in bytes, and its bytes as zlib stream.
+    pub(super) fn entry(&self, place: usize) -> Result<Option<(Kind, u64, Vec<u8>)>> {
+        let Some(from) = self.entries.get(place).map(|e| e.offset) else { return Ok(None) };
+        let to = self.entries.get(place + 1).map_or(self.offset, |e| e.offset);
+        let bytes = self.out.read_back(from, usize::try_from(to - from).map_err(|_| Error::TooManyObjects)?)?;
+        Ok(parse_header(&bytes).map(|(kind, size, length)| (kind, size, bytes[length..].to_vec())))
+    }
+
     /// Hands what is there to the disk, so that little is left to sync under the writers' lock.
     pub(super) fn sync(&mut self) -> Result<()> {
         Ok(self.out.sync()?)
@@ -199,6 +212,25 @@ fn entry_header(kind: Kind, size: u64, buffer: &mut [u8; 12]) -> &[u8] {
     &buffer[..len]
 }
 
+/// Reads what [`entry_header`] wrote: kind, size in bytes, and the length of the header.
+fn parse_header(bytes: &[u8]) -> Option<(Kind, u64, usize)> {
+    let first = *bytes.first()?;
+    let kind = match first >> 4 & 7 {
+        1 => Kind::Commit,
+        2 => Kind::Tree,
+        3 => Kind::Blob,
+        4 => Kind::Tag,
+        _ => return None,
+    };
+    let (mut size, mut shift, mut at, mut more) = (u64::from(first & 15), 4, 1, first & 0x80 != 0);
+    while more {
+        let byte = *bytes.get(at)?;
+        size |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        (shift, at, more) = (shift + 7, at + 1, byte & 0x80 != 0);
+    }
+    Some((kind, size, at))
+}
+
 /// SHA-1 over a whole file. A pack's trailer guards against accidents only, so it needs no detection
 /// of collision attacks; ids of objects have it.
 fn hash_file(mut file: &File) -> std::io::Result<[u8; 20]> {
@@ -246,4 +278,22 @@ fn write_index(mut out: fsio::Out, entries: &[Entry], pack_hash: &[u8; 20]) -> R
     bytes.extend_from_slice(&own);
     out.put(&bytes)?;
     Ok((out.finish_sync()?, bytes.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_an_entry_reads_back() {
+        for kind in [Kind::Commit, Kind::Tree, Kind::Blob, Kind::Tag] {
+            for size in [0, 1, 15, 16, 2047, 2048, 1 << 32, u64::MAX] {
+                let mut buffer = [0; 12];
+                let header = entry_header(kind, size, &mut buffer);
+                assert_eq!(parse_header(header), Some((kind, size, header.len())));
+                assert_eq!(parse_header(&header[..header.len() - 1]), None);
+            }
+        }
+        assert_eq!(parse_header(&[0x70]), None);
+    }
 }

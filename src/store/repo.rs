@@ -19,7 +19,7 @@ use super::refs::Refs;
 use crate::fsio::{self, PRIVATE_DIR, PRIVATE_FILE};
 
 /// The largest tree, commit or tag that is read, in bytes.
-const SMALL_LIMIT: u64 = 256 << 20;
+pub(super) const SMALL_LIMIT: u64 = 256 << 20;
 
 const CONFIG: &str = "[core]
 \trepositoryformatversion = 0

@@ -1,5 +1,6 @@
 //! What is committed together: generations, names, logs and the journal's record of it.
 
+mod chain;
 mod commit;
 mod snapshot;
 
@@ -22,6 +23,7 @@ use super::refs::{RefEdit, Refs};
 use super::store::Store;
 use crate::model::{CollectorName, DeviceName, Digest, Look, NameTag};
 use crate::seal::SigningKey;
+pub use chain::Chain;
 
 /// Who writes, for what, and when.
 #[derive(Debug, Clone)]
@@ -83,6 +85,21 @@ struct Plan {
     look: Option<Kept>,
     /// The tree of its logs.
     logs: Option<ObjectId>,
+}
+
+impl Plan {
+    /// Gives where a line leads, if this plan moves it.
+    fn head(&self, line: &str) -> Option<ObjectId> {
+        self.edits.iter().find(|e| e.name == line).and_then(|e| e.new)
+    }
+
+    /// Moves a line; `expected` is where it leads before this transaction.
+    fn move_head(&mut self, line: String, expected: Option<ObjectId>, new: ObjectId) {
+        match self.edits.iter_mut().find(|e| e.name == line) {
+            Some(edit) => edit.new = Some(new),
+            None => self.edits.push(RefEdit { name: line, expected, new: Some(new) }),
+        }
+    }
 }
 
 impl<'s> Transaction<'s> {

@@ -14,6 +14,7 @@ use super::manifest::{Line, Manifest};
 use super::object::{self, EXECUTABLE, FILE, LINK, TREE, TreeEntry};
 use super::place;
 use super::repo::Repo;
+use super::view::View;
 use crate::model::{ConfigPath, Digest, Kind, Scope};
 
 /// The most components that a path of a set may have: git refuses trees of about 2,000 levels, and
@@ -23,7 +24,7 @@ pub const MAX_DEPTH: usize = 500;
 /// Reads trees and remembers them.
 #[derive(Debug)]
 pub struct Trees<'a> {
-    repo: &'a Repo,
+    view: View<'a>,
     read: RefCell<HashMap<ObjectId, Rc<Vec<TreeEntry>>>>,
 }
 
@@ -31,7 +32,12 @@ impl<'a> Trees<'a> {
     /// Reads from a repository.
     #[must_use]
     pub fn new(repo: &'a Repo) -> Self {
-        Self { repo, read: RefCell::default() }
+        Self::of(View::new(repo, None))
+    }
+
+    /// Reads what a transaction sees.
+    pub(super) fn of(view: View<'a>) -> Self {
+        Self { view, read: RefCell::default() }
     }
 
     /// Gives the entries of a tree, sorted by name.
@@ -42,7 +48,7 @@ impl<'a> Trees<'a> {
         if let Some(entries) = self.read.borrow().get(&id) {
             return Ok(Rc::clone(entries));
         }
-        let entries = Rc::new(read_tree(self.repo, id)?);
+        let entries = Rc::new(sorted(&self.view.tree(&id)?, id)?);
         self.read.borrow_mut().insert(id, Rc::clone(&entries));
         Ok(entries)
     }
@@ -80,7 +86,11 @@ impl<'a> Trees<'a> {
 /// # Errors
 /// The tree is missing or corrupt.
 pub fn read_tree(repo: &Repo, id: ObjectId) -> Result<Vec<TreeEntry>> {
-    let mut entries = object::parse_tree(&repo.tree(&id)?).map_err(|e| Error::ObjectCorrupt { what: e.0.to_owned(), id })?;
+    sorted(&repo.tree(&id)?, id)
+}
+
+fn sorted(tree: &[u8], id: ObjectId) -> Result<Vec<TreeEntry>> {
+    let mut entries = object::parse_tree(tree).map_err(|e| Error::ObjectCorrupt { what: e.0.to_owned(), id })?;
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }

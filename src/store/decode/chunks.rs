@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use gix::ObjectId;
 
 use super::super::error::{Error, Result};
-use super::super::object::Commit;
+use super::super::object::{Commit, TreeEntry};
 use super::super::refs::Refs;
 use super::super::repo::Repo;
 use super::super::tree::read_tree;
@@ -62,12 +62,18 @@ pub(in crate::store) fn large_tree(
     let id = refs.get(&name).ok_or(Error::NoRef { name })?.id;
     let bad = |what: &str, id| Error::Corrupt { whose: device.to_string(), what: what.to_owned(), id };
     let tree = Commit::parse(&repo.commit(&id)?).map_err(|e| bad(e.0, id))?.tree;
-    let mut out = HashMap::new();
-    for entry in read_tree(repo, tree)? {
-        let stored = std::str::from_utf8(&entry.name).ok().and_then(|n| n.parse().ok());
-        out.insert(stored.ok_or_else(|| bad("a chunk whose name is no digest", tree))?, entry.id);
-    }
-    Ok(out)
+    chunk_ids(device, tree, &read_tree(repo, tree)?)
+}
+
+/// Reads the entries of a tree of chunks.
+pub(in crate::store) fn chunk_ids(
+    device: &DeviceName,
+    tree: ObjectId,
+    entries: &[TreeEntry],
+) -> Result<HashMap<Digest, ObjectId>> {
+    let bad = || Error::Corrupt { whose: device.to_string(), what: "a chunk whose name is no digest".to_owned(), id: tree };
+    let id = |entry: &TreeEntry| Some((std::str::from_utf8(&entry.name).ok()?.parse().ok()?, entry.id));
+    entries.iter().map(|entry| id(entry).ok_or_else(bad)).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use gix::ObjectId;
 
@@ -10,9 +11,9 @@ use super::super::error::Result;
 use super::super::generation::Generation;
 use super::super::manifest::{Body, Form, Line, Manifest};
 use super::super::refs::Refs;
-use super::super::repo::Repo;
 use super::super::store::Store;
 use super::super::tree::{Old, Trees};
+use super::super::view::View;
 use crate::model::{ConfigPath, DeviceName, Digest, Scope};
 use crate::seal::{DeviceKeys, StoreKeys};
 use crate::store::error::Error;
@@ -25,15 +26,26 @@ pub(super) struct Known {
     pub(super) id: ObjectId,
 }
 
+/// The newest generation of a device within a batch: the next one is built on it.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Tip {
+    pub(in crate::store) generation: Generation,
+    pub(in crate::store) manifest: Arc<Manifest>,
+    /// The tree of its chunks, if it has any.
+    pub(in crate::store) large: Option<ObjectId>,
+}
+
 /// The generation before, readable at least as far as its manifest.
 pub(in crate::store) struct Previous<'a> {
     pub(in crate::store) generation: Generation,
-    pub(in crate::store) manifest: Manifest,
+    pub(in crate::store) manifest: Arc<Manifest>,
     /// The keys of the epoch of its manifest.
     pub(in crate::store) keys: DeviceKeys,
     pub(super) trees: Trees<'a>,
-    pub(super) repo: &'a Repo,
+    view: View<'a>,
     refs: &'a Refs,
+    /// The tree of its chunks, where no ref has it yet.
+    large: Option<ObjectId>,
     chunks: OnceCell<HashMap<Digest, ObjectId>>,
 }
 
@@ -46,11 +58,19 @@ impl<'a> Previous<'a> {
         keys: &StoreKeys,
         generation: Generation,
     ) -> Result<Self> {
-        let manifest = store.manifest(&generation)?;
+        let manifest = Arc::new(store.manifest(&generation)?);
         let key = keys.epoch(manifest.epoch).ok_or(Error::NoStoreKey(manifest.epoch))?;
-        let (keys, repo) = (DeviceKeys::derive(key, device), store.repo());
-        let trees = Trees::new(repo);
-        Ok(Self { generation, manifest, keys, trees, repo, refs, chunks: OnceCell::new() })
+        let (keys, view) = (DeviceKeys::derive(key, device), View::new(store.repo(), None));
+        let (trees, large) = (Trees::of(view), None);
+        Ok(Self { generation, manifest, keys, trees, view, refs, large, chunks: OnceCell::new() })
+    }
+
+    /// Takes a generation that was encoded in the same batch before.
+    pub(in crate::store) fn in_batch(view: View<'a>, refs: &'a Refs, keys: &StoreKeys, tip: &Tip) -> Result<Self> {
+        let epoch = tip.manifest.epoch;
+        let keys = DeviceKeys::derive(keys.epoch(epoch).ok_or(Error::NoStoreKey(epoch))?, &tip.generation.device);
+        let (generation, manifest) = (tip.generation.clone(), Arc::clone(&tip.manifest));
+        Ok(Self { generation, manifest, keys, trees: Trees::of(view), view, refs, large: tip.large, chunks: OnceCell::new() })
     }
 
     pub(super) fn old(&self) -> Old<'_> {
@@ -69,7 +89,7 @@ impl<'a> Previous<'a> {
 
     /// Reads a blob of this generation; nothing if it is missing or not what was stored.
     pub(super) fn whole(&self, id: ObjectId, stored: &Digest, limit: u64) -> Option<Vec<u8>> {
-        let data = self.repo.blob(&id, limit).ok()?;
+        let data = self.view.blob(&id, limit).ok()?;
         (blake3::hash(&data).as_bytes() == &stored.0).then_some(data)
     }
 
@@ -90,7 +110,12 @@ impl<'a> Previous<'a> {
     /// Gives where a chunk lies, by its stored digest.
     pub(super) fn chunk(&self, stored: &Digest) -> Option<ObjectId> {
         let chunks = self.chunks.get_or_init(|| {
-            decode::large_tree(self.repo, self.refs, &self.generation.device, self.generation.number).unwrap_or_default()
+            let (device, number) = (&self.generation.device, self.generation.number);
+            let read = match self.large {
+                Some(tree) => self.trees.entries(tree).and_then(|entries| decode::chunk_ids(device, tree, &entries)),
+                None => decode::large_tree(self.view.repo(), self.refs, device, number),
+            };
+            read.unwrap_or_default()
         });
         chunks.get(stored).copied()
     }

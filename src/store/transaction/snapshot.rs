@@ -1,8 +1,10 @@
 //! A set in a transaction: is it new, and what is it then?
 
+use std::sync::Arc;
+
 use super::super::commit::put_commit;
 use super::super::decode::large_ref;
-use super::super::encode::{self, Comparison, EncodeContext, Encoded, Meta, Outcome, Previous, Reuse};
+use super::super::encode::{self, Comparison, EncodeContext, Encoded, Meta, Outcome, Previous, Reuse, Tip};
 use super::super::error::{Error, Result};
 use super::super::generation::{Changed, FORMAT, Generation, GenerationKind};
 use super::super::history::{self, line_ref};
@@ -11,9 +13,18 @@ use super::super::logs;
 use super::super::look::{self, Kept};
 use super::super::object::{Commit, Ident};
 use super::super::refs::RefEdit;
+use super::super::view::View;
 use super::{Plan, Transaction};
 use crate::model::{ConfigSet, DeviceName, Digest, Entry, Kind, Look, LookEntry, Release};
 use crate::seal::DeviceKeys;
+
+/// What became of a set, with the look that saw it, and the tip that the next set of the device is built on.
+pub(super) struct Made {
+    pub(super) outcome: Outcome,
+    look: Look,
+    /// Nothing where it is no new generation.
+    pub(super) tip: Option<Tip>,
+}
 
 impl Transaction<'_> {
     /// Encodes a set. Logs of the set are filed with the run.
@@ -24,12 +35,7 @@ impl Transaction<'_> {
     /// other devices are not touched by it.
     pub fn snapshot(&self, context: &EncodeContext<'_>, set: ConfigSet, meta: Meta) -> Result<Outcome> {
         let device = context.device;
-        if self.store.facts().erased(device) {
-            return Err(Error::Tombstone(device.clone()));
-        }
-        if self.planned().devices.get(device).is_some_and(|p| p.snapshot) {
-            return Err(Error::Refused { what: "two sets of one device in one transaction", subject: device.to_string() });
-        }
+        self.check_new(device)?;
         let release = set.release.clone().ok_or_else(|| Error::NoRelease { device: device.clone() })?;
         let (set, logs) = set.split_logs();
         let kept = self.kept(device);
@@ -38,7 +44,10 @@ impl Transaction<'_> {
         plan.logs = filed.tree;
         let (outcome, look) = match self.by_look(context, &set, &release, &meta, kept.as_deref()) {
             Some(seen) => seen,
-            None => self.by_content(context, &set, &release, &meta, &mut plan)?,
+            None => {
+                let made = self.by_content(context, &set, &release, &meta, &mut plan, None)?;
+                (made.outcome, made.look)
+            }
         };
         let number = match &outcome {
             Outcome::Unchanged { number } => *number,
@@ -50,6 +59,12 @@ impl Transaction<'_> {
         // A fleet of looks would fill the memory for nothing.
         self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(device);
         self.tell(&mut plan, device, &outcome, &meta);
+        self.plan(device, plan);
+        Ok(outcome)
+    }
+
+    /// Takes up what is to be committed of a device.
+    pub(super) fn plan(&self, device: &DeviceName, mut plan: Plan) {
         let mut planned = self.planned();
         let there = planned.devices.entry(device.clone()).or_default();
         // Names may have been given before.
@@ -58,7 +73,17 @@ impl Transaction<'_> {
         plan.given.append(&mut there.given);
         plan.removed.append(&mut there.removed);
         *there = plan;
-        Ok(outcome)
+    }
+
+    /// Refuses a device that was erased, or that has its set in this transaction already.
+    pub(super) fn check_new(&self, device: &DeviceName) -> Result<()> {
+        if self.store.facts().erased(device) {
+            return Err(Error::Tombstone(device.clone()));
+        }
+        if self.planned().devices.get(device).is_some_and(|p| p.snapshot) {
+            return Err(Error::Refused { what: "two sets of one device in one transaction", subject: device.to_string() });
+        }
+        Ok(())
     }
 
     /// Is it what the look saw? Then no git object is opened.
@@ -83,16 +108,19 @@ impl Transaction<'_> {
         Some((Outcome::Unchanged { number: kept.number }, look))
     }
 
-    fn by_content(
+    /// Compares a set with the newest generation, which is `tip` where this transaction made it, and encodes
+    /// it if it differs.
+    pub(super) fn by_content(
         &self,
         context: &EncodeContext<'_>,
         set: &ConfigSet,
         release: &Release,
         meta: &Meta,
         plan: &mut Plan,
-    ) -> Result<(Outcome, Look)> {
+        tip: Option<&Tip>,
+    ) -> Result<Made> {
         let (store, device) = (self.store, context.device);
-        let newest = match history::newest(store.repo(), &self.refs, device) {
+        let newest = match tip.map_or_else(|| history::newest(store.repo(), &self.refs, device), |t| Ok(t.generation.clone())) {
             Ok(newest) => Some(newest),
             Err(Error::NoDevice { .. }) => None,
             Err(e) => return Err(e),
@@ -103,7 +131,11 @@ impl Transaction<'_> {
             return self.generation(context, set, release, meta, plan, None, (encoded, changed, false));
         };
         let damaged = store.damage().concerns(device);
-        let prev = match Previous::load(store, &self.refs, device, context.keys, newest.clone()) {
+        let prev = match tip {
+            Some(tip) => Previous::in_batch(View::new(store.repo(), Some(&self.batch)), &self.refs, context.keys, tip),
+            None => Previous::load(store, &self.refs, device, context.keys, newest.clone()),
+        };
+        let prev = match prev {
             Ok(prev) => prev,
             Err(e @ (Error::NoStoreKey(_) | Error::UnknownFeature(_))) => return Err(e),
             Err(_) => return self.over_damage(context, set, release, meta, plan, &newest, None),
@@ -120,7 +152,7 @@ impl Transaction<'_> {
                 let before = prev.manifest.find(entry.scope, &entry.path)?.body?.plain;
                 Some((before, compared.plain[i] == Some(before)))
             });
-            return Ok((Outcome::Unchanged { number: newest.number }, look));
+            return Ok(Made { outcome: Outcome::Unchanged { number: newest.number }, look, tip: None });
         }
         let encoded = encode::encode(context, &self.batch, set.entries(), Some(&prev), &compared.plain, Reuse::Yes)?;
         self.generation(context, set, release, meta, plan, Some(&newest), (encoded, compared.changed, remask))
@@ -138,7 +170,7 @@ impl Transaction<'_> {
         plan: &mut Plan,
         newest: &Generation,
         before: Option<(&Previous<'_>, &Comparison)>,
-    ) -> Result<(Outcome, Look)> {
+    ) -> Result<Made> {
         let (prev, plain) = before.map_or((None, &[][..]), |(p, c)| (Some(p), c.plain.as_slice()));
         let encoded = encode::encode(context, &self.batch, set.entries(), prev, plain, Reuse::Rewrite)?;
         let same = before.is_some_and(|(_, c)| c.same()) && *release == newest.release;
@@ -154,7 +186,7 @@ impl Transaction<'_> {
             });
             let record = Record::new("heal", "done");
             plan.records.push(record.with("device", context.device.as_str()).with("generation", newest.number));
-            return Ok((Outcome::Unchanged { number: newest.number }, look));
+            return Ok(Made { outcome: Outcome::Unchanged { number: newest.number }, look, tip: None });
         }
         let lines = encoded.manifest.lines.len() as u64;
         let changed = before.map_or(Changed { changed: lines, ..Changed::default() }, |(_, c)| c.changed);
@@ -171,10 +203,11 @@ impl Transaction<'_> {
         plan: &mut Plan,
         newest: Option<&Generation>,
         (encoded, changed, remask): (Encoded, Changed, bool),
-    ) -> Result<(Outcome, Look)> {
+    ) -> Result<Made> {
         let device = context.device;
         let line = line_ref(device, release);
-        let head = self.refs.get(&line).map(|r| r.id);
+        let expected = self.refs.get(&line).map(|r| r.id);
+        let head = plan.head(&line).or(expected);
         let mut parents: Vec<_> = head.into_iter().collect();
         parents.extend(newest.map(|n| n.id).filter(|id| Some(*id) != head));
         let kind = match meta.kind {
@@ -210,13 +243,14 @@ impl Transaction<'_> {
             imported: meta.imported.clone(),
         };
         generation.id = put_commit(&self.batch, &generation.commit(), who.signing.as_ref())?;
-        plan.edits.push(RefEdit { name: line, expected: head, new: Some(generation.id) });
+        plan.move_head(line, expected, generation.id);
         if let Some(tree) = encoded.large {
             plan.edits.push(self.large(&generation, tree)?);
         }
         let plains: Vec<Option<Digest>> = encoded.manifest.lines.iter().map(|l| l.body.map(|b| b.plain)).collect();
         let look = look_of(&generation, meta, set.entries(), |i| Some((plains[i]?, true)));
-        Ok((Outcome::Generation(Box::new(generation)), look))
+        let tip = Tip { generation: generation.clone(), manifest: Arc::new(encoded.manifest), large: encoded.large };
+        Ok(Made { outcome: Outcome::Generation(Box::new(generation)), look, tip: Some(tip) })
     }
 
     /// Commits the chunks of a generation.
