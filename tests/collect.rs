@@ -11,6 +11,8 @@
     clippy::print_stderr
 )]
 
+#[path = "collect/act.rs"]
+mod act;
 #[path = "collect/dir.rs"]
 mod dir;
 #[path = "collect/drs.rs"]

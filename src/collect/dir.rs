@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::fsio::beneath;
 use crate::inventory::Device;
 use crate::model::{ConfigPath, ConfigSet, Content, Digest, Entry, Kind, Look, LookEntry, Owner, Scope, Stamp};
 use crate::profile::{Claim, Profile};
 
-use super::{CollectError, Collected, Context, Referenced, Skipped, beneath, finish};
+use super::{CollectError, Collected, Context, Referenced, Skipped, act, finish};
 
 /// Bytes of one device that are read into memory; what comes behind them is referred to.
 const MEMORY_BYTES: u64 = 32 << 20;
@@ -205,6 +206,10 @@ impl Walk<'_> {
             FileType::Fifo => (Kind::File, "FIFO"),
             _ => (Kind::File, "device"),
         };
+        if act::is_leftover(&path) {
+            self.out.skipped.push(Skipped { path, what: act::LEFTOVER_WORDS });
+            return Ok(());
+        }
         if kind == Kind::Directory {
             if self.profile.claim(&path) != Claim::Skip {
                 self.count_one()?;

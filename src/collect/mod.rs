@@ -7,8 +7,8 @@
 //! This room knows no store: what an earlier run learnt comes in as a [`Look`], what this one
 //! learnt goes out in [`Collected`].
 
+pub mod act;
 mod ask;
-mod beneath;
 pub mod credentials;
 mod dir;
 pub mod drs;

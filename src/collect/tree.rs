@@ -6,7 +6,7 @@ use crate::inventory::Device;
 use crate::model::{ConfigPath, ConfigSet, Content, Digest, Entry, Kind, Look, LookEntry, Owner, Scope, Stamp};
 use crate::profile::{Claim, Profile};
 
-use super::{CollectError, Collected, Context, Skipped, finish};
+use super::{CollectError, Collected, Context, Skipped, act, finish};
 
 /// Step of the time stamps of remote sources, which have whole seconds, with a margin.
 const STEP_NS: i64 = 2_000_000_000;
@@ -72,6 +72,10 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`CollectError::TooMany`].
     pub(super) fn folder(&mut self, node: Node) -> Result<bool, CollectError> {
+        if act::is_leftover(&node.path) {
+            self.skipped.push(Skipped { path: node.path, what: act::LEFTOVER_WORDS });
+            return Ok(false);
+        }
         if self.profile.claim(&node.path) == Claim::Skip {
             return Ok(false);
         }
@@ -102,6 +106,10 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`CollectError::TooMany`], [`CollectError::TooLarge`].
     pub(super) fn leaf(&mut self, node: Node) -> Result<(), CollectError> {
+        if act::is_leftover(&node.path) {
+            self.skipped.push(Skipped { path: node.path, what: act::LEFTOVER_WORDS });
+            return Ok(());
+        }
         let before = self.known.get(node.path.as_bytes()).copied();
         let scope = match before {
             Some(entry) => entry.scope,

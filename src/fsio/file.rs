@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::fault::{self, Step};
+use super::fault::{self, Step, Verdict};
 use super::{Error, Out, Result};
 
 /// The mode of directories of a store.
@@ -143,6 +143,25 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         return Err(e);
     }
     sync_dir(parent(path))
+}
+
+/// Appends bytes to a file and syncs it; the file is made, private, if it is not there. A power cut can
+/// leave half of the bytes at its end, so whoever reads it must know a whole line from a part of one.
+///
+/// # Errors
+/// The disk refused, or the path is a link.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    let open = || fs::OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).custom_flags(O_NOFOLLOW).open(path);
+    let mut file = run("create", Step::Create, path, open)?;
+    let write = |file: &mut File| match fault::step(Step::Write, path)? {
+        Verdict::Go => file.write_all(bytes),
+        Verdict::Half => {
+            file.write_all(&bytes[..bytes.len() / 2])?;
+            Err(fault::no_space())
+        }
+    };
+    write(&mut file).map_err(|e| Error::new("write", path, e))?;
+    run("sync", Step::Sync, path, || file.sync_all())
 }
 
 fn unlink_quietly(path: &Path) {

@@ -6,6 +6,8 @@
 //! Invariants: modes are set explicitly, so the umask neither widens nor narrows them; a file that
 //! [`write_file`] replaced is the old one or the new one, whole, at any moment and after a power cut.
 
+pub mod below;
+pub mod beneath;
 pub mod fault;
 mod file;
 mod out;
@@ -15,8 +17,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use file::{
-    PRIVATE_DIR, PRIVATE_FILE, create_dir, create_dir_all, is_at, link, open_lock_file, remove_dir, rename, set_mode_and_sync,
-    sync_dir, try_lock, unlink, unlink_if_there, write_cache, write_file, write_new,
+    PRIVATE_DIR, PRIVATE_FILE, append, create_dir, create_dir_all, is_at, link, open_lock_file, remove_dir, rename,
+    set_mode_and_sync, sync_dir, try_lock, unlink, unlink_if_there, write_cache, write_file, write_new,
 };
 pub use out::Out;
 

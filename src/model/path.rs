@@ -64,7 +64,7 @@ impl ConfigPath {
     }
 
     /// Iterates over the components.
-    pub fn components(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|&b| b == b'/')
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use confvault::collect::act::{ActError, Scene, Target, work};
 use confvault::collect::{CollectError, Collected, Context, Network, collect};
 use confvault::inventory::{Device, Inventory, Policy};
 use confvault::model::{Content, Look};
@@ -71,9 +72,22 @@ impl Rig {
         self.collect_device(&self.device(table), look, &self.network)
     }
 
+    /// Works on a device.
+    pub fn work<T>(&self, table: &str, job: impl FnOnce(&mut dyn Target) -> Result<T, ActError>) -> Result<T, ActError> {
+        let device = self.device(table);
+        let profile = Profiles::load(Some(&self.path("profiles"))).unwrap().get(device.profile.as_str()).unwrap();
+        fs::create_dir_all(self.path("scene")).unwrap();
+        let scene = Scene { run: "0123", folder: &self.path("scene") };
+        self.with_context(&self.network, |context| work(&device, &profile, scene, context, job))
+    }
+
     pub fn collect_device(&self, device: &Device, look: Option<&Look>, network: &Network) -> Result<Collected, CollectError> {
         let profiles = Profiles::load(Some(&self.path("profiles"))).unwrap();
         let profile = profiles.get(device.profile.as_str()).unwrap();
+        self.with_context(network, |context| collect(device, &profile, look, context))
+    }
+
+    fn with_context<T>(&self, network: &Network, job: impl FnOnce(&Context<'_>) -> T) -> T {
         let (home, spool, env) = (self.path("home"), self.path("spool"), self.env.clone());
         let env = move |name: &str| env.get(name).cloned().or_else(|| (name == "PATH").then(|| std::env::var(name).unwrap()));
         let context = Context {
@@ -90,7 +104,7 @@ impl Rig {
             pushed: None,
             trace: None,
         };
-        collect(device, &profile, look, &context)
+        job(&context)
     }
 }
 

@@ -10,7 +10,8 @@ use rustix::fs::OFlags;
 
 use super::{Fetched, Folder, Item, LIST_LIMIT};
 use crate::collect::tree::Plan;
-use crate::collect::{CollectError, Context, Referenced, beneath};
+use crate::collect::{CollectError, Context, Referenced};
+use crate::fsio::beneath;
 use crate::inventory::Device;
 use crate::model::{Content, Owner, Stamp};
 

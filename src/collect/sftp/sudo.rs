@@ -42,6 +42,7 @@ fn exec_error(what: &str, error: ExecError) -> CollectError {
         ExecError::Silent { bytes, seconds } => SessionError::Silent { command: what.to_owned(), bytes, seconds }.into(),
         ExecError::Flood { limit } => CollectError::TooLarge { limit },
         ExecError::Refused(error) => *error,
+        ExecError::Input(source) => CollectError::Read { path: "the input of a command".into(), source },
     }
 }
 

@@ -261,6 +261,7 @@ fn run_exec(link: &Link<'_>, text: &str, idle: Duration, limit: u64) -> Result<e
         ExecError::Connect(error) => CollectError::Connect(error),
         ExecError::Silent { bytes, seconds } => SessionError::Silent { command: name(), bytes, seconds }.into(),
         ExecError::Refused(error) => *error,
+        ExecError::Input(source) => CollectError::Read { path: "the input of a command".into(), source },
         ExecError::Flood { limit } => {
             SessionError::Flood { command: name(), limit: usize::try_from(limit).unwrap_or(usize::MAX) }.into()
         }

@@ -7,7 +7,10 @@ use rustix::io::Errno;
 
 /// Opens `path`, relative and made of plain components, below `root`. No link is followed, neither
 /// in the middle nor at the end, whatever happens to the tree meanwhile. An empty path is `root`.
-pub(super) fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+///
+/// # Errors
+/// The system refused, or a link stands in the way (`LOOP`, `NOTDIR`).
+pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     if path.is_empty() {
         return rustix::fs::openat(root, c".", flags, Mode::empty());
