@@ -8,7 +8,7 @@
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ const WAITING_RESULTS: usize = 4;
 const STACK: usize = 1 << 20;
 /// How often a waiting worker looks whether the run was cancelled.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long the caller hears nothing at most.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// How a fleet is run.
 #[derive(Debug, Clone)]
@@ -119,6 +121,15 @@ pub struct Finished<R, E> {
     pub took: Duration,
 }
 
+/// What the caller of [`run_telling`] is told.
+#[derive(Debug)]
+pub enum Event<R, E> {
+    /// A device is done with.
+    Finished(Finished<R, E>),
+    /// Nothing ended for half a second: devices that hang must not keep what is due from being done.
+    Waiting,
+}
+
 /// A device in the queue.
 struct Task<E> {
     index: usize,
@@ -180,6 +191,20 @@ pub fn run<T: Item, R: Send, E: Send + MayPass>(
     work: impl Fn(&T, Attempt) -> Result<R, E> + Sync,
     mut on_result: impl FnMut(Finished<R, E>),
 ) {
+    run_telling(items, options, cancel, work, |event| match event {
+        Event::Finished(finished) => on_result(finished),
+        Event::Waiting => {}
+    });
+}
+
+/// As [`run`], and tells its caller also that it waits.
+pub fn run_telling<T: Item, R: Send, E: Send + MayPass>(
+    items: &[T],
+    options: &Options,
+    cancel: &AtomicBool,
+    work: impl Fn(&T, Attempt) -> Result<R, E> + Sync,
+    mut on_event: impl FnMut(Event<R, E>),
+) {
     let ready = (0..items.len()).map(|index| Task { index, tries: 0, begun: None, error: None }).collect();
     let queue = Queue { ready, held: HashMap::new(), later: BinaryHeap::new(), at_site: HashMap::new(), open: items.len() };
     let run = Run { items, options, cancel, queue: Mutex::new(queue), changed: Condvar::new() };
@@ -194,13 +219,18 @@ pub fn run<T: Item, R: Send, E: Send + MayPass>(
             }
         }
         drop(sender);
-        for finished in &results {
-            on_result(finished);
+        loop {
+            match results.recv_timeout(BEAT) {
+                Ok(finished) => on_event(Event::Finished(finished)),
+                Err(RecvTimeoutError::Timeout) => on_event(Event::Waiting),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
     });
     // Nothing is left here unless the system gave no thread at all.
     for task in run.lock().ready.drain(..) {
-        on_result(Finished { index: task.index, outcome: Outcome::NotBegun, tries: 0, took: Duration::ZERO });
+        let outcome = Outcome::NotBegun;
+        on_event(Event::Finished(Finished { index: task.index, outcome, tries: 0, took: Duration::ZERO }));
     }
 }
 
@@ -344,6 +374,19 @@ mod tests {
 
     fn fleet(count: usize) -> Vec<Device> {
         (0..count).map(|i| Device(i, None)).collect()
+    }
+
+    #[test]
+    fn the_caller_is_told_that_nothing_ends() {
+        let mut waited = 0;
+        let work = |_: &Device, _: Attempt| {
+            thread::sleep(BEAT * 3);
+            Ok::<_, Fault>(())
+        };
+        run_telling(&fleet(1), &options(1), &AtomicBool::new(false), work, |event| {
+            waited += usize::from(matches!(event, Event::Waiting));
+        });
+        assert!(waited >= 1);
     }
 
     fn options(jobs: usize) -> Options {

@@ -1,12 +1,14 @@
 //! Taking snapshots: collect, compare, commit what differs.
 //!
 //! Devices are collected and encoded side by side; what they give goes into one transaction, which is
-//! committed at the end, and in a long run every [`COMMIT_EVERY`]. So a local run is one pack, and a slow
-//! one loses at most a minute. Memory is bounded by the devices that are in work, not by the fleet.
+//! committed at the end, and in a long run every [`COMMIT_EVERY`], whether or not something new ended. So a
+//! local run is one pack, and a slow one loses at most a minute. A device holds the transaction only while
+//! it is encoded, never while it is collected: one that hangs delays nobody. Memory is bounded by the
+//! devices that are in work, not by the fleet.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use std::{collections::BTreeMap, collections::BTreeSet, mem};
 
@@ -15,17 +17,17 @@ use chrono::Utc;
 use super::change::{Announced, announced};
 use super::keys::{Seen, check_device, remember};
 use super::{Error, Vault};
-use crate::collect::fleet::{self, Attempt, Finished, MayPass};
+use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
 use crate::fsio;
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName};
 use crate::profile::Profile;
 use crate::store::{
-    ChangeId, EncodeContext, GenerationKind, Meta, Outcome, ProfileRules, Record, Rules as _, RunId, Transaction,
+    ChangeId, EncodeContext, GenerationKind, Meta, Outcome, ProfileRules, Record, Refs, Rules as _, RunId, Transaction,
 };
 
-/// How long a transaction stays open at most before what is in it is committed.
+/// How long a finished device waits at most before it is committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(60);
 /// How often devices are begun anew that another process wrote to meanwhile.
 const ROUNDS: u32 = 3;
@@ -49,6 +51,8 @@ pub struct Options {
     pub from: Option<PathBuf>,
     /// The phase of a change that the snapshots belong to.
     pub change: Option<(GenerationKind, ChangeId)>,
+    /// How long a finished device waits at most before it is committed; nothing for a minute.
+    pub commit_every: Option<Duration>,
 }
 
 /// What a run needs of the world around it.
@@ -270,7 +274,24 @@ struct Run<'a> {
 #[derive(Default)]
 struct Pending {
     reports: Vec<DeviceReport>,
+    /// When the first of them ended.
     since: Option<Instant>,
+    /// Devices that another process wrote to, and whose reports are still to come.
+    moved: BTreeSet<DeviceName>,
+}
+
+fn read<'l, 's>(open: &'l RwLock<Transaction<'s>>) -> RwLockReadGuard<'l, Transaction<'s>> {
+    open.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<'l, 's>(open: &'l RwLock<Transaction<'s>>) -> RwLockWriteGuard<'l, Transaction<'s>> {
+    open.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Are the lines of a device the same?
+fn same_lines(a: &Refs, b: &Refs, device: &DeviceName) -> bool {
+    let lines = format!("refs/heads/{device}/");
+    a.prefix(&lines).eq(b.prefix(&lines))
 }
 
 impl Run<'_> {
@@ -283,76 +304,48 @@ impl Run<'_> {
         progress: &mut dyn FnMut(&DeviceReport),
     ) -> Result<Again, Error> {
         let begin = || self.vault.begin(&self.id);
+        let every = self.options.commit_every.unwrap_or(COMMIT_EVERY);
         let open = RwLock::new(begin()?);
         let mut pending = Pending::default();
         let mut again = Again::default();
-        let trouble = Mutex::new(None);
-        let work = |device: &Device, attempt: Attempt| {
-            let transaction = open.read().unwrap_or_else(PoisonError::into_inner);
-            self.device(device, attempt, &transaction)
-        };
-        fleet::run(
-            devices,
-            &fleet_options(&self.vault.inventory.policy, self.options.jobs),
-            self.world.cancel,
-            work,
-            |finished| {
+        let mut trouble = None;
+        let work = |device: &Device, attempt: Attempt| self.device(device, attempt, &open);
+        let fleet = fleet_options(&self.vault.inventory.policy, self.options.jobs);
+        fleet::run_telling(devices, &fleet, self.world.cancel, work, |event| {
+            if let Event::Finished(finished) = event {
                 pending.since.get_or_insert_with(Instant::now);
                 pending.reports.push(device_report(&devices[finished.index].name, finished));
-                if pending.since.is_some_and(|since| since.elapsed() > COMMIT_EVERY) {
-                    let mut guard = open.write().unwrap_or_else(PoisonError::into_inner);
-                    let done = begin().and_then(|fresh| {
-                        let full = mem::replace(&mut *guard, fresh);
-                        drop(guard);
-                        self.commit(full, mem::take(&mut pending), last, report, &mut again, progress)
-                    });
-                    if let Err(error) = done {
-                        self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-                        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    }
-                }
-            },
-        );
-        if let Some(error) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            }
+            if trouble.is_some() || pending.since.is_none_or(|since| since.elapsed() < every) {
+                return;
+            }
+            let done = begin().and_then(|fresh| {
+                // Waits for those who encode, which is short.
+                let full = mem::replace(&mut *write(&open), fresh);
+                self.commit(full, &mut pending, last, report, &mut again, progress)
+            });
+            if let Err(error) = done {
+                self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+                trouble = Some(error);
+            }
+        });
+        if let Some(error) = trouble {
             return Err(error.into());
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.commit(transaction, pending, last, report, &mut again, progress)?;
+        self.commit(transaction, &mut pending, last, report, &mut again, progress)?;
         Ok(again)
     }
 
     /// Collects and encodes one device.
-    fn device(&self, device: &Device, attempt: Attempt, transaction: &Transaction<'_>) -> Result<Encoded, Error> {
+    fn device(&self, device: &Device, attempt: Attempt, open: &RwLock<Transaction<'_>>) -> Result<Encoded, Error> {
         let vault = self.vault;
         let (profile, rules) = &self.profiles[&device.profile];
-        check_device(&self.seen, vault.store.repo(), transaction.refs(), &device.name)?;
         // A look must not hide from other rules of masking, or from sealing that began since, what they would
         // store otherwise.
         let masks = if vault.sealer.is_some() { rules.masks_id().to_string() } else { "-".to_owned() };
         let stored_as = format!("{masks} {}", vault.keys.newest());
         let wanted = look_rules(device, profile, &stored_as);
-        let look = match self.options.full || self.options.from.is_some() {
-            true => None,
-            false => transaction.look(&device.name, &wanted),
-        };
-        let previous = || {
-            let newest = vault.store.newest(transaction.refs(), &device.name).and_then(|newest| vault.store.manifest(&newest));
-            newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()
-        };
-        let context = Context {
-            root: vault.root(),
-            spool: &self.spool.0,
-            policy: &vault.inventory.policy,
-            env: self.world.env,
-            home: self.world.home,
-            cancel: self.world.cancel,
-            deadline: Some(attempt.deadline),
-            network: &self.network,
-            stored_as: &stored_as,
-            previous: Some(&previous),
-            pushed: self.options.from.as_deref(),
-            trace: None,
-        };
         let encode = EncodeContext {
             device: &device.name,
             keys: &vault.keys,
@@ -360,10 +353,45 @@ impl Run<'_> {
             sealer: vault.sealer.as_ref(),
             large_over: vault.inventory.policy.large_over.0,
         };
-        let mut look = look.as_ref();
+        let mut with_look = !self.options.full && self.options.from.is_none();
+        let mut moved = 0;
         loop {
-            let mut collected = collect(device, profile, look, &context)?;
-            let accepted = self.shrink(device, &collected, look, transaction)?;
+            let (refs, look) = {
+                let transaction = read(open);
+                let look = with_look.then(|| transaction.look(&device.name, &wanted)).flatten();
+                (transaction.refs().clone(), look)
+            };
+            check_device(&self.seen, vault.store.repo(), &refs, &device.name)?;
+            let previous = || {
+                let newest = vault.store.newest(&refs, &device.name).and_then(|newest| vault.store.manifest(&newest));
+                newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()
+            };
+            let context = Context {
+                root: vault.root(),
+                spool: &self.spool.0,
+                policy: &vault.inventory.policy,
+                env: self.world.env,
+                home: self.world.home,
+                cancel: self.world.cancel,
+                deadline: Some(attempt.deadline),
+                network: &self.network,
+                stored_as: &stored_as,
+                previous: Some(&previous),
+                pushed: self.options.from.as_deref(),
+                trace: None,
+            };
+            let mut collected = collect(device, profile, look.as_ref(), &context)?;
+            // The transaction may be another one by now.
+            let transaction = read(open);
+            if self.options.from.is_none() && !same_lines(&refs, transaction.refs(), &device.name) {
+                // A set must not be older than the generation that it is put upon.
+                moved += 1;
+                if moved == ROUNDS {
+                    return Err(Error::Moved);
+                }
+                continue;
+            }
+            let accepted = self.shrink(device, &collected, look.as_ref(), &transaction)?;
             let mut meta = Meta::new(Utc::now(), wanted, collected.taken_ns);
             meta.note.clone_from(&self.options.note);
             meta.accepted = accepted;
@@ -379,7 +407,7 @@ impl Run<'_> {
             let set = collected.take_set();
             match transaction.snapshot(&encode, set, meta) {
                 // The look was true of the source and not of the store: a store that was put back, say.
-                Err(crate::store::Error::ContentNeeded { .. }) if look.is_some() => look = None,
+                Err(crate::store::Error::ContentNeeded { .. }) if look.is_some() => with_look = false,
                 other => {
                     let outcome = other?;
                     if let Err(error) = collected.recheck() {
@@ -432,7 +460,7 @@ impl Run<'_> {
     fn commit(
         &self,
         transaction: Transaction<'_>,
-        pending: Pending,
+        pending: &mut Pending,
         last: bool,
         report: &mut Report,
         again: &mut Again,
@@ -447,9 +475,11 @@ impl Run<'_> {
         }
         let done = transaction.commit()?;
         report.added_bytes += done.committed.added_bytes;
-        let moved: BTreeSet<DeviceName> = done.moved.into_iter().collect();
-        for mut device in pending.reports {
-            if moved.contains(&device.device) {
+        pending.since = None;
+        // A device that ended a moment ago can be in the transaction and not yet among the reports.
+        pending.moved.extend(done.moved);
+        for mut device in mem::take(&mut pending.reports) {
+            if pending.moved.remove(&device.device) {
                 if !last {
                     again.moved.insert(device.device);
                     continue;

@@ -1,16 +1,20 @@
-//! A fleet in which ten devices fail in ten ways, and a connection that is cut at every message.
+//! A fleet in which devices fail in all ways at once, hang and break us, and a connection that is cut at
+//! every message.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use confvault::collect::CollectError;
-use confvault::collect::fleet::{self, Attempt, Item, MayPass, Options, Outcome};
+use confvault::collect::fleet::MayPass;
 use confvault::model::Content;
+use confvault::ops::Vault;
+use confvault::ops::snapshot::{DeviceReport, Options, Report, World, reason, snapshot};
 
+use crate::env::TestEnv;
 use crate::play::Play;
 use crate::rig::{Rig, whole};
 use crate::simulator::{Device, Fault, Simulator};
@@ -39,11 +43,6 @@ min-bytes = 40
 timeout-s = 2
 "#;
 
-struct One {
-    device: confvault::inventory::Device,
-}
-impl Item for One {}
-
 fn config(name: &str) -> String {
     format!("hostname {name}\n{}end\n", "interface x\n description y\n".repeat(40))
 }
@@ -52,80 +51,166 @@ fn gateway(name: &str) -> Device {
     Device::new(Play::gateway(name, &config(name)))
 }
 
+/// A store whose devices `gw-0`, `gw-1`, … are those of a simulator, with `extra` for each in its table.
+fn fleet(simulator: &Simulator, count: usize, policy: &str, extra: impl Fn(usize) -> Option<String>) -> TestEnv {
+    let env = TestEnv::with_store();
+    env.write("profiles/lab.toml", format!("name = \"lab\"\n{PROFILE}"));
+    let mut inventory = format!("collector = \"central\"\n[policy]\n{policy}\n");
+    let mut pins = String::new();
+    for i in 0..count {
+        inventory.push_str(&format!(
+            "[devices.gw-{i}]\nsource = \"ssh://gw-{i}@{}\"\nprofile = \"lab\"\ncredential = \"env:PW\"\n{}",
+            simulator.address,
+            extra(i).unwrap_or_default()
+        ));
+        pins.push_str(&format!("gw-{i} {}\n", simulator.public_key()));
+    }
+    env.write("confvault.toml", inventory);
+    env.write("known_hosts", pins);
+    env
+}
+
+/// Takes the snapshot of all devices in this process.
+fn run(env: &TestEnv, options: &Options, password: &(dyn Fn() -> String + Sync), told: &mut dyn FnMut(&DeviceReport)) -> Report {
+    let vault = Vault::open(&env.path("")).unwrap();
+    let variable = |name: &str| match name {
+        "PW" => Some(password()),
+        _ => None,
+    };
+    let world = World { env: &variable, home: None, cancel: &AtomicBool::new(false) };
+    snapshot(&vault, options, &world, told).unwrap()
+}
+
+fn lab() -> String {
+    "lab".to_owned()
+}
+
+fn name(device: &DeviceReport) -> String {
+    device.device.to_string()
+}
+
 #[test]
-fn ten_devices_fail_in_ten_ways_and_the_others_do_not_notice() {
-    const COUNT: usize = 200;
+fn of_a_thousand_devices_ten_fail_in_ten_ways_and_990_are_stored() {
+    const COUNT: usize = 1000;
     const RUN: &str = "show running-config";
-    let faults: Vec<(Fault, &str)> = vec![
-        (Fault::Password, "Login refused for user"),
-        (Fault::NoPrompt, "No prompt within 1 s"),
-        (Fault::Half(RUN), "The answer is cut off"),
-        (Fault::Cut(RUN), "The device closed the session"),
-        (Fault::Hang(RUN), "s of silence"),
-        (Fault::Empty(RUN), "0 bytes, and no end marker"),
-        (Fault::Refuse(RUN, "% Authorization failed."), "The device refused with"),
-        (Fault::Flood(RUN), "The device sent more than"),
-        (Fault::Trickle("show version"), "used up its total time"),
+    // Each with the words that must name it, and how often it may be tried.
+    let faults: Vec<(Fault, &str, u32)> = vec![
+        (Fault::Password, "Login refused for user gw-5 by password", 1),
+        (Fault::NoPrompt, "No prompt within 1 s", 1),
+        (Fault::Half(RUN), "The answer is cut off", 3),
+        (Fault::Cut(RUN), "The device closed the session", 3),
+        (Fault::Hang(RUN), "s of silence", 1),
+        (Fault::Empty(RUN), "0 bytes, and no end marker", 3),
+        (Fault::Refuse(RUN, "% Authorization failed."), "The device refused with", 1),
+        (Fault::Flood(RUN), "The device sent more than 200000 bytes", 1),
+        (Fault::Trickle("show version"), "used up its total time", 1),
+        (Fault::None, "Host key is not known", 1),
     ];
+    let at = |row: usize| row * 100 + 5;
     let mut devices = HashMap::new();
     for i in 0..COUNT {
-        let mut device = gateway(&format!("gw-{i}"));
-        if i % 20 == 5
-            && let Some((fault, _)) = faults.get(i / 20)
-        {
-            device.fault = fault.clone();
-        }
-        devices.insert(format!("gw-{i}"), device);
+        let device = gateway(&format!("gw-{i}"));
+        let fault = faults.iter().enumerate().find(|(row, _)| at(*row) == i).map_or(Fault::None, |(_, f)| f.0.clone());
+        devices.insert(format!("gw-{i}"), device.fault(fault));
     }
     let simulator = Simulator::start(devices);
-    let rig = Rig::new();
-    rig.profile("lab", PROFILE);
-    let pins: String = (0..COUNT).filter(|i| *i != 185).map(|i| format!("gw-{i} {}\n", simulator.public_key())).collect();
-    std::fs::write(rig.path("known_hosts"), pins).unwrap();
-    let fleet: Vec<One> = (0..COUNT)
-        .map(|i| {
-            let text = format!(
-                "collector = \"c\"\n[devices.gw-{i}]\nsource = \"ssh://gw-{i}@{}\"\nprofile = \"lab\"\ncredential = \"env:PW\"\n\
-                 max_size = \"200000 B\"\n",
-                simulator.address
-            );
-            let inventory = confvault::inventory::Inventory::parse(rig.dir.path(), &text).unwrap();
-            One { device: inventory.device(&format!("gw-{i}").parse().unwrap()).unwrap().clone() }
-        })
+    // The time of all but the one that sends a byte now and then is ample.
+    let limits = |i| Some(if i == at(8) { "timeout = \"4 s\"\n" } else { "max_size = \"200000 B\"\n" }.to_owned());
+    let env = fleet(&simulator, COUNT, "timeout = \"120 s\"", limits);
+    let pins = env.read("known_hosts");
+    env.write("known_hosts", pins.replace(&format!("gw-{} ", at(9)), "stranger "));
+    let report = run(&env, &Options { jobs: Some(32), ..Options::default() }, &lab, &mut |_| {});
+    let failed: BTreeMap<String, (String, u32)> = report
+        .devices
+        .iter()
+        .filter_map(|device| Some((name(device), (reason(device.result.as_ref().err()?), device.tries))))
         .collect();
-    let options = Options {
-        jobs: 24,
-        tries: 2,
-        back_off: Duration::from_millis(50),
-        timeout: Duration::from_secs(5),
-        ..Options::default()
-    };
-    let rig = Rig { timeout: Duration::from_secs(5), ..rig };
-    let work = |one: &One, _: Attempt| rig.collect_device(&one.device, None, &rig.network);
-    let mut good = 0;
-    let mut failed: HashMap<usize, (String, u32)> = HashMap::new();
-    fleet::run(&fleet, &options, &rig.cancel, work, |finished| match finished.outcome {
-        Outcome::Done(collected) => {
-            let entry = collected.set.entries().iter().find(|e| e.path.to_string() == "running-config").unwrap();
-            assert_eq!(entry.content, Content::Bytes(config(&format!("gw-{}", finished.index)).into_bytes()));
-            good += 1;
-        }
-        Outcome::Failed(error) => drop(failed.insert(finished.index, (whole(&error), finished.tries))),
-        other => panic!("{}: {other:?}", finished.index),
-    });
-    assert_eq!((good, failed.len()), (COUNT - 10, 10), "{failed:?}");
-    for (row, (fault, words)) in faults.iter().enumerate() {
-        let (text, tries) = &failed[&(row * 20 + 5)];
+    assert_eq!((report.counts(), failed.len()), ((COUNT - 10, 0, 10), 10), "{failed:?}");
+    for (row, (fault, words, tries)) in faults.iter().enumerate() {
+        let (text, tried) = &failed[&format!("gw-{}", at(row))];
         assert!(text.contains(words), "{fault:?}: {text}");
-        if matches!(fault, Fault::Password | Fault::Refuse(..)) {
-            assert_eq!(*tries, 1, "{fault:?} was tried again");
-        }
+        assert_eq!(tried, tries, "{fault:?}: {text}");
     }
-    assert!(failed[&185].0.contains("Host key is not known"), "{}", failed[&185].0);
     let mut reasons: Vec<&String> = failed.values().map(|f| &f.0).collect();
     reasons.sort();
     reasons.dedup();
     assert_eq!(reasons.len(), 10, "ten failures have ten reasons");
+    // A password that was refused was sent once, and none to the host with the unknown key.
+    assert_eq!(simulator.credentials(), COUNT - 1 + 2 * 3);
+
+    // What the store has is what the devices said, and nothing of the ten.
+    let log = env.cv(&["log", "gw-7"]).succeeded();
+    assert!(log.contains("15.7(3)M6"), "{log}");
+    let kept = env.cv(&["show", "gw-999", "running-config"]);
+    assert_eq!(String::from_utf8_lossy(&kept.stdout), config("gw-999"));
+    for row in 0..faults.len() {
+        env.cv(&["log", &format!("gw-{}", at(row))]).failed(1);
+    }
+    let journal = env.cv(&["journal"]).succeeded();
+    assert_eq!(journal.lines().filter(|line| line.contains("failed")).count(), 10, "{journal}");
+}
+
+#[test]
+fn one_that_breaks_us_and_one_that_hangs_cost_themselves() {
+    const COUNT: usize = 1000;
+    let hangs = gateway("gw-0").fault(Fault::Hang("show version"));
+    let simulator = Simulator::start(HashMap::from([("gw-0".to_owned(), hangs), ("gw-1".to_owned(), gateway("gw-1"))]));
+    let env = fleet(&simulator, 2, "", |i| Some(format!("timeout = \"{} s\"\n", if i == 0 { 3 } else { 60 })));
+    let mut inventory = env.read("confvault.toml");
+    for i in 2..COUNT {
+        env.write(&format!("d/{i}/x.conf"), format!("{i}\n"));
+        inventory.push_str(&format!("[devices.d-{i}]\nsource = \"dir:d/{i}\"\nprofile = \"generic\"\nrelease = \"1\"\n"));
+    }
+    env.write("confvault.toml", inventory);
+    // The password of the first device is asked for first, as it stands first in the inventory.
+    let asked = AtomicUsize::new(0);
+    let password = || {
+        let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+        if first { lab() } else { panic!("a bug of ours") }
+    };
+    let begun = Instant::now();
+    let report = run(&env, &Options { jobs: Some(1), ..Options::default() }, &password, &mut |_| {});
+    assert_eq!(report.counts(), (COUNT - 2, 0, 2));
+    let failed: Vec<String> = report
+        .devices
+        .iter()
+        .filter_map(|device| Some(format!("{}: {}", name(device), reason(device.result.as_ref().err()?))))
+        .collect();
+    assert!(failed[0].starts_with("gw-0: ") && failed[0].contains("total time"), "{failed:?}");
+    assert!(failed[1].starts_with("gw-1: ") && failed[1].contains("a bug of ours"), "{failed:?}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "the run went on for {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_device_that_hangs_does_not_delay_the_commit_of_the_others() {
+    const GOOD: usize = 6;
+    let mut devices: HashMap<String, Device> = (0..GOOD)
+        .map(|i| {
+            let mut device = gateway(&format!("gw-{i}"));
+            device.play.delay_ms = 300;
+            (format!("gw-{i}"), device)
+        })
+        .collect();
+    devices.insert(format!("gw-{GOOD}"), gateway("x").fault(Fault::Hang("show version")));
+    let simulator = Simulator::start(devices);
+    let env = fleet(&simulator, GOOD + 1, "", |i| (i == GOOD).then(|| "timeout = \"9 s\"\n".to_owned()));
+    // Two at a time: one place is the hanging device's from its turn on, commits come in between.
+    let options = Options { jobs: Some(2), commit_every: Some(Duration::from_millis(400)), ..Options::default() };
+    let mut told = Vec::new();
+    let mut report = |device: &DeviceReport| {
+        let stored = Vault::open(&env.path("")).unwrap().store.refs().unwrap();
+        let stored = stored.prefix(&format!("refs/heads/{}/", device.device)).next().is_some();
+        told.push((name(device), Instant::now(), stored));
+    };
+    let result = run(&env, &options, &lab, &mut report);
+    assert_eq!(result.counts(), (GOOD, 0, 1));
+    let (last, ended, _) = told.pop().unwrap();
+    assert_eq!(last, format!("gw-{GOOD}"), "{told:?}");
+    for (device, at, stored) in &told {
+        assert!(*stored, "{device} was told of before it was committed");
+        let before = ended.duration_since(*at);
+        assert!(before > Duration::from_secs(2), "{device} was committed {before:?} before the hanging device ended");
+    }
 }
 
 /// Hands bytes on until so many messages went through, then cuts both sides.
