@@ -30,6 +30,8 @@ mod notes;
 mod pair;
 #[path = "change/release.rs"]
 mod release;
+#[path = "change/replace.rs"]
+mod replace;
 #[path = "change/review.rs"]
 mod review;
 #[path = "change/run.rs"]

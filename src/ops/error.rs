@@ -30,6 +30,9 @@ pub enum Error {
     /// A change.
     #[error(transparent)]
     Change(#[from] super::change::ChangeError),
+    /// The replacement of a device.
+    #[error(transparent)]
+    Replace(#[from] super::replace::ReplaceError),
     /// An upgrade.
     #[error(transparent)]
     Upgrade(#[from] super::release::UpgradeError),

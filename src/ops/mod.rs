@@ -23,6 +23,7 @@ mod reader;
 pub mod rebuild;
 mod record;
 pub mod release;
+pub mod replace;
 pub mod restore;
 pub mod review;
 pub mod search;

@@ -49,6 +49,8 @@ pub struct Options {
     pub full: bool,
     /// A tar archive that is the set of the one device, in place of its source.
     pub from: Option<PathBuf>,
+    /// What differs is expected: no difference is an unannounced change.
+    pub announced: bool,
     /// The phase of a change that the snapshots belong to.
     pub change: Option<(GenerationKind, ChangeId)>,
     /// How long a finished device waits at most before it is committed; nothing for a minute.
@@ -400,7 +402,8 @@ impl Run<'_> {
                 meta.change = Some(change.clone());
             } else if let Some(item) = self.announced.change(&device.name) {
                 meta.change = Some(item.change.clone());
-            } else if vault.inventory.policy.announced_changes && !self.announced.covers(&device.name) {
+            } else if vault.inventory.policy.announced_changes && !self.options.announced && !self.announced.covers(&device.name)
+            {
                 meta.kind = Some(GenerationKind::Unannounced);
             }
             let unclaimed = collected.set.unclaimed.clone();

@@ -79,6 +79,12 @@ pub(super) fn save(repo: &Repo, device: &DeviceName, lines: &Digest, kept: &Kept
     }
 }
 
+/// Removes the look of a device.
+pub(super) fn forget(repo: &Repo, device: &DeviceName) -> super::error::Result<()> {
+    fsio::unlink_if_there(&path(repo, device))?;
+    Ok(())
+}
+
 /// Reads the look of a device, if it was taken with its lines as they stand now.
 pub(super) fn load(repo: &Repo, refs: &Refs, device: &DeviceName) -> Option<Kept> {
     let bytes = fs::read(path(repo, device)).ok()?;

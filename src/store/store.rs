@@ -126,6 +126,14 @@ impl Store {
         history::newest(&self.repo, refs, device)
     }
 
+    /// Forgets what the source of a device looked like: the next snapshot reads everything.
+    ///
+    /// # Errors
+    /// The cache cannot be removed.
+    pub fn forget_look(&self, device: &DeviceName) -> Result<()> {
+        super::look::forget(&self.repo, device)
+    }
+
     /// Lists the generations of a device, newest first, over all releases; reads commits only.
     ///
     /// # Errors

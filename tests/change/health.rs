@@ -1,46 +1,8 @@
 //! How well a device is, before and after.
 
-use std::collections::HashMap;
-
-use crate::env::{Run, TestEnv};
-use crate::lab::records;
+use crate::lab::{Lab, records};
 use crate::play::{Exchange, Play};
-use crate::simulator::{Device, Fault, Simulator};
-
-const PROFILE: &str = r#"
-name = "lab"
-release = [{ paths = ["version"], regex = 'Version (?<release>[^\s,]+),' }]
-[session]
-mode = "terminal"
-prompt = '^[\w.()-]+[>#]$'
-setup = ["terminal length 0"]
-refusals = ['^% Invalid input']
-[[command]]
-run = "show version"
-path = "version"
-scope = "system"
-required = true
-[[command]]
-run = "show running-config"
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
-[[health]]
-what = "registrations"
-run = "show registrations"
-regex = '^\S+ up$'
-at-least = 60
-[[health]]
-what = "calls"
-run = "show calls"
-regex = 'Total: (?<value>\d+)'
-[[health]]
-what = "cards"
-run = "show cards"
-regex = 'card'
-at-least = 100
-"#;
+use crate::simulator::{Device, Fault};
 
 /// A gateway on which so many of two trunks are up; it knows no cards.
 fn gateway(up: usize, calls: &str) -> Device {
@@ -52,43 +14,10 @@ fn gateway(up: usize, calls: &str) -> Device {
     Device::new(play)
 }
 
-struct Lab {
-    env: TestEnv,
-    simulator: Simulator,
-}
-
-impl Lab {
-    fn new(device: Device) -> Self {
-        let env = TestEnv::with_store();
-        let simulator = Simulator::one("gw", device);
-        env.write("profiles/lab.toml", PROFILE);
-        env.write("known_hosts", format!("gw-1 {}\n", simulator.public_key()));
-        let source = format!("ssh://gw@{}", simulator.address);
-        env.cv(&["device", "add", "gw-1", "--source", &source, "--profile", "lab", "--credential", "env:PW"]).succeeded();
-        Self { env, simulator }
-    }
-
-    /// Another device stands where the first one stood.
-    fn becomes(&mut self, device: Device) {
-        self.simulator =
-            Simulator::with_key(HashMap::from([("gw".to_owned(), device)]), self.simulator.key.clone(), "127.0.0.1:0");
-        let source = format!("ssh://gw@{}", self.simulator.address);
-        self.env.cv(&["device", "set", "gw-1", "--source", &source]).succeeded();
-    }
-
-    fn cv(&self, args: &[&str]) -> Run {
-        self.env.run(self.env.command(args).env("PW", "lab"))
-    }
-
-    fn open(&self) {
-        self.cv(&["change", "open", "gw-1", "--ticket", "T", "--why", "w"]).succeeded();
-    }
-}
-
 #[test]
 fn a_change_says_how_well_the_device_is_before_and_after() {
     let mut lab = Lab::new(gateway(5, "Total: 7\n"));
-    lab.open();
+    lab.open_change();
     let shown = lab.cv(&["change", "show", "T"]).text();
     assert!(
         shown.contains("gw-1  registrations  5\ngw-1  calls          7\ngw-1  cards          not known (The device refused with"),
@@ -108,7 +37,7 @@ fn a_change_says_how_well_the_device_is_before_and_after() {
 #[test]
 fn what_is_worse_is_told_and_the_change_is_closed() {
     let mut lab = Lab::new(gateway(5, "Total: 7\n"));
-    lab.open();
+    lab.open_change();
     lab.becomes(gateway(2, "nothing\n"));
     let closed = lab.cv(&["change", "close", "T"]);
     assert_eq!(closed.code, 0, "{closed}");
@@ -120,7 +49,7 @@ fn what_is_worse_is_told_and_the_change_is_closed() {
 #[test]
 fn a_device_that_goes_silent_while_it_is_asked_is_worse_and_stops_nothing() {
     let mut lab = Lab::new(gateway(5, "Total: 7\n"));
-    lab.open();
+    lab.open_change();
     lab.becomes(gateway(5, "Total: 7\n").fault(Fault::Cut("show calls")));
     let closed = lab.cv(&["change", "close", "T"]);
     assert_eq!(closed.code, 0, "{closed}");

@@ -1,6 +1,45 @@
-//! A store with devices that are folders.
+//! A store with devices that are folders, or a gateway that speaks SSH.
 
-use crate::env::TestEnv;
+use std::collections::HashMap;
+
+use crate::env::{Run, TestEnv};
+use crate::simulator::{Device, Simulator};
+
+/// The profile of the gateway.
+const PROFILE: &str = r#"
+name = "lab"
+release = [{ paths = ["version"], regex = 'Version (?<release>[^\s,]+),' }]
+[session]
+mode = "terminal"
+prompt = '^[\w.()-]+[>#]$'
+setup = ["terminal length 0"]
+refusals = ['^% Invalid input']
+[[command]]
+run = "show version"
+path = "version"
+scope = "system"
+required = true
+[[command]]
+run = "show running-config"
+path = "running-config"
+scope = "voip"
+required = true
+end = '^end$'
+[[health]]
+what = "registrations"
+run = "show registrations"
+regex = '^\S+ up$'
+at-least = 60
+[[health]]
+what = "calls"
+run = "show calls"
+regex = 'Total: (?<value>\d+)'
+[[health]]
+what = "cards"
+run = "show cards"
+regex = 'card'
+at-least = 100
+"#;
 
 /// Devices `gw-1` and `gw-2`, each a folder of its name with one file, in the store.
 pub fn two() -> TestEnv {
@@ -37,4 +76,38 @@ pub fn records(env: &TestEnv, action: &str) -> Vec<serde_json::Value> {
     let text = String::from_utf8(text.stdout).unwrap();
     let all = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     all.filter(|record| record["action"] == action).collect()
+}
+
+/// A store with the gateway `gw-1`.
+pub struct Lab {
+    pub env: TestEnv,
+    pub simulator: Simulator,
+}
+
+impl Lab {
+    pub fn new(device: Device) -> Self {
+        let env = TestEnv::with_store();
+        let simulator = Simulator::one("gw", device);
+        env.write("profiles/lab.toml", PROFILE);
+        env.write("known_hosts", format!("gw-1 {}\n", simulator.public_key()));
+        let source = format!("ssh://gw@{}", simulator.address);
+        env.cv(&["device", "add", "gw-1", "--source", &source, "--profile", "lab", "--credential", "env:PW"]).succeeded();
+        Self { env, simulator }
+    }
+
+    /// Another device stands where the first one stood.
+    pub fn becomes(&mut self, device: Device) {
+        self.simulator =
+            Simulator::with_key(HashMap::from([("gw".to_owned(), device)]), self.simulator.key.clone(), "127.0.0.1:0");
+        let source = format!("ssh://gw@{}", self.simulator.address);
+        self.env.cv(&["device", "set", "gw-1", "--source", &source]).succeeded();
+    }
+
+    pub fn cv(&self, args: &[&str]) -> Run {
+        self.env.run(self.env.command(args).env("PW", "lab"))
+    }
+
+    pub fn open_change(&self) {
+        self.cv(&["change", "open", "gw-1", "--ticket", "T", "--why", "w"]).succeeded();
+    }
 }

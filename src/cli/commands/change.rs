@@ -93,12 +93,11 @@ struct EndArgs {
 
 impl IntentArgs {
     fn intent(&self) -> Intent {
-        let logged_in = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(crate::cli::env::variable);
         Intent {
             devices: self.devices.clone(),
             ticket: self.ticket.clone(),
             why: self.why.clone(),
-            by: self.by.clone().or_else(logged_in),
+            by: self.by.clone().or_else(crate::cli::env::user),
         }
     }
 }

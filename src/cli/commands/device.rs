@@ -32,6 +32,7 @@ enum DeviceCommand {
     Trust(super::device_trust::TrustArgs),
     Test(super::device_test::TestArgs),
     Import(super::device_import::ImportArgs),
+    Replace(super::device_replace::ReplaceArgs),
 }
 
 /// What can be said of a device.
@@ -146,6 +147,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeviceArgs) -> Outcome 
         DeviceCommand::Trust(args) => super::device_trust::run(ui, context, args),
         DeviceCommand::Test(args) => super::device_test::run(ui, context, args),
         DeviceCommand::Import(args) => super::device_import::run(ui, context, args),
+        DeviceCommand::Replace(args) => super::device_replace::run(ui, context, args),
     }
 }
 

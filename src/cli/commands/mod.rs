@@ -7,6 +7,7 @@ mod completions;
 mod credential;
 mod device;
 mod device_import;
+mod device_replace;
 mod device_test;
 mod device_trust;
 mod diff;

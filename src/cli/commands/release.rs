@@ -114,10 +114,6 @@ fn decision(text: &str) -> Result<(String, Choice), String> {
     Ok((which.to_owned(), choice.parse()?))
 }
 
-fn logged_in() -> Option<String> {
-    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(crate::cli::env::variable)
-}
-
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ReleaseArgs) -> Outcome {
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
@@ -137,7 +133,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ReleaseArgs) -> Outcome
                 device: device.clone(),
                 to: new.clone(),
                 why: why.clone(),
-                by: logged_in(),
+                by: crate::cli::env::user(),
                 unreviewed: unreviewed.clone(),
             };
             release_show::begun(ui, release::begin(&vault, &plan, &world, &mut |_| {})?)
@@ -171,6 +167,6 @@ fn review(ui: &mut Ui, context: &Context, args: &ReviewArgs) -> Outcome {
     let reader = Reader::open(&context.root()?, None)?;
     let mut found = review::review(&reader, &args.device, &args.new, &notes, args.all)?;
     let vault = Vault::open(&context.root()?)?;
-    review::decide(&vault, &mut found, &args.decide, args.why.as_deref(), logged_in().as_deref())?;
+    review::decide(&vault, &mut found, &args.decide, args.why.as_deref(), crate::cli::env::user().as_deref())?;
     release_show::review(ui, &found, args.undecided)
 }

@@ -272,6 +272,27 @@ fn upgrade(error: &crate::ops::release::UpgradeError) -> Advice {
     }
 }
 
+/// Advice on the replacement of a device.
+fn replace(error: &crate::ops::replace::ReplaceError) -> Advice {
+    use crate::ops::replace::ReplaceError as E;
+    match error {
+        E::OtherKey { .. } => advice(
+            Exit::Failed,
+            &["somebody may be in the way: read the key from the replacement itself, by its console, and compare again"],
+        ),
+        E::Revoked(_) => advice(Exit::Failed, &["do not log in before it is known why the key was revoked"]),
+        E::NoHostKey { device, .. } => (
+            Exit::Failed,
+            vec![format!(
+                "change where it is with `confvault device set {device}`, and take the first set with `confvault snapshot {device} --accept=WHY`"
+            )],
+        ),
+        E::Nothing(name) => {
+            (Exit::Failed, vec![format!("`confvault device trust {name}` shows the key of a device that is new")])
+        }
+    }
+}
+
 /// Advice on a review.
 fn review(error: &crate::ops::review::ReviewError) -> Advice {
     use crate::ops::review::ReviewError as E;
@@ -297,6 +318,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Change(error) => change(error),
         E::Mirror(error) => mirror(error),
         E::Upgrade(error) => upgrade(error),
+        E::Replace(error) => replace(error),
         E::Review(error) => review(error),
         E::Unconfirmed(_) => advice(
             Exit::Key,
