@@ -11,6 +11,8 @@
     clippy::print_stderr
 )]
 
+#[path = "profile/blind.rs"]
+mod blind;
 #[path = "profile/fixtures.rs"]
 mod fixtures;
 #[path = "profile/hostile.rs"]

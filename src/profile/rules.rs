@@ -16,7 +16,7 @@ use super::volatile::Normaliser;
 use crate::model::{ConfigPath, Release, Scope};
 
 /// Goes up when the code that runs rules gives other results for the same rules.
-const ENGINE: &str = "confvault rules 1";
+const ENGINE: &str = "confvault rules 2";
 
 /// What a profile says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

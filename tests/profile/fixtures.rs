@@ -233,6 +233,7 @@ fn every_family_is_what_its_fixture_says() {
     for dir in &dirs {
         seen.insert(check(dir, &profiles, &mut tally));
     }
+    tally.fired.extend(super::blind::fired(&profiles));
     for name in profiles.names() {
         if !seen.contains(name) {
             tally.wrong.push(format!("{name}: has no fixture"));

@@ -9,9 +9,8 @@ use memchr::{memchr, memrchr};
 use regex::bytes::{CaptureLocations, Regex, RegexSet};
 
 use super::keys::KeyGlob;
-use super::tables::columns;
 use super::value::{Site, can_be_secret, is_path, key_around, value_can_be_secret};
-use super::{MaskOverrides, SecretSpan, join};
+use super::{MaskOverrides, SecretSpan, csv, join, sql, tables};
 use crate::model::ConfigPath;
 use crate::profile::language::{ClearRule, SecretRule};
 use crate::profile::pattern::{Pattern, set};
@@ -155,11 +154,15 @@ impl Finder {
         for (rule, _) in self.rules.iter().enumerate().filter(|(rule, known)| known.every_line() && applies.bits[*rule]) {
             lines(text).for_each(|line| search.line_rule(rule, line));
         }
-        if syntax == Syntax::Audiocodes {
-            for (rule, range) in columns(text, &|name| self.rule_of_key(name, applies)) {
-                if can_be_secret(&text[range.clone()], syntax) {
-                    search.push(rule, range);
-                }
+        let wanted = |name: &[u8]| self.rule_of_key(name, applies);
+        let cells = match syntax {
+            Syntax::Audiocodes => tables::columns(text, &wanted),
+            Syntax::Plain => [csv::columns(text, &wanted), sql::columns(text, &wanted)].concat(),
+            _ => Vec::new(),
+        };
+        for (rule, range) in cells {
+            if can_be_secret(&text[range.clone()], syntax) {
+                search.push(rule, range);
             }
         }
         let mut spans = search.spans;

@@ -38,6 +38,8 @@ impl KeyGlob {
         if go(&self.pieces, key) {
             return true;
         }
+        // `Password_1_` has a separator behind its number.
+        let key = &key[..key.iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1)];
         let cut = key.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
         let cut = key[..cut].iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1);
         cut < key.len() && cut > 0 && go(&self.pieces, &key[..cut])
@@ -70,6 +72,7 @@ mod tests {
             ("*pass", "AMPDBPASS"),
             ("p34", "P34"),
             ("*password", "password_3"),
+            ("*password", "Password_1_"),
         ];
         for (glob, key) in yes {
             assert!(KeyGlob::new(glob).matches(key.as_bytes()), "{glob} {key}");

@@ -4,10 +4,12 @@
 //! only there a key is read, or a regular expression tried on the line. So a text without secrets
 //! costs one pass, and nothing is compiled before the first text that must be looked at.
 
+mod csv;
 mod finder;
 mod keys;
 mod overrides;
 mod siblings;
+mod sql;
 mod suspects;
 mod tables;
 mod value;

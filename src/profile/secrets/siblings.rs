@@ -54,8 +54,25 @@ impl Site<'_> {
         None
     }
 
-    /// `<key attributes>value</key>`; `from` stands behind the name.
+    /// `<key attributes>value</key>`, or `<key>…<ParamValue>value</ParamValue></key>`; `from` stands behind the name.
     pub(super) fn element(&self, from: usize) -> Option<Value> {
+        self.leaf(from).or_else(|| self.value_child(from))
+    }
+
+    /// The element `value` within the element that the key names.
+    fn value_child(&self, from: usize) -> Option<Value> {
+        let inside = &self.text[from..(from + 4 * NEAR).min(self.text.len())];
+        let closing = [b"</", &self.text[self.key.clone()], b">"].concat();
+        let inside = &inside[..memchr::memmem::find(inside, &closing)?];
+        memchr::memchr_iter(b'<', inside).find_map(|open| {
+            let length = inside[open + 1..].iter().take_while(|b| is_key_byte(**b)).count();
+            let name = &inside[open + 1..open + 1 + length];
+            let is_value = [&b"value"[..], b"paramvalue"].iter().any(|known| name.eq_ignore_ascii_case(known));
+            if is_value { self.leaf(from + open + 1 + length) } else { None }
+        })
+    }
+
+    fn leaf(&self, from: usize) -> Option<Value> {
         let close = from + memchr2(b'>', b'<', self.text.get(from..)?)?;
         if self.text[close] != b'>' || self.text[close - 1] == b'/' {
             return None;

@@ -92,7 +92,8 @@ impl Site<'_> {
             return Some(self.found(start + 2..start + 2 + end, true));
         }
         let mut p = self.key.end;
-        if after == b']' {
+        // `x[password] = …`, Kamailio's `$var(password) = …`.
+        if after == b']' || (after == b')' && self.syntax == Syntax::Kamailio) {
             p += 1;
         }
         let blanks = self.skip_blanks(p);
@@ -131,6 +132,9 @@ impl Site<'_> {
     fn after_separator(&self, start: usize) -> Option<Value> {
         let colon = self.text[start - 1] == b':';
         let from = self.skip_blanks(start);
+        if self.syntax == Syntax::Yaml && from == self.line.end {
+            return self.yaml_list();
+        }
         let value = self.scalar(from)?;
         if !colon || value.quoted || self.begins_its_line() {
             // Prose in XML has colons, its attributes have quotes.
@@ -180,6 +184,9 @@ impl Site<'_> {
     /// Reads the value that begins at `start`.
     pub(super) fn scalar(&self, start: usize) -> Option<Value> {
         let quote = self.at(start);
+        if let Some(place) = self.tripled(start) {
+            return Some(self.found(place, true));
+        }
         if matches!(quote, b'"' | b'\'')
             && let Some(end) = self.closing_quote(start + 1, quote)
         {
@@ -206,6 +213,14 @@ impl Site<'_> {
         }
         let range = start..start + rest[..end].trim_ascii_end().len();
         Some(self.found(range, false))
+    }
+
+    /// TOML's and Python's texts in three quotes, which run over lines.
+    fn tripled(&self, start: usize) -> Option<Range<usize>> {
+        let rest = self.text.get(start..)?;
+        let mark = [&b"\"\"\""[..], b"'''"].into_iter().find(|mark| rest.starts_with(mark))?;
+        let end = memchr::memmem::find(&rest[3..], mark)?;
+        Some(start + 3..start + 3 + end)
     }
 
     fn closing_quote(&self, from: usize, quote: u8) -> Option<usize> {
@@ -236,11 +251,13 @@ impl Site<'_> {
     }
 
     fn inline_comment(&self, rest: &[u8]) -> Option<usize> {
-        let mut after_blank = false;
+        let mut after_blank = self.syntax == Syntax::Ini;
+        // A `;` within a word ends the value for Asterisk, but who wrote it meant it as part of the secret.
+        let mut glued = false;
         for (i, &b) in rest.iter().enumerate() {
             let escaped = i > 0 && rest[i - 1] == b'\\';
             let ends = match self.syntax {
-                Syntax::Ini => b == b';' && !escaped,
+                Syntax::Ini => (b == b';' && !escaped && after_blank) || (glued && matches!(b, b' ' | b'\t')),
                 Syntax::Braces | Syntax::Kamailio => b == b';' && !escaped,
                 Syntax::Audiocodes => b == b';',
                 Syntax::Ios => matches!(b, b' ' | b'\t'),
@@ -250,9 +267,31 @@ impl Site<'_> {
             if ends {
                 return Some(i);
             }
+            glued |= b == b';' && !escaped;
             after_blank = matches!(b, b' ' | b'\t');
         }
         None
+    }
+
+    /// `key:` and the lines `- a` below it: all of them are one secret; a list of mappings is none.
+    fn yaml_list(&self) -> Option<Value> {
+        let indent = |line: &[u8]| line.len() - line.trim_ascii_start().len();
+        let own = indent(&self.text[self.line.clone()]);
+        let mut place: Option<Range<usize>> = None;
+        let mut at = self.line.end + 1;
+        while at < self.text.len() {
+            let stop = memchr(b'\n', &self.text[at..]).map_or(self.text.len(), |n| at + n);
+            let line = &self.text[at..stop];
+            let Some(item) = line.trim_ascii_start().strip_prefix(b"- ").map(<[u8]>::trim_ascii) else { break };
+            let mapping = item.ends_with(b":") || memchr::memmem::find(item, b": ").is_some() || item.starts_with(b"{");
+            if indent(line) < own || mapping {
+                break;
+            }
+            let from = stop - line.trim_ascii_start().strip_prefix(b"- ").map_or(0, |i| i.trim_ascii_start().len());
+            place = Some(place.map_or(from, |p| p.start)..from + item.len());
+            at = stop + 1;
+        }
+        place.map(|place| self.found(place, true))
     }
 
     /// `key: |` and the deeper lines below it.
