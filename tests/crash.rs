@@ -256,7 +256,7 @@ fn a_creation_stopped_at_any_step_can_be_done_again() {
     }
 }
 
-/// RELIABILITY 18: data before names, names before refs.
+/// Data before names, names before refs.
 #[test]
 fn everything_is_synced_before_the_refs_move() {
     let dir = tempfile::tempdir().unwrap();
@@ -360,7 +360,7 @@ fn eight_processes_commit_fifty_batches_each() {
     assert_eq!(garbage(&store), Vec::<String>::new());
 }
 
-/// RELIABILITY 6: what was never synced is lost, in the way that hurts most: files are empty, renames
+/// What was never synced is lost, in the way that hurts most: files are empty, renames
 /// undone, removed names back. What a commit said it had done must still be there.
 #[test]
 fn what_was_not_synced_may_be_lost() {
@@ -454,7 +454,7 @@ impl Drop for Disk {
     }
 }
 
-/// RELIABILITY 4, on a real full disk where the tests may mount one; by `enospc` everywhere.
+/// A real full disk where the tests may mount one; by `enospc` everywhere.
 #[test]
 fn a_full_disk_leaves_the_old_state_and_room_brings_the_new() {
     let dir = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ use confvault::store::facts::FactFiles;
 use rustix::fs::{CWD, RenameFlags};
 use support::{add_generation, git, git_ok, rounds};
 
-/// RELIABILITY 36: a parent is swapped for a symbolic link all the time; nothing is written outside.
+/// A parent is swapped for a symbolic link all the time; nothing is written outside.
 #[test]
 fn a_parent_swapped_for_a_link_leads_nowhere() {
     // In memory where that is possible, so that the disk does not slow the race down.
@@ -121,7 +121,7 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
     out
 }
 
-// --- Mirrors that attack whoever rebuilds a store from them (RELIABILITY 26, 27, 28) ---
+// --- Mirrors that attack whoever rebuilds a store from them: hostile trees and packs, old and unrelated histories ---
 
 fn far(url: &str) -> (GitUrl, GitEnv, Limits) {
     let env = GitEnv::of([("PATH".into(), std::env::var_os("PATH").unwrap()), ("HOME".into(), "/nonexistent".into())]);

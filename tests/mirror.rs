@@ -1,5 +1,4 @@
-//! Mirrors, with real servers: pushing, refusing, the append-only hook, silence, rebuilding (RELIABILITY
-//! 26, 28, 30, 32).
+//! Mirrors, with real servers: pushing, refusing, the append-only hook, silence, rebuilding.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -122,7 +121,7 @@ fn everything_arrives_and_the_second_push_moves_nothing() {
     let report = mirror::push(far.remote(), &repo(&lab), Some(&only)).unwrap();
     assert_eq!((report.groups.len(), report.moved()), (1, 1));
 
-    // RELIABILITY 32: nothing secret lies there, however it is unpacked.
+    // Nothing secret lies there, however it is unpacked.
     let found = lab::canaries(std::slice::from_ref(&there), &[]);
     assert!(found.is_empty(), "{found:?}");
 }
@@ -527,7 +526,7 @@ fn nothing_of_the_store_or_the_surroundings_makes_git_run_anything() {
     assert!(!trace.exists(), "{}", fs::read_to_string(&trace).unwrap());
 }
 
-/// RELIABILITY 30: what the user's git turns a URL into is no way around the list of protocols.
+/// What the user's git turns a URL into is no way around the list of protocols.
 #[test]
 fn no_setting_leads_to_a_remote_helper() {
     let lab = store();

@@ -1,4 +1,4 @@
-//! Sets put back: byte for byte, into a directory or an archive, all or nothing (RELIABILITY 15, 33, 35, 38).
+//! Sets put back: byte for byte, into a directory or an archive, all or nothing, whatever stands there and whenever it is killed.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -332,7 +332,7 @@ fn every_device_comes_back_into_a_folder_of_its_own() {
     }
 }
 
-/// RELIABILITY 15: killed, or refused by the disk, at every step.
+/// Killed, or refused by the disk, at every step.
 #[test]
 fn a_restore_that_dies_anywhere_is_done_again_without_help() {
     let lab = Lab::sealed();

@@ -1,4 +1,4 @@
-//! Writing a tree: what stands there, modes, owners, and nothing by halves (RELIABILITY 34, 37, 38).
+//! Writing a tree: what stands there, modes, owners, and nothing by halves.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -371,7 +371,7 @@ fn one_path_is_one_entry() {
     assert_eq!(mode(Path::new("/etc")), before);
 }
 
-/// RELIABILITY 35, 59: thousands of levels, a small stack, few descriptors.
+/// Thousands of levels, a small stack, few descriptors.
 #[test]
 fn depth_costs_neither_stack_nor_descriptors() {
     let dir = tempfile::tempdir().unwrap();

@@ -83,11 +83,12 @@ pub fn expand_tabs(text: &str) -> String {
 }
 
 /// Quotes a path as git does: as it is, or in `"…"` with C escapes and octal digits where it has control
-/// characters, quotes, backslashes or bytes from 0x80.
+/// characters, quotes, backslashes or bytes from 0x80. Also where it ends in a blank, which git reads and `patch`
+/// would cut off.
 #[must_use]
 pub fn quote(prefix: &str, path: &[u8]) -> String {
     let plain = |b: &u8| (0x20..0x7f).contains(b) && *b != b'"' && *b != b'\\';
-    if path.iter().all(plain) {
+    if path.iter().all(plain) && !path.ends_with(b" ") {
         return format!("{prefix}{}", String::from_utf8_lossy(path));
     }
     let mut out = format!("\"{prefix}");

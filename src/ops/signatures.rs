@@ -195,6 +195,8 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
         report.unsigned = true;
         return Ok(report);
     }
+    // The heads that were seen first: a snapshot that ends in between moves the refs on, never back.
+    let mut seen = ring.seen()?;
     let refs = store.refs()?;
     let trust = if ring.is_pinned() {
         match trusted(store, ring) {
@@ -211,7 +213,6 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
         report.unpinned = true;
         Trust::parse(store.facts().files())?
     };
-    let mut seen = ring.seen()?;
     seen.retain(|name, _| !store.facts().is_erased(name));
     report.findings = check(store.repo(), &refs, &trust, &seen);
     Ok(report)

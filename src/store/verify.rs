@@ -125,7 +125,13 @@ fn verify_part(pack: &Pack, file: &data::File, part: &[(u64, u32)], watch: &dyn 
     for (offset, n) in part {
         let id = pack.index.oid_at_index(*n).to_owned();
         let (size, what) = match pack.decode(file, *offset, LARGEST, &mut scratch) {
-            Ok((kind, data)) => (data.len(), wrong_id(&id, kind, &data)),
+            Ok((kind, data)) => {
+                let what = wrong_id(&id, kind, &data);
+                if what.is_none() {
+                    watch.object(&id, kind, &data);
+                }
+                (data.len(), what)
+            }
             Err(what) => (0, Some(what)),
         };
         if let Some(what) = what {

@@ -1,4 +1,4 @@
-//! What comes from devices and users in bad faith (RELIABILITY 23 and 24, through the program).
+//! What comes from devices and users in bad faith: names, paths, escape codes; through the program.
 
 use std::fs;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! The program in a poor world (RELIABILITY 59): no home, no terminal, odd umasks, few descriptors.
+//! The program in a poor world of a service: no home, no terminal, odd umasks, few descriptors.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

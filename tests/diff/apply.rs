@@ -55,7 +55,7 @@ fn a_file_that_becomes_empty_stays() {
 
 #[test]
 fn names_that_git_quotes() {
-    let names = ["etc/my file.conf", "etc/a\"b", "etc/back\\slash", "etc/umläut", "etc/tab\there", "etc/new\nline"];
+    let names = ["etc/my file.conf", "etc/a\"b", "etc/back\\slash", "etc/umläut", "etc/tab\there", "etc/new\nline", "etc/end "];
     let make = |text: &[u8]| side(names.iter().map(|name| file(name, text)).collect());
     both_ways(&make(b"a\nb\n"), &make(b"a\nc\n"));
     both_ways(&make(b""), &side(vec![]));

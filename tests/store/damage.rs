@@ -252,6 +252,59 @@ fn structure_that_does_not_go_together_is_found() {
     }
 }
 
+/// A collector that lies: the newest generation of gw-1 with another digest in one line of its manifest, and
+/// everything that hangs on the manifest made to fit.
+fn with_other_digest(lab: &Lab, path: &str, field: usize) {
+    let newest = lab.at("gw-1").unwrap().id.to_string();
+    let manifest = lab.git(&["cat-file", "blob", &format!("{newest}:.confvault/manifest")]);
+    let other = |line: &str| {
+        let mut fields: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        if fields.last().is_some_and(|last| last == path) {
+            let first = if fields[field].starts_with('0') { "1" } else { "0" };
+            fields[field].replace_range(..1, first);
+        }
+        fields.join(" ") + "\n"
+    };
+    let forged: String = manifest.lines().map(other).collect();
+    assert_ne!(forged, manifest);
+    let digest = blake3::hash(forged.as_bytes()).to_string();
+    let manifest = hash_object(lab, "blob", &forged);
+    let replaced = |tree: &str, kind: &str, name: &str, id: &str| -> String {
+        let end = format!("\t{name}");
+        let listing = lab.git(&["ls-tree", tree]);
+        let lines = listing.lines().map(|l| if l.ends_with(&end) { format!("{kind} {id}{end}\n") } else { format!("{l}\n") });
+        mktree(lab, &lines.collect::<String>())
+    };
+    let own = replaced(&format!("{newest}:.confvault"), "100644 blob", "manifest", &manifest);
+    let root = replaced(&newest, "040000 tree", ".confvault", &own);
+    let commit = lab.git(&["cat-file", "commit", &newest]);
+    let commit = commit.lines().map(|l| match l {
+        l if l.starts_with("tree ") => format!("tree {root}\n"),
+        l if l.starts_with("Set-Digest: ") => format!("Set-Digest: {digest}\n"),
+        l => format!("{l}\n"),
+    });
+    lab.git(&["update-ref", "refs/heads/gw-1/1", &hash_object(lab, "commit", &commit.collect::<String>())]);
+}
+
+#[test]
+fn bytes_that_are_not_those_of_their_digests_are_found_though_git_finds_them_whole() {
+    const PLAIN: usize = 5;
+    const STORED: usize = 7;
+    for sealed in [false, true] {
+        for (path, field) in
+            [("voip/b", PLAIN), ("voip/b", STORED), ("user/book", PLAIN), ("user/book", STORED), ("voip/etc/a", PLAIN)]
+        {
+            let lab = if sealed { Lab::sealed() } else { Lab::clear() };
+            filled(&lab);
+            with_other_digest(&lab, path, field);
+            lab.fsck();
+            let report = check(&lab, true);
+            let found: Vec<_> = report.findings.iter().map(|f| (f.fault, f.touches.iter().map(|t| t.last).max())).collect();
+            assert!(found.contains(&(Fault::Digest, Some(3))), "{sealed} {path} {field}: {report:?}");
+        }
+    }
+}
+
 fn pipe(lab: &Lab, args: &[&str], input: &str) -> String {
     use std::io::Write;
     use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! Random operations against a naive copy (RELIABILITY 55).
+//! Random operations against a naive copy.
 
 use std::collections::BTreeMap;
 

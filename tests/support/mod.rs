@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use confvault::store::{Batch, ObjectId, ObjectKind, RefEdit, Repo};
 
-/// How often a test that draws at random does so: enough for every day, all that RELIABILITY asks with
+/// How often a test that draws at random does so: enough for every day, all that a release must pass with
 /// `CONFVAULT_THOROUGH=1`.
 pub fn rounds(usual: usize, thorough: usize) -> usize {
     if std::env::var_os("CONFVAULT_THOROUGH").is_some() { thorough } else { usual }

@@ -177,7 +177,8 @@ fn lines(diff: &LineDiff, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<table class=\"lines\">")?;
     for hunk in &diff.hunks {
         let section = hunk.section.as_deref().unwrap_or("");
-        writeln!(out, "<tr class=\"at\"><td colspan=\"4\">line {} {}</td></tr>", hunk.new_start, show(section.as_bytes()))?;
+        let start = if hunk.new_lines == 0 { hunk.old_start } else { hunk.new_start };
+        writeln!(out, "<tr class=\"at\"><td colspan=\"4\">line {start} {}</td></tr>", show(section.as_bytes()))?;
         let rows = rows(hunk);
         // A run of changed rows: what went first, then what came.
         for run in rows.chunk_by(|a, b| a.is_context() == b.is_context()) {
