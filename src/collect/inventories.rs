@@ -48,6 +48,8 @@ pub struct Listed {
     pub source: SourceUrl,
     /// Its profile.
     pub profile: Option<ProfileName>,
+    /// The word of the program whose list it is for what the device is: `ios`, `cisco`.
+    pub model: Option<String>,
     /// Its release.
     pub release: Option<Release>,
     /// Its site.
@@ -63,7 +65,7 @@ pub struct Listed {
 impl Listed {
     fn new(name: DeviceName, source: SourceUrl) -> Self {
         let (labels, enabled) = (BTreeMap::new(), true);
-        Self { name, source, profile: None, release: None, site: None, labels, credential: None, enabled }
+        Self { name, source, profile: None, model: None, release: None, site: None, labels, credential: None, enabled }
     }
 }
 
@@ -82,6 +84,18 @@ pub fn profile_for(word: &str) -> Option<ProfileName> {
         _ => return None,
     };
     profile.parse().ok()
+}
+
+/// Reads a list from a file: a table if its first line has a column `name`, else a `router.db`.
+///
+/// # Errors
+/// As [`csv`] and [`router_db`].
+pub fn of_file(bytes: &[u8], user: Option<&str>) -> Result<Vec<Listed>, ListError> {
+    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default().to_ascii_lowercase();
+    match first.split(|b| *b == b',').any(|cell| cell.trim_ascii() == b"name") {
+        true => csv(bytes),
+        false => router_db(&String::from_utf8_lossy(bytes), user),
+    }
 }
 
 /// Reads a table with a header: `name`, `source` (or `host` and `user`), `profile`, `release`, `site`,
@@ -161,6 +175,7 @@ pub fn router_db(text: &str, user: Option<&str>) -> Result<Vec<Listed>, ListErro
         let name: DeviceName = cells[0].parse().map_err(|error: crate::model::NameError| wrong(error.to_string()))?;
         let source = ssh(user, cells[0]).parse().map_err(|error: crate::inventory::UrlError| wrong(error.to_string()))?;
         let mut device = Listed::new(name, source);
+        device.model = cells.get(1).filter(|word| !word.is_empty()).map(|word| (*word).to_owned());
         device.profile = cells.get(1).and_then(|word| profile_for(word));
         device.enabled = cells.get(2).is_none_or(|state| line.contains(':') && !line.contains(';') || *state == "up");
         devices.push(device);
@@ -222,7 +237,8 @@ fn of_netbox(result: &Value, user: Option<&str>) -> Result<Option<Listed>, Strin
     let name = name.parse().map_err(|error: crate::model::NameError| error.to_string())?;
     let source = ssh(user, host).parse().map_err(|error: crate::inventory::UrlError| error.to_string())?;
     let mut device = Listed::new(name, source);
-    device.profile = text("/platform/slug").and_then(profile_for);
+    device.model = text("/platform/slug").map(str::to_owned);
+    device.profile = device.model.as_deref().and_then(profile_for);
     device.site = text("/site/slug").and_then(|site| site.parse().ok());
     device.enabled = text("/status/value").is_none_or(|status| status == "active");
     for (key, path) in [("role", "/role/slug"), ("tenant", "/tenant/slug")] {

@@ -33,6 +33,9 @@ pub enum Error {
     /// The replacement of a device.
     #[error(transparent)]
     Replace(#[from] super::replace::ReplaceError),
+    /// A foreign history.
+    #[error(transparent)]
+    Import(#[from] super::import::ImportError),
     /// An upgrade.
     #[error(transparent)]
     Upgrade(#[from] super::release::UpgradeError),

@@ -10,6 +10,7 @@ pub mod compare;
 mod error;
 pub mod forget;
 pub mod health;
+pub mod import;
 pub mod init;
 pub mod keys;
 pub mod maintain;

@@ -49,7 +49,7 @@ impl Ident {
         out.extend_from_slice(format!("{} <{}> {seconds} +0000\n", self.name, self.email).as_bytes());
     }
 
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let open = line.iter().position(|b| *b == b'<')?;
         let close = line.iter().rposition(|b| *b == b'>')?;
         let email = line.get(open + 1..close)?;

@@ -237,7 +237,8 @@ fn index_files(folder: &Path) -> Result<Vec<(std::time::SystemTime, PathBuf)>> {
         let name = name.to_string_lossy();
         if name.starts_with("pack-") && name.ends_with(".idx") {
             // A file that vanishes meanwhile is none.
-            if let Ok(changed) = entry.metadata().and_then(|m| m.modified()) {
+            let meta = std::fs::metadata(entry.path()).ok().filter(std::fs::Metadata::is_file);
+            if let Some(changed) = meta.and_then(|m| m.modified().ok()) {
                 found.push((changed, entry.path()));
             }
         }

@@ -251,6 +251,10 @@ fn read_loose(dir: &Path, name: &str, out: &mut Vec<Loose>, depth: usize) -> Res
         if last.ends_with(".lock") {
             continue;
         }
+        // A pipe in the place of a ref would be waited for.
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return Err(corrupt("a loose ref is no file"));
+        }
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,

@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::ui::{Look, Ui};
-use crate::collect::inventories::{Listed, csv, netbox, router_db};
+use crate::collect::inventories::{Listed, netbox, of_file};
 use crate::inventory::{Credential, DeviceChange, Editor, ProfileName};
 use crate::seal::Secret;
 
@@ -120,11 +120,5 @@ fn list(context: &Context, args: &ImportArgs) -> Result<Vec<Listed>, CommandErro
     }
     let file = context.absolute(args.file.as_deref().unwrap_or_else(|| "".as_ref()))?;
     let bytes = std::fs::read(&file).map_err(|error| CommandError::failed(format!("Cannot read {}: {error}", file.display())))?;
-    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default().to_ascii_lowercase();
-    let is_table = first.split(|b| *b == b',').any(|cell| cell.trim_ascii() == b"name");
-    if is_table {
-        csv(&bytes).map_err(failed)
-    } else {
-        router_db(&String::from_utf8_lossy(&bytes), args.user.as_deref()).map_err(failed)
-    }
+    of_file(&bytes, args.user.as_deref()).map_err(failed)
 }

@@ -13,6 +13,8 @@ mod device_trust;
 mod diff;
 mod drs;
 mod forget;
+mod import;
+mod import_show;
 mod init;
 mod journal;
 mod key;
@@ -49,6 +51,7 @@ pub(super) enum Command {
     Device(device::DeviceArgs),
     Credential(credential::CredentialArgs),
     Profile(profile::ProfileArgs),
+    Import(import::ImportArgs),
     Snapshot(snapshot::SnapshotArgs),
     Log(log::LogArgs),
     Show(show::ShowArgs),
@@ -90,6 +93,7 @@ impl Command {
             Self::Credential(args) => credential::run(ui, context, args),
             Self::Drs(args) => drs::run(ui, context, args),
             Self::Profile(args) => profile::run(ui, context, args),
+            Self::Import(args) => import::run(ui, context, args),
             Self::Snapshot(args) => snapshot::run(ui, context, args),
             Self::Log(args) => log::run(ui, context, args),
             Self::Show(args) => show::run(ui, context, args),

@@ -303,6 +303,46 @@ fn review(error: &crate::ops::review::ReviewError) -> Advice {
     }
 }
 
+/// Advice on a foreign history.
+fn import(error: &crate::ops::import::ImportError) -> Advice {
+    use crate::ops::import::ImportError as E;
+    use store::ForeignError as F;
+    match error {
+        E::Repository(F::NotThere(_)) => {
+            advice(Exit::Failed, &["name the folder of a git repository, bare or with a working tree"])
+        }
+        E::Repository(F::Unsupported { .. }) => {
+            advice(Exit::Failed, &["import a whole copy of it: `git clone --mirror --no-local REPO COPY.git`"])
+        }
+        E::Repository(F::NoBranch { .. }) => {
+            advice(Exit::Failed, &["choose a branch with `--branch NAME`; `git branch` lists them"])
+        }
+        E::Repository(F::Damaged { .. }) => advice(Exit::Failed, &["`git fsck` shows what is damaged in the repository"]),
+        E::NoDevices { .. } => advice(
+            Exit::Failed,
+            &[
+                "choose how the repository is laid out: `import oxidized`, `import rancid`, or `import git` with `--device` or `--device-from`",
+            ],
+        ),
+        E::TooMany { .. } => advice(Exit::Failed, &["choose a part of the repository with `--below FOLDER`"]),
+        E::Pattern(_) => advice(Exit::Usage, &["such as '^configs/(?<device>[^/]+)[.]cfg$'"]),
+        E::Name(_) => {
+            advice(Exit::Failed, &["import it with `import git --device-from REGEX`, so that a part of it is the name"])
+        }
+        E::Twice(_) => advice(Exit::Failed, &["choose one of the folders with `--below FOLDER`"]),
+        E::NoProfile { model: Some(model) } => {
+            (Exit::Failed, vec![format!("name one with `--map {model}=PROFILE`; `confvault profile list` shows all")])
+        }
+        E::NoProfile { model: None } => {
+            advice(Exit::Failed, &["name one with `--profile PROFILE`, or the list of the other program, that has models"])
+        }
+        E::NoRelease { .. } => advice(Exit::Failed, &["name it with `--release RELEASE`, and the device with `--only NAME`"]),
+        E::Collected { .. } => advice(Exit::Failed, &["go on with `confvault snapshot NAME`; histories are not mixed"]),
+        E::OtherHistory { .. } => advice(Exit::Failed, &["import from the repository that was imported before"]),
+        E::NoSuch(_) => advice(Exit::Failed, &["leave out `--only`, with `--plan`, to see all devices"]),
+    }
+}
+
 /// Advice on a job.
 pub(super) fn ops(error: &crate::ops::Error) -> Advice {
     use crate::ops::Error as E;
@@ -317,6 +357,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Diff(error) => diff(error),
         E::Change(error) => change(error),
         E::Mirror(error) => mirror(error),
+        E::Import(error) => import(error),
         E::Upgrade(error) => upgrade(error),
         E::Replace(error) => replace(error),
         E::Review(error) => review(error),

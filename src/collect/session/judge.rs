@@ -1,7 +1,8 @@
 //! Decides whether an answer is whole.
 
 use super::SessionError;
-use crate::profile::{Command, Pattern};
+use crate::model::ConfigPath;
+use crate::profile::{Command, Pattern, Profile};
 
 /// Lines at each end of an answer that are searched for a refusal.
 const EDGE_LINES: usize = 3;
@@ -14,13 +15,39 @@ const TAILS: [usize; 2] = [512, 256 << 10];
 /// # Errors
 /// `Refused`, `Truncated`, `TooSmall`, `TooShort`.
 pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: Vec<u8>) -> Result<Vec<u8>, SessionError> {
+    check(sent, command, refusals, &bytes)?;
+    Ok(drop_head(bytes, &command.drop_head))
+}
+
+/// Checks a file that another tool wrote, where the profile has a command whose answer stands at its path.
+/// Comments that the tool put behind the answer do not count.
+///
+/// # Errors
+/// As of an answer: `Refused`, `Truncated`, `TooSmall`, `TooShort`.
+pub fn judge_file(profile: &Profile, path: &ConfigPath, bytes: &[u8]) -> Result<(), SessionError> {
+    let Some(command) = profile.commands().iter().find(|command| command.path == *path) else { return Ok(()) };
+    let mut end = bytes.trim_ascii_end();
+    if command.end.as_ref().is_some_and(|marker| !ends_with(end, marker)) {
+        loop {
+            let line = memchr::memrchr(b'\n', end).map_or(0, |at| at + 1);
+            if !matches!(end.get(line), Some(b'!' | b'#')) {
+                break;
+            }
+            end = end[..line].trim_ascii_end();
+        }
+    }
+    let refusals = profile.session().map(|session| session.refusals.as_slice()).unwrap_or_default();
+    check(&path.to_string(), command, refusals, &bytes[..(end.len() + 1).min(bytes.len())])
+}
+
+fn check(sent: &str, command: &Command, refusals: &[Pattern], bytes: &[u8]) -> Result<(), SessionError> {
     let name = || sent.to_owned();
-    if let Some(phrase) = refusal(&bytes, refusals).or_else(|| refusal(&bytes, &command.refusals)) {
+    if let Some(phrase) = refusal(bytes, refusals).or_else(|| refusal(bytes, &command.refusals)) {
         return Err(SessionError::Refused { command: name(), phrase });
     }
-    let lines = memchr::memchr_iter(b'\n', &bytes).count();
+    let lines = memchr::memchr_iter(b'\n', bytes).count();
     if let Some(end) = &command.end
-        && !ends_with(&bytes, end)
+        && !ends_with(bytes, end)
     {
         return Err(SessionError::Truncated { command: name(), lines, bytes: bytes.len(), marker: end.to_string() });
     }
@@ -33,7 +60,7 @@ pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: 
     if lines < command.min_lines {
         return Err(SessionError::TooShort { command: name(), lines, minimum: command.min_lines });
     }
-    Ok(drop_head(bytes, &command.drop_head))
+    Ok(())
 }
 
 /// Tells whether the bytes, trailing blanks apart, end with a match of the marker.

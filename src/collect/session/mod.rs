@@ -19,6 +19,7 @@ mod prompt;
 use std::time::Duration;
 
 pub use engine::{Answer, Session};
+pub use judge::judge_file;
 pub(crate) use judge::{judge, refusal};
 
 /// What a read from a [`Wire`] gave.
