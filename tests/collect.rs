@@ -13,6 +13,8 @@
 
 #[path = "collect/act.rs"]
 mod act;
+#[path = "collect/console.rs"]
+mod console;
 #[path = "collect/dir.rs"]
 mod dir;
 #[path = "collect/drs.rs"]
@@ -21,6 +23,12 @@ mod drs;
 mod env;
 #[path = "collect/fleet.rs"]
 mod fleet;
+#[path = "support/ios.rs"]
+mod ios;
+#[path = "support/junos.rs"]
+mod junos;
+#[path = "support/live.rs"]
+mod live;
 #[path = "support/play.rs"]
 mod play;
 #[path = "collect/program.rs"]

@@ -2,7 +2,7 @@
 
 use super::error::ProfileError;
 use super::globs::glob;
-use super::language::{Action, ProfileFile, SecretRule, Step};
+use super::language::{Action, ProfileFile, Restore, RestoreMethod, SecretRule, Step};
 use super::pattern::{Pattern, compile};
 use super::secrets::shortest_literal;
 
@@ -140,8 +140,10 @@ impl ProfileFile {
             all.into_iter().try_for_each(|p| check.pattern(&format!("command ({})", command.run), p, Is::Loose))?;
         }
         if let Some(restore) = &self.restore {
-            let actions = restore.check.iter().chain(&restore.apply).chain(&restore.save).chain(&restore.undo);
+            let actions =
+                restore.check.iter().chain(&restore.apply).chain(&restore.save).chain(&restore.undo).chain(&restore.clean);
             actions.into_iter().try_for_each(|action| check.action(action))?;
+            check.sending(restore)?;
             restore.cannot.iter().try_for_each(|cannot| check.globs("restore.cannot.paths", &cannot.paths))?;
         }
         self.health.iter().try_for_each(|health| check.pattern("health.regex", &health.regex, Is::Regex))
@@ -208,6 +210,22 @@ impl Check<'_> {
 
     fn steps(&self, key: &str, steps: &[Step]) -> Result<(), ProfileError> {
         steps.iter().try_for_each(|step| self.pattern(key, &step.expect, Is::Regex))
+    }
+
+    /// What `commands` needs to send anything.
+    fn sending(&self, restore: &Restore) -> Result<(), ProfileError> {
+        if restore.method != RestoreMethod::Commands {
+            return Ok(());
+        }
+        if restore.config.is_none() {
+            return Err(self.wrong("restore.config", None, "says which file of the set is sent"));
+        }
+        let mut making = restore.apply.iter().chain(&restore.undo);
+        let typed = making.any(|action| action.run.contains("{lines}"));
+        if restore.upload.is_none() && !typed {
+            return Err(self.wrong("restore.upload", None, "is missing, and no command has `{lines}`"));
+        }
+        Ok(())
     }
 
     fn action(&self, action: &Action) -> Result<(), ProfileError> {

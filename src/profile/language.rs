@@ -329,8 +329,11 @@ pub struct Restore {
     pub apply: Vec<Action>,
     /// What makes it last over a restart, after the comparison.
     pub save: Vec<Action>,
-    /// What takes back what `apply` did, if that is more than restoring the set before.
+    /// What takes back what `apply` did, if that is more than restoring the set before. With `commands` it is run in
+    /// place of `apply`, and `{file}` and `{lines}` are those of the set before.
     pub undo: Vec<Action>,
+    /// What takes an uploaded file away again, at the end, whatever the end is.
+    pub clean: Vec<Action>,
     /// What cannot be put back, and why.
     pub cannot: Vec<Cannot>,
     /// Not verified on a device.

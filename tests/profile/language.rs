@@ -56,6 +56,11 @@ fn a_wrong_file_is_refused_with_its_key_and_line() {
             "name = \"mine\"\n[[secret]]\nid = \"a\"\nkeys = [\"aa\"]\n[[secret]]\nid = \"a\"\nkeys = [\"bb\"]\n",
             &["secret.id (a)", "twice"],
         ),
+        ("name = \"mine\"\n[restore]\nmethod = \"commands\"\n", &["restore.config"]),
+        (
+            "name = \"mine\"\n[restore]\nmethod = \"commands\"\nconfig = \"c\"\n[[restore.apply]]\nrun = \"replace\"\n",
+            &["restore.upload", "{lines}"],
+        ),
         ("name = \"mine\"\nextends = \"nobody\"\n", &["No such profile: nobody"]),
         ("name = \"mine\"\nextends = \"mine\"\n", &["No such profile: mine"]),
         ("name = \"mine\"\n[[command]]\nrun = \"x\"\npath = \"../x\"\nscope = \"voip\"\n", &["mine.toml", "line 4"]),

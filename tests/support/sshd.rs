@@ -46,6 +46,15 @@ pub fn available() -> bool {
 
 impl Sshd {
     pub fn start(more: &str) -> Self {
+        Self::with("Subsystem sftp internal-sftp", more)
+    }
+
+    /// A server that has no SFTP.
+    pub fn without_sftp() -> Self {
+        Self::with("", "")
+    }
+
+    fn with(sftp: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -62,7 +71,7 @@ impl Sshd {
         let text = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {d}/host_key\nAuthorizedKeysFile {d}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication {}\nKbdInteractiveAuthentication no\nMaxAuthTries 20\nMaxStartups 200\n\
-             PermitRootLogin yes\nSubsystem sftp internal-sftp\nSetEnv PATH={d}/bin:/usr/bin:/bin\nLogLevel DEBUG\n{more}\n",
+             PermitRootLogin yes\n{sftp}\nSetEnv PATH={d}/bin:/usr/bin:/bin\nLogLevel DEBUG\n{more}\n",
             if root { "yes" } else { "no" },
             d = dir.path().display(),
         );

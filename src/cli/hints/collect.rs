@@ -85,6 +85,7 @@ fn session(error: &SessionError) -> Advice {
         | E::Truncated { .. }
         | E::TooSmall { .. }
         | E::TooShort { .. }
+        | E::Asks { .. }
         | E::Lacks { .. }
         | E::Wire { .. } => &["`confvault device test NAME` shows each step"],
     };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::collect::ssh::UploadError;
 use crate::collect::{CollectError, ConnectError};
 use crate::inventory::SourceUrl;
 
@@ -136,6 +137,13 @@ impl From<ConnectError> for ActError {
 }
 
 impl ActError {
+    pub(super) fn not_taken(path: &str, error: UploadError) -> Self {
+        match error {
+            UploadError::Connect(error) => error.into(),
+            UploadError::Refused(reason) => Self::Refused { doing: "take a file", path: path.to_owned(), reason },
+        }
+    }
+
     /// What the command said that failed.
     #[must_use]
     pub fn said(&self) -> Option<&Said> {

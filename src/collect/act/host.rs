@@ -13,7 +13,7 @@ use super::words::script;
 use super::{ActError, Files, LEFTOVER, Scene, Seen, Target};
 use crate::collect::CollectError;
 use crate::collect::ssh::exec::{ExecError, Input, Output, run_with};
-use crate::collect::ssh::{Link, plain};
+use crate::collect::ssh::{Link, plain, upload};
 use crate::fsio::tree::Meta;
 use crate::inventory::{Device, Elevation, Remote};
 use crate::model::{ConfigPath, Owner};
@@ -144,6 +144,10 @@ impl Target for Host<'_, '_> {
         let (mut said, status) = (output.stdout, output.status);
         said.extend_from_slice(&output.stderr);
         judge(action, command, said, status)
+    }
+
+    fn upload(&mut self, path: &str, content: &[u8]) -> Result<(), ActError> {
+        upload(self.link, path, content).map_err(|error| ActError::not_taken(path, error))
     }
 
     fn files(&mut self) -> Result<&mut dyn Files, ActError> {

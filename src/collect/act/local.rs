@@ -107,6 +107,11 @@ impl Target for Local<'_> {
         judge(action, command, said, status)
     }
 
+    fn upload(&mut self, path: &str, _: &[u8]) -> Result<(), ActError> {
+        let reason = "a folder of this machine takes the files of its set only".to_owned();
+        Err(ActError::Refused { doing: "take a file", path: path.to_owned(), reason })
+    }
+
     fn files(&mut self) -> Result<&mut dyn Files, ActError> {
         Ok(self)
     }

@@ -1,7 +1,7 @@
 //! Working on a device: what putting a set back asks of it, one step at a time.
 //!
 //! [`work`] opens a device as its source says: a folder of this machine (`dir:`), a host (`sftp://`, or `ssh://`
-//! with `mode = "exec"`). What it hands out can run commands and, where the source is of files, change files below
+//! with `mode = "exec"`), a command line of the device's own (`ssh://` with `mode = "terminal"`). What it hands out can run commands and, where the source is of files, change files below
 //! the source's folder. Which steps are taken, in which order, and what a failure leads to is decided elsewhere.
 //!
 //! Invariants of the [files](Files), which nothing above has to see to:
@@ -16,6 +16,7 @@ mod error;
 mod host;
 mod judge;
 mod local;
+mod terminal;
 mod view;
 mod words;
 
@@ -65,6 +66,13 @@ pub trait Target {
     /// # Errors
     /// [`ActError::NoFiles`] where its source is not of files.
     fn files(&mut self) -> Result<&mut dyn Files, ActError>;
+
+    /// Puts a file on the device that is no part of its set, for commands to use; what is there under its name is
+    /// written over. `path` is the device's own name for it, such as `flash:new.cfg`.
+    ///
+    /// # Errors
+    /// [`ActError`]: the device takes no files, or refused this one.
+    fn upload(&mut self, path: &str, content: &[u8]) -> Result<(), ActError>;
 }
 
 /// The files of a device; paths are those of the set.
@@ -164,6 +172,10 @@ pub fn work<T, E: From<ActError>>(
         SourceUrl::Ssh(remote) if script.mode == SessionMode::Exec => {
             let link = super::ssh::connect(device, remote, context).map_err(ActError::from)?;
             job(&mut host::Host::new(&link, device, None, scene))
+        }
+        SourceUrl::Ssh(remote) => {
+            let link = super::ssh::connect(device, remote, context).map_err(ActError::from)?;
+            job(&mut terminal::Console::new(&link, device, script, context))
         }
         other => Err(ActError::NotSupported(other.clone()).into()),
     }

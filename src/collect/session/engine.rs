@@ -7,10 +7,13 @@ use super::clean::{strip_echo, tidy};
 use super::judge::{ends_with, judge};
 use super::prompt::{last_line, line_start, split_last};
 use super::{Limits, Read, Replies, SessionError, Wire, WireError};
-use crate::profile::{Command, Pattern, Session as Script};
+use crate::profile::{Command, Pattern, Session as Script, Step};
 
 /// How long a text that looks like a pager or a question must stand still before it counts as one.
 const STILL: Duration = Duration::from_millis(60);
+
+/// How many questions of one command are answered.
+const ANSWERS: usize = 100;
 
 /// A whole answer.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,7 +44,7 @@ struct Wait<'w> {
     /// The end marker of the command.
     end: Option<&'w Pattern>,
     /// Steps of the login that may show.
-    steps: &'w [crate::profile::Step],
+    steps: &'w [Step],
     /// The longest silence.
     idle: Duration,
 }
@@ -132,6 +135,34 @@ impl<'a, W: Wire> Session<'a, W> {
         let marks: Vec<_> =
             self.marks.iter().filter(|m| m.start >= cut && m.end <= end).map(|m| m.start - cut..m.end - cut).collect();
         Ok(tidy(body, &marks))
+    }
+
+    /// Sends a line, answers the questions that come before the prompt, and gives all that was said, without any
+    /// judgement. A question may come again, unless a later one came meanwhile. `shown` stands for the line in errors.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the prompt does not come: also where the device asks something else.
+    pub fn act(&mut self, text: &str, shown: &str, answers: &[Step], idle: Duration) -> Result<Vec<u8>, SessionError> {
+        self.send(text, shown)?;
+        let (mut said, mut next, mut sent) = (Vec::new(), 0, text.to_owned());
+        for _ in 0..ANSWERS {
+            let stop = self.wait(&Wait { shown, end: None, steps: &answers[next..], idle })?;
+            let end = match stop {
+                Stop::Prompt(end) => end,
+                Stop::Step(_) => self.buffer.len(),
+            };
+            let raw = &self.buffer[..end];
+            let body = if self.script.echo { strip_echo(raw, &sent) } else { raw };
+            let cut = raw.len() - body.len();
+            let inside = |mark: &&Range<usize>| mark.start >= cut && mark.end <= end;
+            let marks: Vec<_> = self.marks.iter().filter(inside).map(|m| m.start - cut..m.end - cut).collect();
+            said.extend_from_slice(&tidy(body, &marks));
+            let Stop::Step(which) = stop else { return Ok(said) };
+            next += which;
+            sent.clone_from(&answers[next].send);
+            self.send(&sent, shown)?;
+        }
+        Err(SessionError::Asks { command: shown.to_owned(), times: ANSWERS })
     }
 
     /// Says good-bye and gives the wire back; failures here do not matter any more.

@@ -205,6 +205,14 @@ pub enum SessionError {
         /// The command.
         command: String,
     },
+    /// The device does not stop asking.
+    #[error("The device asked {times} times: {command}")]
+    Asks {
+        /// The command.
+        command: String,
+        /// How often it was answered.
+        times: usize,
+    },
     /// The device sent more than the limit.
     #[error("The device sent more than {limit} bytes: {command}")]
     Flood {

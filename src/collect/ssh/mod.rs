@@ -13,6 +13,7 @@ mod jump;
 mod link;
 mod socket;
 mod terminal;
+mod upload;
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub use error::ConnectError;
 pub(crate) use exec::ExecError;
 pub(crate) use link::Link;
 pub(crate) use terminal::Terminal;
+pub(crate) use upload::{UploadError, upload};
 
 /// The longest silence where neither profile nor policy says so.
 const IDLE: Duration = Duration::from_secs(30);
