@@ -13,6 +13,8 @@
 
 #[path = "support/env.rs"]
 mod env;
+#[path = "support/pty.rs"]
+mod pty;
 
 #[path = "cli/check.rs"]
 mod check;

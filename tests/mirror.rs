@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use confvault::mirror::{self, Attack, GitEnv, GitUrl, Group, Limits, MirrorError, PushOutcome, PushReport, RefState, Remote};
 use confvault::model::DeviceName;
+use confvault::ops::rebuild::{Options as Rebuild, Rebuilt};
 use confvault::store::{Batch, Repo, Store};
 use lab::Lab;
 use support::{add_generation, edit, fsck, git, git_ok, put_commit};
@@ -363,12 +364,20 @@ fn names(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// Rebuilds a store with the administrator's folder at hand.
+fn rebuild(lab: &Lab, remote: Remote<'_>, root: &Path) -> Result<Rebuilt, confvault::ops::Error> {
+    let (admin, identities) = (Some(lab.admin()), lab.identities());
+    let options = Rebuild { root: root.to_owned(), remote, collector: None, admin, identities, fingerprint: None };
+    confvault::ops::rebuild::rebuild(&options)
+}
+
 #[test]
 fn a_store_rebuilt_from_its_mirror_is_the_store() {
     let lab = store();
     let there = lab.dir.path().join("mirror.git");
     let far = Far::at(&bare(&there));
     let vault = lab.vault();
+    fs::write(lab.root().join("known_hosts"), "# pins\n").unwrap();
     let keep = vault.store.begin(vault.who(&confvault::ops::Vault::new_run())).unwrap();
     keep.collector_files(confvault::ops::take_over::collector_files(&lab.root()).unwrap());
     keep.commit().unwrap();
@@ -381,15 +390,22 @@ fn a_store_rebuilt_from_its_mirror_is_the_store() {
     let root = lab.dir.path().join("rebuilt");
     // What a killed rebuild left.
     fs::create_dir_all(root.join(".confvault-incoming-dead/came.git")).unwrap();
-    let taken = confvault::ops::take_over::take_over(far.remote(), &root, None).unwrap();
-    assert_eq!(refs(&root.join("store.git")), refs(&lab.store_dir()));
+    let taken = rebuild(&lab, far.remote(), &root).unwrap();
+    // That the new machine was let in stands in `_store` and in the journal.
+    let others = |dir: &Path| {
+        let lines = refs(dir);
+        let own = |line: &&str| !line.ends_with("/_store") && !line.contains("/_journal/");
+        lines.lines().filter(own).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&root.join("store.git")), others(&lab.store_dir()));
     fsck(&root.join("store.git"));
-    assert_eq!(taken.cloned.left_out, ["refs/heads/main", "refs/pull/1/head"]);
-    assert_eq!((taken.collector.as_str(), taken.had_inventory), ("central", true));
-    let administrators: Vec<_> = taken.claimed.administrators.iter().map(|a| a.key.fingerprint()).collect();
-    assert_eq!(administrators, std::slice::from_ref(&lab.made.administrator_key));
+    assert_eq!(taken.left_out, ["refs/heads/main", "refs/pull/1/head"]);
+    assert_eq!((taken.collector.as_str(), taken.inventory_taken_over), ("central", true));
+    assert!(taken.check.is_clean());
+    assert_eq!(taken.administrator_key, lab.made.administrator_key);
     assert_eq!(fs::read(root.join("confvault.toml")).unwrap(), fs::read(lab.root().join("confvault.toml")).unwrap());
-    assert!(!root.join("keys").exists(), "keys do not come from a mirror");
+    assert_eq!(fs::read(root.join("known_hosts")).unwrap(), b"# pins\n");
+    assert_ne!(fs::read(root.join("keys/signing.key")).unwrap(), fs::read(lab.root().join("keys/signing.key")).unwrap());
     assert!(names(&root).iter().all(|n| !n.contains("incoming")), "{:?}", names(&root));
     assert!(fs::read_to_string(root.join("store.git/config")).unwrap().lines().all(|l| !l.contains("url")));
     assert_eq!(fs::metadata(root.join("store.git")).unwrap().permissions().mode() & 0o777, 0o700);

@@ -25,6 +25,8 @@ pub(crate) struct Env {
     pub(crate) out_terminal: bool,
     /// Standard error is a terminal.
     pub(crate) err_terminal: bool,
+    /// Standard input is a terminal.
+    pub(crate) in_terminal: bool,
     /// Colours are wished where there is a terminal.
     pub(crate) colours: bool,
     /// Columns of the terminal.
@@ -47,6 +49,7 @@ impl Env {
             host: host(),
             out_terminal: out.is_terminal(),
             err_terminal: std::io::stderr().is_terminal(),
+            in_terminal: std::io::stdin().is_terminal(),
             colours: !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             width: rustix::termios::tcgetwinsize(&out).ok().map(|size| size.ws_col).filter(|width| *width > 0),
         }

@@ -58,6 +58,7 @@ pub(crate) struct Ui {
     out: io::BufWriter<io::Stdout>,
     out_terminal: bool,
     err_terminal: bool,
+    in_terminal: bool,
     colours: bool,
     width: Option<u16>,
     wishes: Wishes,
@@ -70,6 +71,7 @@ impl Ui {
             out: io::BufWriter::with_capacity(1 << 16, io::stdout()),
             out_terminal: env.out_terminal,
             err_terminal: env.err_terminal,
+            in_terminal: env.in_terminal,
             colours: env.colours,
             width: env.width,
             wishes,
@@ -217,6 +219,28 @@ impl Ui {
         let typed = rpassword::prompt_password(safe(question.as_bytes())).ok()?;
         let typed = crate::seal::Secret::new(typed);
         (!typed.expose().is_empty()).then_some(typed)
+    }
+
+    /// Tells whether somebody sits there who can be asked what no option asks for.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.err_terminal && self.in_terminal && !self.wishes.quiet && !self.wishes.json
+    }
+
+    /// Asks for a passphrase that will be needed again, twice; nothing where nobody sits at a terminal, or if
+    /// nothing is typed.
+    ///
+    /// # Errors
+    /// It was typed differently three times.
+    pub(crate) fn new_passphrase(&mut self, question: &str) -> Result<Option<crate::seal::Secret>, CommandError> {
+        for _ in 0..3 {
+            let Some(first) = self.passphrase(question) else { return Ok(None) };
+            let again = self.passphrase("Again: ");
+            if again.is_some_and(|again| again.expose() == first.expose()) {
+                return Ok(Some(first));
+            }
+            self.say(Look::Plain, "", "These differ");
+        }
+        Err(CommandError::usage("The passphrase was typed differently each time"))
     }
 
     fn say(&mut self, look: Look, word: &str, text: &str) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use super::fault::{self, Step, Verdict};
@@ -131,18 +131,39 @@ pub fn write_cache(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     })
 }
 
-/// Writes a file that must not be there, synced with its directory. For what must never be
-/// overwritten, such as an identity.
+/// Writes a file that must not be there, whole or not at all, synced with its directory. For what must
+/// never be overwritten, such as an identity.
 ///
 /// # Errors
-/// The file is there, or the disk refused; what this call made is then removed.
+/// Something is there, or the disk refused; what this call made is then removed.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let mut out = Out::create_new(path, mode)?;
-    if let Err(e) = out.put(bytes).and_then(|()| out.finish_sync().map(drop)) {
-        unlink_quietly(path);
+    let (temporary, mut out) = create_beside(path, mode)?;
+    let mut write = || {
+        out.put(bytes)?;
+        out.sync()?;
+        rename_to_free(&temporary, path)
+    };
+    if let Err(e) = write() {
+        unlink_quietly(&temporary);
         return Err(e);
     }
     sync_dir(parent(path))
+}
+
+/// Renames to a name that must not be there.
+fn rename_to_free(from: &Path, to: &Path) -> Result<()> {
+    match run("rename", Step::Rename, to, || Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)) {
+        // A file system that cannot tell, mostly one over a network.
+        Err(e)
+            if [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]
+                .iter()
+                .any(|no| e.source.raw_os_error() == Some(no.raw_os_error())) =>
+        {
+            link(from, to)?;
+            unlink(from)
+        }
+        done => done,
+    }
 }
 
 /// Appends bytes to a file and syncs it; the file is made, private, if it is not there. A power cut can

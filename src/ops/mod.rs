@@ -32,6 +32,7 @@ pub mod secrets;
 pub mod signatures;
 pub mod snapshot;
 pub mod take_over;
+mod unfinished;
 mod vault;
 
 pub use error::Error;

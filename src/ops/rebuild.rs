@@ -10,9 +10,11 @@ use chrono::Utc;
 
 use super::check::{self, Report};
 use super::keys::{self, AdminFolder, JoinRequest, KeyChange, KeyRing, trusted};
+use super::take_over::of_inventory;
+use super::unfinished::{self, Before, Unfinished, Work};
 use super::{Error, Vault};
 use crate::fsio;
-use crate::inventory::{FILE_NAME, Inventory, PROFILES_DIR, ProfileName, STORE_DIR, template};
+use crate::inventory::{FILE_NAME, Inventory, STORE_DIR, template};
 use crate::mirror::{MirrorError, Remote, clone_store, collector_files};
 use crate::model::{CollectorName, DeviceName};
 use crate::seal::{AllowedSigner, Fingerprint, Identities, Trust};
@@ -65,23 +67,50 @@ pub struct Rebuilt {
 
 /// Rebuilds a store from its mirror.
 ///
+/// One that was killed is begun anew by the next.
+///
 /// # Errors
 /// Something is there already; the mirror; [`Error::Unconfirmed`] if nothing says whose store it is;
 /// nothing is left then.
 pub fn rebuild(options: &Options<'_>) -> Result<Rebuilt, Error> {
-    let root = &options.root;
-    let ring = KeyRing::at(root);
-    if root.join(FILE_NAME).exists() || root.join(STORE_DIR).exists() || ring.is_there() || ring.is_pinned() {
-        return Err(Error::Exists(root.clone()));
-    }
-    fsio::create_dir_all(root, 0o700)?;
-    let root = root.canonicalize().unwrap_or_else(|_| root.clone());
+    fsio::create_dir_all(&options.root, 0o700)?;
+    let root = options.root.canonicalize().unwrap_or_else(|_| options.root.clone());
     let ring = KeyRing::at(&root);
-    build(options, &root, &ring).inspect_err(|_| {
-        // None of it was there before; what cannot be removed is refused by the next try.
-        drop(std::fs::remove_dir_all(root.join(STORE_DIR)));
-        drop(std::fs::remove_dir_all(ring.dir()));
-        drop(std::fs::remove_file(root.join(FILE_NAME)));
+    let before = unfinished::clear(&root, Work::Rebuild)?;
+    let unfinished = Unfinished::begin(&root, Work::Rebuild)?;
+    let rebuilt = match before {
+        Before::Done => rebuilt(&root, &ring)?,
+        Before::Nothing | Before::Cleared => build(options, &root, &ring).inspect_err(|_| {
+            // None of it was there before; what cannot be removed is taken away by the next try.
+            drop(std::fs::remove_dir_all(root.join(STORE_DIR)));
+            drop(std::fs::remove_dir_all(ring.dir()));
+            drop(std::fs::remove_file(root.join(FILE_NAME)));
+            drop(std::fs::remove_file(root.join("unfinished")));
+        })?,
+    };
+    unfinished.end()?;
+    Ok(rebuilt)
+}
+
+/// Tells what was rebuilt by one that was killed at its very last step; everything is checked again.
+fn rebuilt(root: &Path, ring: &KeyRing) -> Result<Rebuilt, Error> {
+    let inventory = Inventory::load(root)?;
+    let store = Store::open(&inventory.store_dir())?;
+    let trusted = trusted(&store, ring)?;
+    let admitted = trusted.trust.collector_keys(&inventory.collector, &ring.own()?).is_ok();
+    let administrator_key =
+        ring.pinned()?.first().map(|signer| signer.key.fingerprint()).ok_or(Error::Exists(root.to_owned()))?;
+    Ok(Rebuilt {
+        devices: store.devices(&store.refs()?),
+        inventory: root.join(FILE_NAME),
+        administrator_key,
+        inventory_taken_over: std::fs::read_to_string(root.join(FILE_NAME))
+            .is_ok_and(|text| text != template(&inventory.collector)),
+        request: if admitted { None } else { Some(JoinRequest::of(ring, &inventory.collector)?) },
+        collector: inventory.collector.clone(),
+        left_out: Vec::new(),
+        check: check::check(root, None, &check::Options { read_data: true, ..check::Options::default() }, &|_, _| {})?,
+        store: inventory.store_dir(),
     })
 }
 
@@ -102,17 +131,18 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
     let request = admit(options, &mut store, ring, &collector)?;
     let known = cloned.collectors.contains(&collector);
     let signed = report.signatures.as_ref().is_some_and(|report| report.findings.is_empty());
-    let inventory_taken_over = known && signed && take_over(&store, root, &collector)?;
-    if !inventory_taken_over {
-        fsio::write_file(&root.join(FILE_NAME), template(&collector).as_bytes(), 0o600)?;
-    }
+    let taken_over = if known && signed { take_over(&store, root, &collector)? } else { None };
+    let inventory_taken_over = taken_over.is_some();
+    let text = taken_over.unwrap_or_else(|| template(&collector));
     keys::accept(ring, &store.refs()?)?;
     if request.is_none() {
-        let vault = Vault::open(root)?;
+        let vault = Vault::of(Inventory::parse(root, &text)?)?;
         let transaction = vault.begin(&Vault::new_run())?;
         transaction.record(Record::new("init", "rebuilt").with("from", options.remote.url.to_string()));
         transaction.commit()?;
     }
+    // The inventory comes last: a folder without it is not an installation.
+    fsio::write_file(&root.join(FILE_NAME), text.as_bytes(), 0o600)?;
     Ok(Rebuilt {
         store: root.join(STORE_DIR),
         inventory: root.join(FILE_NAME),
@@ -163,22 +193,17 @@ fn admit(
     Ok(None)
 }
 
-/// Takes over inventory and own profiles of a collector, where they read; nothing else of its branch.
-fn take_over(store: &Store, root: &Path, collector: &CollectorName) -> Result<bool, Error> {
-    let files = collector_files(store.repo(), collector)?;
+/// Takes over own profiles and host-key pins of a collector and gives its inventory, where it reads; nothing else of its branch.
+fn take_over(store: &Store, root: &Path, collector: &CollectorName) -> Result<Option<String>, Error> {
+    let files = of_inventory(collector_files(store.repo(), collector)?);
     let text = files.get(FILE_NAME).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let Some(text) = text.filter(|text| Inventory::parse(root, text).is_ok_and(|i| i.collector == *collector)) else {
-        return Ok(false);
+        return Ok(None);
     };
-    for (path, bytes) in &files {
-        let name = path.strip_prefix(PROFILES_DIR).and_then(|rest| rest.strip_prefix('/'));
-        let name = name.and_then(|file| file.strip_suffix(".toml")).and_then(|name| name.parse::<ProfileName>().ok());
-        if let Some(name) = name {
-            let folder = root.join(PROFILES_DIR);
-            fsio::create_dir_all(&folder, 0o755)?;
-            fsio::write_file(&folder.join(format!("{name}.toml")), bytes, 0o644)?;
-        }
+    for (path, bytes) in files.iter().filter(|(path, _)| *path != FILE_NAME) {
+        let path = root.join(path);
+        fsio::create_dir_all(path.parent().unwrap_or(root), fsio::PRIVATE_DIR)?;
+        fsio::write_file(&path, bytes, fsio::PRIVATE_FILE)?;
     }
-    fsio::write_file(&root.join(FILE_NAME), text.as_bytes(), 0o600)?;
-    Ok(true)
+    Ok(Some(text.to_owned()))
 }

@@ -41,11 +41,18 @@ impl Vault {
     /// # Errors
     /// What is wrong with the inventory, a profile of the user, the store or a key.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let inventory = Inventory::load(root)?;
+        Self::of(Inventory::load(root)?)
+    }
+
+    /// Opens the installation that an inventory belongs to, be it written or not.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub(super) fn of(inventory: Inventory) -> Result<Self, Error> {
         let store = Store::open(&inventory.store_dir())?;
         let profiles = Profiles::load(Some(&inventory.profiles_dir()))?;
         let overrides = Arc::new(MaskOverrides::new(&inventory.never_mask, &inventory.always_mask)?);
-        let ring = KeyRing::at(root);
+        let ring = KeyRing::at(inventory.root());
         let trusted = trusted(&store, &ring)?;
         let keys = trusted.trust.collector_keys(&inventory.collector, &ring.own()?)?;
         let signing = match store.facts().has(Feature::Signing) {

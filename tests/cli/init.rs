@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use insta::assert_snapshot;
 
 use crate::env::TestEnv;
+use crate::pty::Terminal;
 
 #[test]
 fn a_store_is_made_with_its_keys_apart() {
@@ -16,6 +17,7 @@ fn a_store_is_made_with_its_keys_apart() {
     administrator key SHA256:[KEY]
     --- stderr
     Only the identity in $TEST/work/vault-admin/identity.txt opens what is sealed, and only the key beside it decides who may. Take the folder away from this machine and keep a copy: without it no secret comes back.
+    It is behind no passphrase: `confvault init --passphrase` asks for one, `age -p -o identity.age identity.txt` adds one later.
     Next: `confvault device add NAME --source dir:FOLDER`, then `confvault snapshot`
     ");
     let mode = |path: &str| fs::metadata(env.path(path)).unwrap().permissions().mode() & 0o777;
@@ -85,4 +87,160 @@ fn a_passphrase_is_never_asked_for_without_a_terminal() {
     --- exit 2
     ");
     assert!(!env.path("vault").join("store.git").exists());
+}
+
+#[test]
+fn at_a_terminal_a_passphrase_is_offered() {
+    let env = TestEnv::new();
+    let at_terminal = |args: &[&str]| Terminal::start(&env.command(args));
+    // Nothing is typed: no passphrase.
+    let mut terminal = at_terminal(&["init", "open", "--collector", "central"]);
+    terminal.expect("(nothing: none): ");
+    terminal.types_unseen("");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(env.path("open-admin/identity.txt").exists() && shown.contains("behind no passphrase"), "{shown}");
+
+    // One is typed, differently at first.
+    let mut terminal = at_terminal(&["init", "closed", "--collector", "central"]);
+    for (question, answer) in [
+        ("(nothing: none): ", "correct horse"),
+        ("Again: ", "correct hose"),
+        ("These differ", ""),
+        ("(nothing: none): ", "correct horse"),
+        ("Again: ", "correct horse"),
+    ] {
+        terminal.expect(question);
+        if !answer.is_empty() {
+            terminal.types_unseen(answer);
+        }
+    }
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains("correct"), "a passphrase is not shown: {shown}");
+    assert!(env.path("closed-admin/identity.age").exists() && !env.path("closed-admin/identity.txt").exists());
+
+    // It opens what is sealed, and nothing else does.
+    env.write("pbx/sip.conf", "[100]\nsecret=terminal-canary\n");
+    let add = ["-C", "closed", "device", "add", "pbx", "--source", "dir:../pbx", "--release", "1", "--profile", "asterisk"];
+    env.cv(&add).succeeded();
+    env.cv(&["-C", "closed", "snapshot"]).succeeded();
+    let restore = |to| ["-C", "closed", "restore", "pbx", "--to", to, "--identity", "closed-admin/identity.age"];
+    env.cv(&restore("nobody")).failed(12);
+    for (passphrase, expected) in [("wrong", 12), ("correct horse", 0)] {
+        let mut terminal = at_terminal(&restore("out"));
+        terminal.expect("Passphrase of the identity");
+        terminal.types_unseen(passphrase);
+        let (code, shown) = terminal.end();
+        assert_eq!(code, expected, "{shown}");
+        assert_eq!(env.path("out").exists(), expected == 0);
+    }
+    assert_eq!(env.read("out/sip.conf"), "[100]\nsecret=terminal-canary\n");
+
+    // A pipe is never waited for.
+    let mut piped = env.command(&["init", "piped", "--collector", "central"]);
+    env.run(&mut piped).succeeded();
+    let mut asked = at_terminal(&["init", "asked", "--passphrase"]);
+    asked.expect("new identity: ");
+    asked.types_unseen("");
+    assert_eq!(asked.end().0, 2);
+    assert!(!env.path("asked").join("store.git").exists());
+}
+
+/// Everything that an installation and its administrator have.
+fn works(env: &TestEnv, dir: &str, admin: &str) {
+    env.write("pbx/sip.conf", "[100]\nsecret=killed-canary\n");
+    let cv = |args: &[&str]| env.cv(&[&["-C", dir], args].concat());
+    if cv(&["device", "list", "--json"]).json()["devices"].as_array().unwrap().is_empty() {
+        let source = format!("dir:{}", env.path("pbx").display());
+        cv(&["device", "add", "pbx", "--source", &source, "--release", "1", "--profile", "asterisk"]).succeeded();
+    }
+    cv(&["snapshot"]).succeeded();
+    cv(&["key", "rotate", "--admin", admin]).succeeded();
+    cv(&["check", "--read-data", "--identity", &format!("{admin}/identity.txt")]).succeeded();
+    assert!(!env.path(dir).join("unfinished").exists());
+}
+
+#[test]
+fn a_killed_init_is_begun_anew_by_the_next() {
+    let env = TestEnv::new();
+    let args = |n: u32| ["init".to_owned(), format!("v{n}"), "--collector".into(), "central".into()];
+    for n in 1.. {
+        let args = args(n);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let run = env.run(env.command(&args).env("CONFVAULT_FAULT", format!("kill:{n}")));
+        if run.code == 0 {
+            assert!(n > 20, "only {n} steps");
+            break;
+        }
+        let again = env.cv(&args);
+        assert_eq!(again.code, 0, "step {n}: {again}");
+        assert!(!env.path(format!("v{n}")).join("unfinished").exists());
+        if n % 12 == 1 {
+            works(&env, &format!("v{n}"), &format!("v{n}-admin"));
+            let refused = env.cv(&args).failed(1);
+            assert!(refused.contains("A store is there already"), "{refused}");
+            env.cv(&["-C", &format!("v{n}"), "check"]).succeeded();
+        }
+    }
+}
+
+#[test]
+fn keys_of_another_store_outlive_a_killed_init() {
+    let env = TestEnv::new();
+    let init = |dir| ["init", dir, "--collector", "central", "--admin", "admin"];
+    let mut others = 0;
+    for n in 1..48 {
+        let env = TestEnv::new();
+        let run = env.run(env.command(&init("killed")).env("CONFVAULT_FAULT", format!("kill:{n}")));
+        assert_ne!(run.code, 0, "only {n} steps");
+        // The same folder is used for another store, if the killed one left no keys in it.
+        let other = env.cv(&init("other")).code == 0;
+        let keys = |env: &TestEnv| ["administrator.key", "identity.txt"].map(|key| fs::read(env.path("admin").join(key)).ok());
+        let before = keys(&env);
+        let again = env.cv(&init("killed"));
+        if other {
+            others += 1;
+            assert_eq!((again.code, keys(&env)), (1, before), "step {n}: {again}");
+            works(&env, "other", "admin");
+        } else {
+            assert_eq!(again.code, 0, "step {n}: {again}");
+        }
+    }
+    assert!((5..40).contains(&others), "{others}");
+    // Nothing but what that very init wrote is taken away.
+    env.cv(&init("made")).succeeded();
+    works(&env, "made", "admin");
+    env.write("made/unfinished", "confvault-unfinished 1 make\n");
+    fs::rename(env.path("made/confvault.toml"), env.path("made/kept")).unwrap();
+    env.cv(&init("made")).failed(1);
+    assert!(env.path("made/store.git/HEAD").exists() && env.path("made/keys/signing.key").exists());
+}
+
+#[test]
+fn a_killed_rebuild_is_begun_anew_by_the_next() {
+    let env = TestEnv::new();
+    env.cv(&["init", "vault", "--collector", "central"]).succeeded();
+    works(&env, "vault", "vault-admin");
+    let git = |args: &[&str]| {
+        assert!(std::process::Command::new("git").args(args).current_dir(env.path("")).status().unwrap().success())
+    };
+    git(&["init", "-q", "--bare", "mirror.git"]);
+    env.cv(&["-C", "vault", "mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    env.cv(&["-C", "vault", "mirror", "push"]).succeeded();
+    let mut last = 0;
+    for n in (1..).step_by(5) {
+        let dir = format!("r{n}");
+        let args = ["init", &dir, "--from", "mirror.git", "--admin", "vault-admin"];
+        let run = env.run(env.command(&args).env("CONFVAULT_FAULT", format!("kill:{n}")));
+        if run.code == 0 {
+            last = n;
+            break;
+        }
+        let again = env.cv(&args);
+        assert_eq!(again.code, 0, "step {n}: {again}");
+        assert!(env.cv(&["-C", &dir, "snapshot"]).succeeded().contains("unchanged 1"), "step {n}");
+        assert!(!env.path(&dir).join("unfinished").exists());
+    }
+    assert!(last > 20, "only {last} steps");
 }

@@ -48,7 +48,9 @@ pub(crate) struct InitArgs {
     /// once (default: a fresh identity in the administrator's folder)
     #[arg(long = "recipient", value_name = "RECIPIENT", conflicts_with = "no_sealing")]
     recipients: Vec<String>,
-    /// Ask for a passphrase for the fresh identity
+    /// Put the fresh identity behind a passphrase, which is asked for
+    ///
+    /// At a terminal it is asked for anyway, and typing nothing means none.
     #[arg(long, conflicts_with_all = ["recipients", "no_sealing"])]
     passphrase: bool,
     /// Keep secrets in clear: whoever can read the store or a mirror can read them
@@ -68,7 +70,12 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
         Some(name) => name.clone(),
         None => context.env.host.parse().or_else(|_| "central".parse()).map_err(|_| CommandError::failed("No host name"))?,
     };
-    let made = init(Options { root, collector: collector.clone(), sealing: sealing(ui, args)?, admin })?;
+    let sealing = sealing(ui, args)?;
+    let open = matches!(sealing, Sealing::Fresh(None));
+    let made = init(Options { root, collector: collector.clone(), sealing, admin })?;
+    if made.begun_anew {
+        ui.status("An init that did not come to its end had begun here; what it left was taken away");
+    }
     if ui.json_wished() {
         ui.json("init", &report(&made, &collector))?;
         return Ok(Exit::Done);
@@ -79,11 +86,19 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
     ui.row(&[(Look::Dim, &format!("{:<18}", "collector")), (Look::Plain, collector.as_str())])?;
     ui.row(&[(Look::Dim, &format!("{:<18}", "administrator key")), (Look::Plain, &made.administrator_key.to_string())])?;
     match &made.identity {
-        Some((file, _)) => ui.status(&format!(
-            "Only the identity in {} opens what is sealed, and only the key beside it decides who may. Take the folder \
-             away from this machine and keep a copy: without it no secret comes back.",
-            file.display()
-        )),
+        Some((file, _)) => {
+            ui.status(&format!(
+                "Only the identity in {} opens what is sealed, and only the key beside it decides who may. Take the folder \
+                 away from this machine and keep a copy: without it no secret comes back.",
+                file.display()
+            ));
+            if open {
+                ui.status(
+                    "It is behind no passphrase: `confvault init --passphrase` asks for one, `age -p -o identity.age \
+                     identity.txt` adds one later.",
+                );
+            }
+        }
         None if args.no_sealing => ui.warn("secrets are kept in clear: whoever can read this store or a mirror can read them"),
         None => {}
     }
@@ -150,12 +165,14 @@ fn sealing(ui: &mut Ui, args: &InitArgs) -> Result<Sealing, CommandError> {
         return Ok(Sealing::Off);
     }
     if args.recipients.is_empty() {
-        let passphrase = if args.passphrase {
-            let typed = ui.passphrase("Passphrase of the new identity: ");
-            Some(typed.ok_or_else(|| CommandError::usage("A passphrase is asked for at a terminal, and none was typed"))?)
-        } else {
-            None
+        let passphrase = match args.passphrase {
+            true => ui.new_passphrase("Passphrase of the new identity: ")?,
+            false if ui.is_asked() => ui.new_passphrase("Passphrase of the new identity (nothing: none): ")?,
+            false => None,
         };
+        if args.passphrase && passphrase.is_none() {
+            return Err(CommandError::usage("A passphrase is asked for at a terminal, and none was typed"));
+        }
         return Ok(Sealing::Fresh(passphrase));
     }
     let mut all = Recipients::default();

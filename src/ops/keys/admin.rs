@@ -6,6 +6,9 @@ use super::KeyError;
 use crate::fsio;
 use crate::seal::{EpochIdentity, Recipient, Secret, SigningKey, protect, write_private};
 
+/// Who learns of a key file before it is written.
+pub type Announce<'a> = dyn FnMut(&Path, &[u8]) -> fsio::Result<()> + 'a;
+
 /// The folder of an administrator, mode 0700, outside of the store's folder:
 ///
 /// ```text
@@ -52,17 +55,21 @@ impl AdminFolder {
         ["identity.txt", "identity.age"].map(|name| self.dir.join(name)).into_iter().find(|path| path.exists())
     }
 
-    /// Makes the key that signs `_store`.
+    /// Makes the key that signs `_store`. `announce` learns of the file and its bytes before it is written.
     ///
     /// # Errors
     /// There is one, or the disk refused.
-    pub fn create_key(&self) -> Result<SigningKey, KeyError> {
+    pub fn create_key(&self, announce: &mut Announce<'_>) -> Result<SigningKey, KeyError> {
         fsio::create_dir_all(&self.dir, 0o700)?;
         let path = self.key_file();
         if path.exists() {
             return Err(KeyError::Exists { path });
         }
-        Ok(SigningKey::create(&path, "administrator@confvault")?)
+        let key = SigningKey::generate("administrator@confvault")?;
+        let text = key.to_openssh();
+        announce(&path, text.as_bytes())?;
+        write_private(&path, text.as_bytes())?;
+        Ok(key)
     }
 
     /// Loads the key that signs `_store`.
@@ -77,11 +84,16 @@ impl AdminFolder {
         Ok(SigningKey::load(&path)?)
     }
 
-    /// Makes an identity, behind a passphrase if one is given. Gives its file and its recipient.
+    /// Makes an identity, behind a passphrase if one is given. Gives its file and its recipient. `announce`
+    /// learns of the file and its bytes before it is written.
     ///
     /// # Errors
     /// There is one, or the disk refused.
-    pub fn create_identity(&self, passphrase: Option<&Secret>) -> Result<(PathBuf, Recipient), KeyError> {
+    pub fn create_identity(
+        &self,
+        passphrase: Option<&Secret>,
+        announce: &mut Announce<'_>,
+    ) -> Result<(PathBuf, Recipient), KeyError> {
         fsio::create_dir_all(&self.dir, 0o700)?;
         let identity = EpochIdentity::generate();
         let text = identity.to_text();
@@ -94,6 +106,7 @@ impl AdminFolder {
                 return Err(KeyError::Exists { path });
             }
         }
+        announce(&path, &bytes)?;
         write_private(&path, &bytes)?;
         let recipient: Recipient = identity.recipient().to_string().parse()?;
         Ok((path, recipient.with_comment("made by init")))

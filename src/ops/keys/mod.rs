@@ -15,7 +15,7 @@ mod ring;
 mod trusted;
 mod watch;
 
-pub use admin::AdminFolder;
+pub use admin::{AdminFolder, Announce};
 pub use change::{Change, KeyChange, apply, word};
 pub use found::{Founded, found};
 pub use join::JoinRequest;
