@@ -29,6 +29,8 @@ mod ios;
 mod junos;
 #[path = "support/live.rs"]
 mod live;
+#[path = "collect/old_algorithms.rs"]
+mod old_algorithms;
 #[path = "support/play.rs"]
 mod play;
 #[path = "collect/program.rs"]

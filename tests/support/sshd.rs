@@ -37,10 +37,10 @@ pub fn keygen(file: &Path, passphrase: &str) {
     assert!(status.unwrap().success());
 }
 
-/// Tells whether there is a server to test against; CI must have one.
+/// There must be a server to test against: a test that is left out proves nothing.
 pub fn available() -> bool {
     let there = Path::new("/usr/sbin/sshd").exists() && Path::new("/usr/bin/ssh-keygen").exists();
-    assert!(there || std::env::var_os("CI").is_none(), "CI lacks an OpenSSH server");
+    assert!(there, "no OpenSSH server: `sh tests/all.sh` installs what the tests need");
     there
 }
 

@@ -57,6 +57,9 @@ fn connect(error: &ConnectError) -> Advice {
         E::KeyFile(_) => &["the file must be its owner's alone (`chmod 600 FILE`); a passphrase comes from `credential2`"],
         E::NoMethod { .. } => &["set `credential` to something that the device takes, such as env:VARIABLE or key:FILE"],
         E::NoAlgorithm(_) => &["the device may know old algorithms only: allow one by name with `allow_algorithms`"],
+        E::OldAlgorithms(_) => {
+            &["update the device, or allow one of each kind in its entry of confvault.toml: `allow_algorithms = [\"NAME\"]`"]
+        }
         E::UnknownAlgorithm(_) => &["correct `allow_algorithms` of the device in confvault.toml"],
         E::NoUser(_) => &["name the user in the source: ssh://USER@HOST"],
         E::Overdue { .. } => &["raise `timeout` of the device in confvault.toml"],

@@ -39,6 +39,41 @@ const MODERN: [(MethodType, &[&str]); 4] = [
 const HOST_KEYS: [&str; 6] =
     ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256"];
 
+const RSA_SHA2: &str = "rsa-sha2-512,rsa-sha2-256";
+const RSA_SHA1: &str = "rsa-sha2-512,rsa-sha2-256,ssh-rsa";
+
+/// What a list of algorithms in a key exchange is for, in the order in which they stand there.
+const PURPOSES: [(&str, usize, MethodType); 6] = [
+    ("key exchange", 0, MethodType::Kex),
+    ("host key", 1, MethodType::HostKey),
+    ("cipher", 2, MethodType::CryptCs),
+    ("cipher", 2, MethodType::CryptSc),
+    ("MAC", 3, MethodType::MacCs),
+    ("MAC", 3, MethodType::MacSc),
+];
+
+/// Says what a device offers for which there is nothing in common, and what of it could be allowed. Nothing, if
+/// there is something in common for everything.
+pub(super) fn missing(session: &Session, allowed: &[String], offer: &[Vec<String>]) -> Option<String> {
+    let mut out: Vec<String> = Vec::new();
+    for ((what, row, method), offered) in PURPOSES.into_iter().zip(offer) {
+        let ours = |name: &String| MODERN[row].1.contains(&name.as_str()) || allowed.contains(name);
+        if offered.iter().any(ours) {
+            continue;
+        }
+        let known = session.supported_algs(method).unwrap_or_default();
+        let could: Vec<&str> = offered.iter().map(String::as_str).filter(|name| known.contains(name)).collect();
+        let text = match could.as_slice() {
+            [] => format!("{what}: {} (none of them can be used)", offered.join(", ")),
+            could => format!("{what}: {}", could.join(", ")),
+        };
+        if !out.contains(&text) {
+            out.push(text);
+        }
+    }
+    (!out.is_empty()).then(|| out.join("; "))
+}
+
 fn kind_of(name: &str) -> MethodType {
     if name.starts_with("diffie-") || name.starts_with("ecdh-") || name.starts_with("curve") || name.starts_with("mlkem") {
         MethodType::Kex
@@ -54,6 +89,9 @@ fn kind_of(name: &str) -> MethodType {
 /// Sets what a connection may use. `expected` are the kinds of the host keys that are known, which are asked
 /// for first: a host with several keys is to show one that is known.
 pub(super) fn prefer(session: &Session, allowed: &[String], expected: &[String]) -> Result<(), ConnectError> {
+    // What a login by an RSA key is signed with, where the device says what it takes.
+    let signs = if allowed.iter().any(|name| name == "ssh-rsa") { RSA_SHA1 } else { RSA_SHA2 };
+    session.method_pref(MethodType::SignAlgo, signs).map_err(|error| ConnectError::NoAlgorithm(error.message().to_owned()))?;
     for name in allowed {
         let known = session.supported_algs(kind_of(name)).unwrap_or_default();
         if !known.contains(&name.as_str()) {

@@ -140,7 +140,9 @@ fn handshake<'a>(
     let early = context.network.watchdog().guard(first, move || ended.shut());
     let ended = socket.clone();
     let guard = context.network.watchdog().guard(deadline, move || ended.shut());
-    shake_hands(&mut session, &socket, &patience, target)?;
+    if let Err(error) = shake_hands(&mut session, &socket, &patience, target) {
+        return Err(explained(error, &session, device, target, &patience));
+    }
     drop(early);
     let key = match session.host_key() {
         Some((bytes, _)) => HostKey::from_wire(bytes)?,
@@ -150,6 +152,23 @@ fn handshake<'a>(
     let shown = Shown { verdict: expected.judge(&key), key, address: target.address() };
     let core = Core { session, socket, _guard: guard, _below: below };
     Ok((Link { core, patience, address: target.address() }, shown))
+}
+
+/// Where nothing was in common, says what the device offers. It is asked in a connection of its own, as libssh2
+/// keeps that to itself.
+fn explained(error: ConnectError, session: &Session, device: &Device, target: &Target, patience: &Patience<'_>) -> ConnectError {
+    if !matches!(error, ConnectError::NoAlgorithm(_)) || target.config.proxy.clone().flatten().is_some() {
+        return error;
+    }
+    let offer = connect_socket(&target.host, target.port, bind_address(device, target), patience)
+        .and_then(|socket| super::offer::ask(&socket, patience));
+    let missing = offer.ok().flatten().and_then(|offer| algorithms::missing(session, &device.allow_algorithms, &offer));
+    missing.map_or(error, ConnectError::OldAlgorithms)
+}
+
+fn bind_address(device: &Device, target: &Target) -> Option<IpAddr> {
+    let named = || target.config.bind_address.as_deref().and_then(|text| text.parse().ok());
+    device.bind_address.or_else(named)
 }
 
 fn shake_hands(session: &mut Session, socket: &Socket, patience: &Patience<'_>, target: &Target) -> Result<(), ConnectError> {
@@ -186,11 +205,7 @@ fn socket(
     depth: usize,
 ) -> Result<(Socket, Vec<jump::Tunnel>), ConnectError> {
     match target.config.proxy.clone().flatten() {
-        None => {
-            let named = target.config.bind_address.as_deref().and_then(|text| text.parse::<IpAddr>().ok());
-            let bind = device.bind_address.or(named);
-            Ok((connect_socket(&target.host, target.port, bind, patience)?, Vec::new()))
-        }
+        None => Ok((connect_socket(&target.host, target.port, bind_address(device, target), patience)?, Vec::new())),
         Some(Proxy::Command(line)) => Ok((through_command(&expand(&line, target, context)?, context)?, Vec::new())),
         Some(Proxy::Jump(hosts)) => {
             if hosts.is_empty() || depth + hosts.len() > MAX_JUMPS {

@@ -52,9 +52,12 @@ pub enum ConnectError {
         /// libssh2's words.
         reason: String,
     },
-    /// No algorithm that both sides allow.
+    /// No algorithm that both sides allow, or the exchange was cut off.
     #[error("No SSH algorithm that both sides allow, or the key exchange failed: {0}")]
     NoAlgorithm(String),
+    /// The device offers nothing that is allowed; the text says for what, and what it offers.
+    #[error("Device offers only old SSH algorithms: {0}")]
+    OldAlgorithms(String),
     /// An algorithm that the device's entry allows is none that can be used.
     #[error("Algorithm in allow_algorithms cannot be used: {0}")]
     UnknownAlgorithm(String),

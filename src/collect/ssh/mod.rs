@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod exec;
 mod jump;
 mod link;
+mod offer;
 mod socket;
 mod terminal;
 mod upload;
