@@ -37,6 +37,8 @@ mod play;
 mod program;
 #[path = "collect/pushed.rs"]
 mod pushed;
+#[path = "collect/real.rs"]
+mod real;
 #[path = "collect/rig.rs"]
 mod rig;
 #[path = "support/simulator.rs"]
