@@ -157,6 +157,9 @@ impl Refs {
             entry.peeled = peel(&entry.id);
         }
         let path = dir.join("packed-refs");
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return Err(Error::CorruptFile { what: "no file".into(), path });
+        }
         let packed = match fs::read(&path) {
             Ok(bytes) => {
                 let text =

@@ -16,7 +16,7 @@ use crate::store::{Foreign, ForeignCommit, ObjectId};
 /// Files that one commit may change.
 const MOST_CHANGES: usize = 1_000_000;
 /// Entries of trees that are looked at for one commit: trees of trees of trees can be many from little.
-const MOST_ENTRIES: usize = 50_000_000;
+const MOST_ENTRIES: usize = 10_000_000;
 /// Paths of files that belong to no device that are told.
 const TOLD: usize = 5;
 
