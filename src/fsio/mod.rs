@@ -11,6 +11,7 @@ pub mod beneath;
 pub mod fault;
 mod file;
 mod out;
+mod scratch;
 pub mod tree;
 
 use std::io;
@@ -21,6 +22,7 @@ pub use file::{
     set_mode_and_sync, sync_dir, try_lock, unlink, unlink_if_there, write_cache, write_file, write_new,
 };
 pub use out::Out;
+pub use scratch::Scratch;
 
 /// A step on disk that failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,12 @@
 //! Rebuilding a store from its mirror.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::git::{Call, text};
 use super::listing::{self, RemoteRef};
 use super::{Group, Limits, MirrorError, Remote, inspect, refname};
-use crate::fsio;
+use crate::fsio::{self, Scratch};
 use crate::model::{CollectorName, DeviceName};
 use crate::store::facts::{Facts, STORE_REF};
 use crate::store::object::{Commit, parse_tree};
@@ -50,12 +48,12 @@ pub fn clone_store(remote: Remote<'_>, store: &Path) -> Result<Cloned, MirrorErr
     }
     let above = store.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fsio::create_dir_all(above, fsio::PRIVATE_DIR)?;
-    let quarantine = Quarantine::new(above)?;
-    let came = quarantine.dir.join("came.git");
+    let quarantine = Scratch::new(above, QUARANTINE)?;
+    let came = quarantine.dir().join("came.git");
     fetch(remote, &came)?;
     let objects = inspect::objects(remote, &came)?;
 
-    let repo = Repo::create(&quarantine.dir.join("store.git"))?;
+    let repo = Repo::create(&quarantine.dir().join("store.git"))?;
     take_packs(&came, &repo)?;
     let edit = |name: &str, id| RefEdit { name: name.to_owned(), expected: None, new: Some(id) };
     Batch::begin(&repo)?.commit(|_, _| Ok::<_, Error>(vec![edit(STORE_REF, refs[STORE_REF].id)]))?;
@@ -92,7 +90,7 @@ pub struct FetchedFacts {
     pub repo: Repo,
     /// The head of the branch.
     pub head: ObjectId,
-    _quarantine: Quarantine,
+    _quarantine: Scratch,
 }
 
 /// Fetches what a mirror says of its store, and nothing else. `above` is a folder to work in.
@@ -102,8 +100,8 @@ pub struct FetchedFacts {
 /// # Errors
 /// [`MirrorError`].
 pub fn fetch_facts(remote: Remote<'_>, above: &Path) -> Result<FetchedFacts, MirrorError> {
-    let quarantine = Quarantine::new(above)?;
-    let came = quarantine.dir.join("came.git");
+    let quarantine = Scratch::new(above, QUARANTINE)?;
+    let came = quarantine.dir().join("came.git");
     let limits = Limits { fetched_bytes: remote.limits.fetched_bytes.min(free_bytes(above)), ..remote.limits };
     let call = Call::networked(Remote { limits, ..remote }, "clone", None)
         .args(["--bare", "--no-local", "--no-hardlinks", "--reject-shallow", "--quiet", "--template="])
@@ -117,7 +115,7 @@ pub fn fetch_facts(remote: Remote<'_>, above: &Path) -> Result<FetchedFacts, Mir
     let head = std::fs::read_to_string(came.join("packed-refs")).unwrap_or_default();
     let head = head.lines().find_map(|line| line.strip_suffix(STORE_REF)?.trim().parse().ok());
     let head: ObjectId = head.ok_or_else(|| MirrorError::NotAStore { url: remote.url.to_string() })?;
-    let repo = Repo::create(&quarantine.dir.join("store.git"))?;
+    let repo = Repo::create(&quarantine.dir().join("store.git"))?;
     take_packs(&came, &repo)?;
     repo.header(&head)?;
     let edit = RefEdit { name: STORE_REF.to_owned(), expected: None, new: Some(head) };
@@ -185,47 +183,8 @@ fn connected(remote: Remote<'_>, dir: &Path) -> Result<(), MirrorError> {
     ended.good("rev-list")
 }
 
-#[derive(Debug)]
-/// The folder that everything comes into, locked while this process lives. Removed when dropped.
-struct Quarantine {
-    dir: PathBuf,
-    _lock: File,
-}
-
+/// The folder that everything comes into.
 const QUARANTINE: &str = ".confvault-incoming-";
-
-impl Quarantine {
-    /// Makes one, after removing those that killed processes left.
-    fn new(above: &Path) -> Result<Self, MirrorError> {
-        let refused = |e| fsio::Error::new("create", above, e);
-        for entry in std::fs::read_dir(above).map_err(refused)?.filter_map(Result::ok) {
-            let left = entry.file_name().as_encoded_bytes().starts_with(QUARANTINE.as_bytes());
-            if left && lock(&entry.path()).is_ok() {
-                drop(std::fs::remove_dir_all(entry.path()));
-            }
-        }
-        let dir = tempfile::Builder::new().prefix(QUARANTINE).tempdir_in(above).map_err(refused)?;
-        let lock = lock(dir.path()).map_err(refused)?;
-        Ok(Self { dir: dir.keep(), _lock: lock })
-    }
-}
-
-/// Locks a folder of ours; a lock ends with its process.
-fn lock(dir: &Path) -> io::Result<File> {
-    if !std::fs::symlink_metadata(dir)?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    let file = File::open(dir)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-    Ok(file)
-}
-
-impl Drop for Quarantine {
-    fn drop(&mut self) {
-        // What stays, if the disk refuses, is removed by the next.
-        drop(std::fs::remove_dir_all(&self.dir));
-    }
-}
 
 /// Reads the files of a collector's branch: its inventory, profiles and host-key pins, by path.
 ///

@@ -1,0 +1,113 @@
+//! Private folders to work in, which do not outlive their use.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Error, PRIVATE_DIR, Result, try_lock};
+
+/// A folder of mode 0700, locked while this process lives, and removed when dropped.
+///
+/// A process that is killed leaves its folder behind; the next one that works in the same place under the
+/// same prefix removes it.
+#[derive(Debug)]
+pub struct Scratch {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes one in the folder `above`, after removing those that killed processes left there.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written, or its file system has no locks.
+    pub fn new(above: &Path, prefix: &str) -> Result<Self> {
+        let refused = |e| Error::new("create", above, e);
+        for entry in fs::read_dir(above).map_err(refused)?.filter_map(io::Result::ok) {
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) && is_left(&entry.path()) {
+                // What cannot be removed is no reason not to work.
+                drop(remove(&entry.path()));
+            }
+        }
+        let mut builder = tempfile::Builder::new();
+        let dir = builder.prefix(prefix).permissions(Permissions::from_mode(PRIVATE_DIR)).tempdir_in(above).map_err(refused)?;
+        let lock = File::open(dir.path()).map_err(refused)?;
+        if !try_lock(&lock)? {
+            return Err(refused(io::ErrorKind::ResourceBusy.into()));
+        }
+        Ok(Self { dir: dir.keep(), _lock: lock })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Removes the folder now.
+    ///
+    /// # Errors
+    /// The disk refused; something is left.
+    pub fn remove(self) -> Result<()> {
+        remove(&self.dir).map_err(|e| Error::new("remove", &self.dir, e))
+    }
+}
+
+/// Removes a folder of ours with everything in it, also what is in folders that nobody may write to.
+fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        done => return done,
+    }
+    let mut todo = vec![dir.to_owned()];
+    while let Some(folder) = todo.pop() {
+        fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_DIR))?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                todo.push(entry.path());
+            }
+        }
+    }
+    fs::remove_dir_all(dir)
+}
+
+/// Tells whether a folder is ours and its process has ended: a lock ends with its process.
+fn is_left(dir: &Path) -> bool {
+    let ours = |meta: fs::Metadata| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(dir).is_ok_and(ours) && File::open(dir).is_ok_and(|file| try_lock(&file).unwrap_or(false))
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays, if the disk refuses, is removed by the next.
+        drop(remove(&self.dir));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_goes_and_what_lives_stays() {
+        let above = tempfile::tempdir().unwrap();
+        let left = above.path().join("x-left");
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("file"), "secret").unwrap();
+        std::os::unix::fs::symlink("/", above.path().join("x-link")).unwrap();
+        fs::create_dir(left.join("no entry")).unwrap();
+        fs::write(left.join("no entry/file"), "secret").unwrap();
+        fs::set_permissions(left.join("no entry"), Permissions::from_mode(0o500)).unwrap();
+        let first = Scratch::new(above.path(), "x-").unwrap();
+        assert!(!left.exists() && first.dir().is_dir());
+        assert_eq!(fs::metadata(first.dir()).unwrap().permissions().mode() & 0o777, 0o700);
+        let second = Scratch::new(above.path(), "x-").unwrap();
+        assert!(first.dir().is_dir() && above.path().join("x-link").symlink_metadata().is_ok());
+        let paths = [first.dir().to_owned(), second.dir().to_owned()];
+        drop((first, second));
+        assert!(paths.iter().all(|path| !path.exists()));
+    }
+}
