@@ -30,6 +30,10 @@ pub struct Policy {
     pub keep_logs: Option<Months>,
     /// Months for which `forget` keeps the large files of old generations; nothing to keep all.
     pub keep_large: Option<Months>,
+    /// How often each device is to be part of a recovery exercise that proves it; nothing for no rule.
+    pub drill_every: Option<Months>,
+    /// How long a recovery exercise may take; nothing for no rule.
+    pub recovery_target: Option<Seconds>,
     /// Time without any answer after which a mirror is given up.
     pub mirror_timeout: Seconds,
     /// Time to wait for another writer of the store.
@@ -50,6 +54,8 @@ impl Default for Policy {
             announced_changes: false,
             keep_logs: None,
             keep_large: None,
+            drill_every: None,
+            recovery_target: None,
             mirror_timeout: Seconds(60),
             lock_timeout: Seconds(30),
         }

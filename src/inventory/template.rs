@@ -44,6 +44,10 @@ const BODY: &str = r#"
 #keep_logs = "12 months"
 #keep_large = "6 months"
 
+# Recovery exercises (`confvault drill`): how often each device, and how long one may take (default: no rule).
+#drill_every = "6 months"
+#recovery_target = "4 h"
+
 # How long to wait for a silent mirror, and for another process that writes.
 #mirror_timeout = "1 min"
 #lock_timeout = "30 s"
@@ -87,6 +91,8 @@ mod tests {
         shown.policy.jobs_per_site = None;
         shown.policy.keep_logs = None;
         shown.policy.keep_large = None;
+        shown.policy.drill_every = None;
+        shown.policy.recovery_target = None;
         assert_eq!(shown.policy, Policy::default());
     }
 }

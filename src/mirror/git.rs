@@ -86,6 +86,17 @@ pub struct Remote<'a> {
     pub cancel: Option<&'a AtomicBool>,
 }
 
+/// Asks the installed `git` for its version, such as `2.47.1`.
+///
+/// # Errors
+/// [`MirrorError::NoGit`], or it does not answer.
+pub fn git_version(remote: Remote<'_>) -> Result<String, MirrorError> {
+    let call = Call { networked: false, ..Call::networked(remote, "version", None) };
+    let (said, ended) = call.run(text)?;
+    ended.good("version")?;
+    Ok(said.trim().trim_start_matches("git version ").to_owned())
+}
+
 /// Writes to the standard input of `git`.
 type Feed<'a> = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'a>;
 

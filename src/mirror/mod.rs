@@ -31,7 +31,7 @@ pub use clone::{Cloned, FetchedFacts, clone_store, collector_files, fetch_facts}
 pub use compare::{GroupStatus, RefState, RefStatus};
 pub use error::MirrorError;
 pub use forget::{MirrorForgotten, forget};
-pub use git::{GitEnv, Remote};
+pub use git::{GitEnv, Remote, git_version};
 pub use hook::hook;
 pub use independence::{Independence, independence};
 pub use prove::{Attack, Attempt, Proof, prove};

@@ -1,13 +1,17 @@
 //! Mirrors of an installation: pushed with a record in the journal, compared, proven append-only.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::take_over::collector_files;
 use super::{Error, Vault};
 use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
-use crate::model::DeviceName;
-use crate::store::Record;
+use crate::model::{CollectorName, DeviceName};
+use crate::store::generation::Message;
+use crate::store::object::Commit;
+use crate::store::{Entry, Error as StoreError, JournalQuery, ObjectId, Record, Refs};
 
 /// What talking to mirrors needs of the world around it.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +33,8 @@ pub struct Place {
 }
 
 impl Place {
-    fn remote<'a>(&'a self, around: Surroundings<'a>) -> Remote<'a> {
+    /// How it is reached.
+    pub(super) fn remote<'a>(&'a self, around: Surroundings<'a>) -> Remote<'a> {
         Remote { url: &self.url, env: around.env, limits: self.limits, cancel: Some(around.cancel) }
     }
 }
@@ -56,6 +61,9 @@ pub fn places(vault: &Vault, names: &[DeviceName]) -> Result<Vec<Place>, Error> 
 pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Surroundings<'_>) -> Result<PushReport, Error> {
     keep_collector(vault)?;
     let repo = vault.store.repo();
+    // Whatever the journal tells of now is sent, as a record is committed together with what it records.
+    let through = journal_head(&vault.store.refs()?, &vault.inventory.collector);
+    let device = only;
     let only = only.cloned().map(Group::Device);
     let pushed = mirror::push_own(place.remote(around), repo, only.as_ref(), &|group| is_own(vault, group));
     let record = |outcome| Record::new("mirror-push", outcome).with("mirror", place.name.as_str());
@@ -71,6 +79,11 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
             }
         }
     };
+    let record = match (device, through) {
+        (Some(device), _) => record.with("device", device.as_str()),
+        (None, Some(through)) if record.outcome == "done" => record.with("through", through.to_string()),
+        (None, _) => record,
+    };
     let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(record);
     transaction.commit()?;
@@ -79,6 +92,45 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     let journal = Group::Journal(vault.inventory.collector.clone());
     mirror::push(place.remote(around), repo, Some(&journal))?;
     Ok(report)
+}
+
+/// Gives the newest commit of a collector's journal.
+fn journal_head(refs: &Refs, collector: &CollectorName) -> Option<ObjectId> {
+    refs.prefix(&format!("refs/heads/_journal/{collector}/")).last().map(|month| month.id)
+}
+
+/// What a mirror is known to have had: everything that the journal of this collector tells of, but for these runs.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn runs_since_push(vault: &Vault, refs: &Refs, mirror: &DeviceName) -> Result<Option<HashSet<String>>, Error> {
+    let collector = &vault.inventory.collector;
+    let query = JournalQuery { collector: Some(collector.clone()), ..JournalQuery::default() };
+    let mut through = None;
+    vault.store.each_record(refs, &query, &mut |Entry { record, .. }| {
+        let text = |key| record.more.get(key).and_then(serde_json::Value::as_str);
+        if record.action != "mirror-push" || text("mirror") != Some(mirror.as_str()) {
+            return ControlFlow::Continue(());
+        }
+        match text("through").and_then(|id| ObjectId::from_hex(id.as_bytes()).ok()) {
+            Some(id) => through = Some(id),
+            None => return ControlFlow::Continue(()),
+        }
+        ControlFlow::Break(())
+    })?;
+    let (Some(through), Some(head)) = (through, journal_head(refs, collector)) else { return Ok(None) };
+    let (mut runs, mut at) = (HashSet::new(), head);
+    while at != through {
+        let corrupt = |what: &str| StoreError::Corrupt { whose: "journal".to_owned(), what: what.to_owned(), id: at };
+        let commit = Commit::parse(&vault.store.repo().commit(&at)?).map_err(|e| corrupt(e.0))?;
+        let message = Message::parse(&commit.message).map_err(|e| corrupt(e.0))?;
+        runs.extend(message.get("Run").map(str::to_owned));
+        match commit.parents.first() {
+            Some(parent) => at = *parent,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(runs))
 }
 
 /// Takes from a mirror what tombstones name; only says what it would be unless `act`.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
@@ -131,6 +131,12 @@ fn group(name: &str) -> Option<String> {
 /// Tombstones are the caller's: refs that were erased on purpose are to be left out of `seen`.
 #[must_use]
 pub fn check(repo: &Repo, refs: &Refs, trust: &Trust, seen: &Seen) -> Vec<SignatureFinding> {
+    survey(repo, refs, trust, seen).0
+}
+
+/// As [`check`]; says also how many commits and tags were looked at.
+#[must_use]
+pub fn survey(repo: &Repo, refs: &Refs, trust: &Trust, seen: &Seen) -> (Vec<SignatureFinding>, u64) {
     let mut groups: BTreeMap<String, Vec<Ref<'_>>> = BTreeMap::new();
     for found in refs.iter().filter(|r| r.name != STORE_REF) {
         if let Some(group) = group(found.name) {
@@ -146,6 +152,7 @@ pub fn check(repo: &Repo, refs: &Refs, trust: &Trust, seen: &Seen) -> Vec<Signat
     let all: BTreeSet<&String> = groups.keys().chain(pins.keys()).collect();
     let all: Vec<&String> = all.into_iter().collect();
     let (next, findings) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let looked_at = AtomicU64::new(0);
     let work = || {
         while let Some(group) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
             let (refs, pins) = (groups.get(*group).map_or(&[][..], |r| r), pins.get(*group).map_or(&[][..], |p| p));
@@ -158,6 +165,8 @@ pub fn check(repo: &Repo, refs: &Refs, trust: &Trust, seen: &Seen) -> Vec<Signat
                 numbers: BTreeMap::new(),
             };
             walk.group(refs, pins);
+            let tags = refs.iter().filter(|r| r.name.starts_with("refs/tags/")).count();
+            looked_at.fetch_add((walk.data.len() + tags) as u64, Ordering::Relaxed);
             findings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).append(&mut walk.findings);
         }
     };
@@ -170,7 +179,7 @@ pub fn check(repo: &Repo, refs: &Refs, trust: &Trust, seen: &Seen) -> Vec<Signat
     });
     let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     findings.sort();
-    findings
+    (findings, looked_at.into_inner())
 }
 
 /// What a check of signatures found.

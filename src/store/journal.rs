@@ -6,11 +6,12 @@ mod write;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use gix::ObjectId;
 use serde::{Deserialize, Serialize};
 
 pub(super) use read::open_item;
 pub use read::{changes, open_items, used_name};
-pub(super) use read::{read, records};
+pub(super) use read::{each, records};
 pub(super) use write::{Addition, write};
 
 use crate::model::{CollectorName, DeviceName, Ticket};
@@ -99,6 +100,15 @@ impl Record {
     pub fn device(&self) -> Option<&str> {
         self.more.get("device").and_then(serde_json::Value::as_str)
     }
+}
+
+/// A record, and the commit of the journal that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The record.
+    pub record: Record,
 }
 
 /// Which records to read.

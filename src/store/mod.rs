@@ -64,7 +64,7 @@ pub use generation::{ChangeId, Changed, Generation, GenerationKind};
 pub use gix::ObjectId;
 pub use gix::objs::Kind as ObjectKind;
 pub use history::History;
-pub use journal::{JournalQuery, Open, Record, RunId};
+pub use journal::{Entry, JournalQuery, Open, Record, RunId};
 pub use manifest::{Body, Form, Line, Manifest};
 pub use names::Name;
 pub use refs::{Ref, RefEdit, Refs};

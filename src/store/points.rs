@@ -1,9 +1,11 @@
 //! From a point to its generation.
 
+use std::ops::ControlFlow;
+
 use super::error::{Error, Result};
 use super::generation::{ChangeId, Generation};
 use super::history::{self, History};
-use super::journal::{self, JournalQuery};
+use super::journal::{self, Entry, JournalQuery, Record};
 use super::names;
 use super::refs::Refs;
 use super::repo::Repo;
@@ -86,15 +88,20 @@ fn walk(repo: &Repo, refs: &Refs, point: &Point, fits: impl Fn(&Generation, u64)
 fn recorded(repo: &Repo, refs: &Refs, device: &DeviceName, phase: Phase, change: &ChangeId) -> Result<Option<u64>> {
     let word = if phase == Phase::Pre { "pre" } else { "post" };
     let query = JournalQuery { device: Some(device.clone()), ..JournalQuery::default() };
-    let records = journal::read(repo, refs, &query)?;
     let change = change.to_string();
-    let text = |r: &journal::Record, key| r.more.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
-    let found = records.iter().find(|r| {
-        text(r, "kind").as_deref() == Some(word)
-            && text(r, "change").as_deref() == Some(&change)
-            && matches!(r.outcome.as_str(), "unchanged" | "generation")
-    });
-    Ok(found.and_then(|r| r.more.get("generation")?.as_u64()))
+    let text = |r: &Record, key| r.more.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let mut found = None;
+    journal::each(repo, refs, &query, &mut |Entry { record: r, .. }| {
+        let is_it = text(&r, "kind").as_deref() == Some(word)
+            && text(&r, "change").as_deref() == Some(&change)
+            && matches!(r.outcome.as_str(), "unchanged" | "generation");
+        if !is_it {
+            return ControlFlow::Continue(());
+        }
+        found = r.more.get("generation").and_then(serde_json::Value::as_u64);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 /// Says what was wanted and what is there.

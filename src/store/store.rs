@@ -1,5 +1,6 @@
 //! The open store.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::error::{Error, Result};
 use super::facts::{self, FactFiles, Facts, Feature};
 use super::generation::Generation;
 use super::history::{self, History};
-use super::journal::{self, JournalQuery, Open, Record};
+use super::journal::{self, Entry, JournalQuery, Open, Record};
 use super::manifest::{self, Manifest};
 use super::names::{self, Name};
 use super::points;
@@ -196,7 +197,25 @@ impl Store {
     /// # Errors
     /// A commit of the journal is missing or corrupt.
     pub fn journal(&self, refs: &Refs, query: &JournalQuery) -> Result<Vec<Record>> {
-        journal::read(&self.repo, refs, query)
+        let mut records = Vec::new();
+        self.each_record(refs, query, &mut |entry| {
+            records.push(entry.record);
+            ControlFlow::Continue(())
+        })?;
+        Ok(records)
+    }
+
+    /// Reads records of the journal with the commits that hold them, newest first, until `visit` breaks off.
+    ///
+    /// # Errors
+    /// As [`Store::journal`].
+    pub fn each_record(
+        &self,
+        refs: &Refs,
+        query: &JournalQuery,
+        visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        journal::each(&self.repo, refs, query, visit)
     }
 
     /// Finds the generation that a removed name was on.

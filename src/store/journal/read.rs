@@ -1,9 +1,11 @@
 //! Reading the journal.
 
+use std::ops::ControlFlow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use gix::ObjectId;
 
-use super::{JournalQuery, Open, Record};
+use super::{Entry, JournalQuery, Open, Record};
 use crate::model::{CollectorName, DeviceName, NameTag, Ticket};
 use crate::store::change::ChangeItem;
 use crate::store::error::{Error, Result};
@@ -58,40 +60,45 @@ pub(in crate::store) fn records(repo: &Repo, tree: ObjectId) -> Result<Vec<Recor
     lines.map(|l| serde_json::from_slice(l).map_err(|_| corrupt("a record that does not read", file.id))).collect()
 }
 
-/// Reads records, newest first.
-pub(in crate::store) fn read(repo: &Repo, refs: &Refs, query: &JournalQuery) -> Result<Vec<Record>> {
+/// Reads records with the commits that hold them, newest first, until `visit` breaks off.
+pub(in crate::store) fn each(
+    repo: &Repo,
+    refs: &Refs,
+    query: &JournalQuery,
+    visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+) -> Result<()> {
     let fits =
         |r: &Record| query.since.is_none_or(|t| r.time >= t) && query.device.as_ref().is_none_or(|d| names_device(r, d.as_str()));
     let wanted = |c: &CollectorName| query.collector.as_ref().is_none_or(|w| w == c);
-    let heads: Vec<ObjectId> = Heads::new(refs).0.into_iter().filter(|h| wanted(&h.0)).map(|h| h.2).collect();
+    let heads = Heads::new(refs).0.into_iter().filter(|h| wanted(&h.0));
     // One commit of every journal is at hand; the newest is taken, so that a limit is soon met.
-    let mut open: Vec<(DateTime<Utc>, Commit)> = Vec::new();
-    for id in heads {
+    let mut open: Vec<(DateTime<Utc>, ObjectId, Commit)> = Vec::new();
+    for (_, _, id) in heads {
         let next = commit(repo, id)?;
-        open.push((next.committer.time, next));
+        open.push((next.committer.time, id, next));
     }
-    let mut out = Vec::new();
-    let full = |out: &Vec<Record>| query.limit.is_some_and(|limit| out.len() >= limit);
+    let mut left = query.limit.unwrap_or(usize::MAX);
     while let Some(at) = (0..open.len()).max_by_key(|i| open[*i].0) {
         // A clock that was set back must not end the reading too early.
-        let over = query.since.is_some_and(|t| open[at].0 < t - TimeDelta::days(1));
-        if over || full(&out) {
+        if left == 0 || query.since.is_some_and(|t| open[at].0 < t - TimeDelta::days(1)) {
             break;
         }
-        out.extend(records(repo, open[at].1.tree)?.into_iter().rev().filter(fits));
-        match open[at].1.parents.first() {
+        for record in records(repo, open[at].2.tree)?.into_iter().rev().filter(fits).take(left) {
+            left -= 1;
+            if visit(Entry { commit: open[at].1, record }).is_break() {
+                return Ok(());
+            }
+        }
+        match open[at].2.parents.first() {
             Some(id) => {
                 let next = commit(repo, *id)?;
                 // Order by history: what is before never counts as newer than what is after.
-                open[at] = (next.committer.time.min(open[at].0), next);
+                open[at] = (next.committer.time.min(open[at].0), *id, next);
             }
             None => drop(open.swap_remove(at)),
         }
     }
-    if let Some(limit) = query.limit {
-        out.truncate(limit);
-    }
-    Ok(out)
+    Ok(())
 }
 
 fn names_device(record: &Record, device: &str) -> bool {
