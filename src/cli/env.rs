@@ -19,6 +19,8 @@ pub(crate) struct Env {
     pub(crate) home: Option<PathBuf>,
     /// The current folder; nothing if it was removed.
     pub(crate) here: Option<PathBuf>,
+    /// The folder for what passes.
+    pub(crate) temporary: PathBuf,
     /// The name of this host, up to the first dot.
     pub(crate) host: String,
     /// Standard output is a terminal.
@@ -46,6 +48,7 @@ impl Env {
             admin: path("CONFVAULT_ADMIN"),
             home: path("HOME").filter(|home| home.is_absolute()),
             here: std::env::current_dir().ok(),
+            temporary: std::env::temp_dir(),
             host: host(),
             out_terminal: out.is_terminal(),
             err_terminal: std::io::stderr().is_terminal(),

@@ -296,6 +296,12 @@ impl Progress {
         self.0.set_position(done);
     }
 
+    /// Tells what is being done, and how many of how many are.
+    pub(crate) fn at(&self, what: &'static str, done: u64, all: u64) {
+        self.0.set_message(what);
+        self.to(done, all);
+    }
+
     /// Tells that one more is done, and which.
     pub(crate) fn step(&self, name: &str) {
         self.0.set_message(safe(name.as_bytes()));

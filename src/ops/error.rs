@@ -39,6 +39,9 @@ pub enum Error {
     /// An upgrade.
     #[error(transparent)]
     Upgrade(#[from] super::release::UpgradeError),
+    /// A drill.
+    #[error(transparent)]
+    Drill(#[from] super::drill::DrillError),
     /// A review of change notes.
     #[error(transparent)]
     Review(#[from] super::review::ReviewError),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::globs::{as_path, glob};
 use super::pattern::Pattern;
 use super::syntax::Syntax;
 use crate::model::{ConfigPath, Scope};
@@ -363,6 +364,16 @@ pub struct Action {
     /// Longest time without a byte, in seconds; 0 means the policy's.
     #[serde(default)]
     pub timeout_s: u64,
+}
+
+impl Action {
+    /// Says whether the action is needed where these files are put back.
+    #[must_use]
+    pub fn concerns(&self, files: &[&ConfigPath]) -> bool {
+        let matcher = |pattern: &Pattern| Some(glob(pattern.as_str()).ok()?.compile_matcher());
+        let globs: Vec<_> = self.when.iter().filter_map(matcher).collect();
+        self.when.is_empty() || files.iter().any(|file| globs.iter().any(|glob| glob.is_match(as_path(file))))
+    }
 }
 
 /// What cannot be put back.

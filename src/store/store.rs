@@ -209,12 +209,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::journal`].
-    pub fn each_record(
-        &self,
-        refs: &Refs,
-        query: &JournalQuery,
-        visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
-    ) -> Result<()> {
+    pub fn each_record(&self, refs: &Refs, query: &JournalQuery, visit: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> Result<()> {
         journal::each(&self.repo, refs, query, visit)
     }
 

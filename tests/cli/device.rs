@@ -122,7 +122,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert_snapshot!(env.cv(&["device", "list"]), @"
     --- stderr
     error: Line 3 of $TEST/work/confvault.toml, key policy.job
-    caused by: Unknown field `job`, expected one of `large_over`, `max_shrink`, `jobs`, `jobs_per_site`, `timeout`, `max_size`, `max_files`, `full_every`, `announced_changes`, `keep_logs`, `keep_large`, `mirror_timeout`, `lock_timeout`
+    caused by: Unknown field `job`, expected one of `large_over`, `max_shrink`, `jobs`, `jobs_per_site`, `timeout`, `max_size`, `max_files`, `full_every`, `announced_changes`, `keep_logs`, `keep_large`, `drill_every`, `recovery_target`, `mirror_timeout`, `lock_timeout`
     --- exit 2
     ");
 }

@@ -72,7 +72,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &JournalArgs) -> Outcome
 /// What a record adds, in one line: the device first.
 fn what(record: &Record) -> String {
     let mut parts: Vec<String> = record.device().map(str::to_owned).into_iter().collect();
-    for (key, value) in record.more.iter().filter(|(key, _)| *key != "device") {
+    // The protocol of a drill has a command of its own: `drill show`.
+    for (key, value) in record.more.iter().filter(|(key, _)| !matches!(key.as_str(), "device" | "protocol")) {
         parts.push(match value {
             Value::Array(all) if all.len() > 5 => format!("{key}={}", all.len()),
             Value::Array(all) => format!("{key}={}", all.iter().map(word).collect::<Vec<_>>().join(",")),

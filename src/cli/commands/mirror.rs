@@ -14,6 +14,7 @@ use crate::inventory::{Editor, MirrorUrl};
 use crate::mirror::{GitEnv, GitUrl, Proof, hook, independence};
 use crate::model::DeviceName;
 use crate::ops::Vault;
+use crate::ops::drill::due;
 use crate::ops::mirror::{Place, Surroundings, forget, places, prove, push, status};
 
 /// Add, push to, compare and guard offsite mirrors
@@ -240,6 +241,16 @@ fn push_all(ui: &mut Ui, context: &Context, args: &PushArgs) -> Outcome {
     Ok(exit)
 }
 
+/// Says how many devices have not been restored from a mirror for too long; gives the number.
+fn overdue(ui: &mut Ui, context: &Context) -> Result<usize, CommandError> {
+    let all = due(&context.inventory()?, &context.store()?, chrono::Utc::now())?;
+    let overdue = all.iter().filter(|due| due.overdue).count();
+    if overdue > 0 {
+        ui.warn(&format!("drills of {} are overdue: `confvault drill due`", count(overdue, "device")));
+    }
+    Ok(overdue)
+}
+
 fn status_all(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Outcome {
     let (documents, exit) = each(ui, context, &args.names, &mut |ui, vault, place, around| {
         let status = status(vault, place, around)?;
@@ -251,8 +262,9 @@ fn status_all(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Outcome {
         let good = status.complete() && proof.as_ref().is_none_or(Proof::append_only);
         Ok((status_document(place, &status, proof.as_ref()), good))
     })?;
+    let overdue = overdue(ui, context)?;
     if ui.json_wished() {
-        ui.json("mirror status", &json!({ "mirrors": documents }))?;
+        ui.json("mirror status", &json!({ "mirrors": documents, "drills_overdue_count": overdue }))?;
     }
     Ok(exit)
 }

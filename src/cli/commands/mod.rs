@@ -11,6 +11,9 @@ mod device_replace;
 mod device_test;
 mod device_trust;
 mod diff;
+mod drill;
+mod drill_sheet;
+mod drill_show;
 mod drs;
 mod forget;
 mod import;
@@ -64,6 +67,7 @@ pub(super) enum Command {
     Drs(drs::DrsArgs),
     Mirror(mirror::MirrorArgs),
     Check(check::CheckArgs),
+    Drill(drill::DrillArgs),
     Change(change::ChangeArgs),
     Release(release::ReleaseArgs),
     Journal(journal::JournalArgs),
@@ -105,6 +109,7 @@ impl Command {
             Self::Restore(args) => restore::run(ui, context, args),
             Self::Mirror(args) => mirror::run(ui, context, args),
             Self::Check(args) => check::run(ui, context, args),
+            Self::Drill(args) => drill::run(ui, context, args),
             Self::Change(args) => change::run(ui, context, args),
             Self::Release(args) => release::run(ui, context, args),
             Self::Journal(args) => journal::run(ui, context, args),

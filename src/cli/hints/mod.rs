@@ -343,6 +343,20 @@ fn import(error: &crate::ops::import::ImportError) -> Advice {
     }
 }
 
+/// Advice on a drill.
+fn drill(error: &crate::ops::drill::DrillError) -> Advice {
+    use crate::ops::drill::DrillError as E;
+    match error {
+        E::NoMirror => advice(Exit::Failed, &["add one with `confvault mirror add NAME URL`, and push to it"]),
+        E::WhichMirror(_) => advice(Exit::Usage, &["name it with `--from MIRROR`"]),
+        E::NoDevice => advice(Exit::Failed, &["take a snapshot first, with `confvault snapshot`"]),
+        E::Twice(_) => advice(Exit::Usage, &["one point of a device at a time"]),
+        E::NotEmpty(_) => advice(Exit::Failed, &["choose an empty folder, or one that is not there"]),
+        E::Stopped => advice(Exit::Failed, &["run the command again"]),
+        E::Unknown(_) | E::Never | E::Ambiguous(_) => advice(Exit::Failed, &["`confvault drill list` shows the drills"]),
+    }
+}
+
 /// Advice on a job.
 pub(super) fn ops(error: &crate::ops::Error) -> Advice {
     use crate::ops::Error as E;
@@ -361,6 +375,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Upgrade(error) => upgrade(error),
         E::Replace(error) => replace(error),
         E::Review(error) => review(error),
+        E::Drill(error) => drill(error),
         E::Unconfirmed(_) => advice(
             Exit::Key,
             &[

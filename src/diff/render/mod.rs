@@ -3,6 +3,7 @@
 mod html;
 mod json;
 mod notes;
+pub mod page;
 mod rows;
 mod semantic;
 mod side;
