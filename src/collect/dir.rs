@@ -4,9 +4,11 @@
 //! neither file, folder nor link is reported and left out, and whatever cannot be read fails the
 //! whole device. A file that the look proves unchanged is not opened.
 
+mod unchanged;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ use crate::profile::{Claim, Profile};
 
 use super::{CollectError, Collected, Context, Referenced, Skipped, act, finish};
 
+pub(super) use unchanged::unchanged;
+
 /// Bytes of one device that are read into memory; what comes behind them is referred to.
 const MEMORY_BYTES: u64 = 32 << 20;
 
@@ -32,13 +36,14 @@ pub(super) fn collect(
     rules: Digest,
     context: &Context<'_>,
 ) -> Result<Collected, CollectError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(folder, flags, Mode::empty()).map_err(|error| match error {
+    let root = open_root(folder).map_err(|error| match error {
         Errno::NOENT => CollectError::Missing(folder.to_path_buf()),
         Errno::NOTDIR => CollectError::NotFolder(folder.to_path_buf()),
         error => CollectError::Read { path: folder.to_path_buf(), source: error.into() },
     })?;
     let taken_ns = super::now_ns();
+    // Before anything is listed: what comes later must differ.
+    let root_stamp = unchanged::root_stamp(root.as_fd());
     let mut walk = Walk {
         folder,
         root: root.as_fd(),
@@ -76,12 +81,19 @@ pub(super) fn collect(
         set: ConfigSet::new(entries, release, out.unclaimed)?,
         taken_ns,
         rules,
+        // What is left out is told at every look.
+        root: root_stamp.filter(|_| out.skipped.is_empty()),
         skipped: out.skipped,
         warnings: Vec::new(),
         more: false,
         read_bytes: out.read_bytes,
         referenced: out.referenced,
     })
+}
+
+/// Opens the folder of a source; links on the way to it are followed.
+fn open_root(folder: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Checks that a file which the set refers to is still the one that was looked at.

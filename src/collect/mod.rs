@@ -123,6 +123,8 @@ pub struct Collected {
     pub taken_ns: i64,
     /// [`Look::rules`] of the look to be remembered.
     pub rules: Digest,
+    /// [`Look::root`] of the look to be remembered.
+    pub root: Option<Stamp>,
     /// What stands at the source and cannot be part of a set.
     pub skipped: Vec<Skipped>,
     /// What the administrator should know, without being a failure.
@@ -199,6 +201,16 @@ pub fn collect(
         SourceUrl::Push => Err(CollectError::NotPushed),
         #[allow(unreachable_patterns, reason = "a source of the future")]
         other => Err(CollectError::NotSupported(other.clone())),
+    }
+}
+
+/// Tells whether a look proves that a source holds what it held, so that no set is needed; `look` as for
+/// [`collect`]. False says nothing: only [`collect`] tells what is there.
+#[must_use]
+pub fn is_unchanged(device: &Device, look: &Look, context: &Context<'_>) -> bool {
+    match &device.source {
+        SourceUrl::Dir(folder) if context.pushed.is_none() => dir::unchanged(&context.root.join(folder), device, look, context),
+        _ => false,
     }
 }
 

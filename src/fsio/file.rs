@@ -1,8 +1,8 @@
 //! Whole files, names and directories.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,9 @@ fn parent(path: &Path) -> &Path {
 
 /// How long a writer waits for another that writes the same file.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// How long a writer waits for another that changes the same cache: whoever has it is done within milliseconds.
+const CACHE_WAIT: Duration = Duration::from_secs(1);
 
 /// Makes the temporary file beside `path`, locked for this writer.
 ///
@@ -111,23 +114,39 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     sync_dir(parent(path))
 }
 
-/// Writes a cache file in place, neither by a temporary name nor synced.
+/// Changes a cache file in place, neither by a temporary name nor synced; one writer at a time. `change` is
+/// given what stands there, nothing if there is no file, and gives what is to stand there.
 ///
-/// A reader beside the writer, or after a crash, may find a mixture of old and new, so the file needs a
-/// checksum of its own. In return a fleet's caches are written without a new inode and a rename for each.
+/// A reader beside the writer, or after a crash, may find a mixture of old and new, so what stands in the
+/// file needs checksums of its own. Only the bytes from the first that differs to the last are written.
 ///
 /// # Errors
-/// The disk refused, or the path is a link.
-pub fn write_cache(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+/// The disk refused, the path is a link, or another writer has the file for longer than a second.
+pub fn update_cache(path: &Path, mode: u32, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
     let open = || {
         let mut options = File::options();
-        options.write(true).create(true).truncate(false).mode(mode);
-        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+        options.read(true).write(true).create(true).truncate(false).mode(mode).custom_flags(O_NOFOLLOW).open(path)
     };
     let mut file = run("create", Step::Create, path, open)?;
+    let begin = Instant::now();
+    while !try_lock(&file)? {
+        if begin.elapsed() > CACHE_WAIT {
+            return Err(Error::new("lock", path, io::ErrorKind::WouldBlock.into()));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let mut old = Vec::new();
+    file.read_to_end(&mut old).map_err(|e| Error::new("read", path, e))?;
+    let new = change(&old);
+    let from = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let same = old.iter().rev().zip(new[from..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let to = if old.len() == new.len() { new.len() - same } else { new.len() };
+    if from == to && old.len() == new.len() {
+        return Ok(());
+    }
     run("write", Step::Write, path, || {
-        file.write_all(bytes)?;
-        file.set_len(bytes.len() as u64)
+        file.write_all_at(&new[from..to], from as u64)?;
+        if new.len() < old.len() { file.set_len(new.len() as u64) } else { Ok(()) }
     })
 }
 
@@ -367,16 +386,38 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_shrinks_in_place_and_never_follows_a_link() {
+    fn a_cache_is_changed_in_place_and_never_through_a_link() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache");
-        write_cache(&path, b"long content", PRIVATE_FILE).unwrap();
-        write_cache(&path, b"short", PRIVATE_FILE).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"short");
+        let set = |path: &Path, old: &'static [u8], new: &'static [u8]| {
+            update_cache(path, PRIVATE_FILE, |there| {
+                assert_eq!(there, old);
+                new.to_vec()
+            })
+        };
+        let steps: [&[u8]; 8] = [b"", b"long content", b"short", b"short", b"shirt", b"shirts", b"its", b""];
+        for pair in steps.windows(2) {
+            set(&path, pair[0], pair[1]).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), pair[1]);
+        }
         let (aim, link) = (dir.path().join("aim"), dir.path().join("link"));
         fs::write(&aim, "kept").unwrap();
         std::os::unix::fs::symlink(&aim, &link).unwrap();
-        assert!(write_cache(&link, b"x", PRIVATE_FILE).is_err());
+        assert!(set(&link, b"kept", b"x").is_err());
         assert_eq!(fs::read(&aim).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn many_writers_of_a_cache_lose_nothing_of_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::thread::scope(|s| {
+            for n in 0..4u8 {
+                let path = &path;
+                s.spawn(move || (0..20).for_each(|_| update_cache(path, 0o600, |old| [old, &[n]].concat()).unwrap()));
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert!((0..4u8).all(|n| bytes.iter().filter(|b| **b == n).count() == 20), "{bytes:?}");
     }
 }

@@ -52,6 +52,10 @@ pub struct Look {
     /// When the look began, in nanoseconds since 1970, by the clock of the source's file system
     /// where that is known.
     pub taken_ns: i64,
+    /// The stamp of the folder that the paths count from, where equal stamps of all folders prove that each
+    /// holds what it held; nothing where they do not, or where something that was left out has to be told
+    /// at each look.
+    pub root: Option<Stamp>,
     /// The entries, sorted by scope and path.
     pub entries: Vec<LookEntry>,
 }

@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use super::keys::{KeyError, trusted};
 use super::{Error, Vault};
-use crate::fsio;
 use crate::model::DeviceName;
 use crate::seal::SigningKey;
 use crate::store::maintain::{Effort, Maintained, maintain};
@@ -146,11 +145,11 @@ pub fn forget(
     seen.retain(|name, _| !plan.iter().any(|g| g.reference == *name));
     seen.insert(crate::store::facts::STORE_REF.to_owned(), vault.store.facts().commit.to_string());
     vault.ring.set_seen(&seen)?;
-    // A look would tell of what is gone.
     let devices: BTreeSet<&str> =
         plan.iter().filter(|g| g.what == What::Line).filter_map(|g| g.reference.split('/').nth(2)).collect();
-    for device in &devices {
-        fsio::unlink_if_there(&vault.store.repo().cache_dir().join("look").join(device))?;
+    for device in devices.iter().filter_map(|device| device.parse().ok()) {
+        // A look would tell of what is gone.
+        vault.store.forget_look(&device)?;
     }
     let transaction = vault.begin(&Vault::new_run())?;
     let names: Vec<&str> = plan.iter().map(|g| g.reference.as_str()).collect();

@@ -18,10 +18,10 @@ use super::change::{Announced, announced};
 use super::keys::{Seen, check_device, remember};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
-use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, look_rules};
+use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, is_unchanged, look_rules};
 use crate::fsio;
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
-use crate::model::{ConfigPath, DeviceName};
+use crate::model::{ConfigPath, DeviceName, Digest};
 use crate::profile::Profile;
 use crate::store::{
     ChangeId, EncodeContext, GenerationKind, Meta, Outcome, ProfileRules, Record, Refs, Rules as _, RunId, Transaction,
@@ -233,6 +233,14 @@ struct Encoded {
     more: bool,
 }
 
+impl Encoded {
+    /// An outcome without anything to be told beside it.
+    fn of(outcome: Outcome) -> Self {
+        let (skipped, unclaimed, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { outcome, skipped, unclaimed, warnings, read_bytes: 0, more: false }
+    }
+}
+
 /// Devices that have to be begun anew.
 #[derive(Default)]
 struct Again {
@@ -382,7 +390,18 @@ impl Run<'_> {
                 pushed: self.options.from.as_deref(),
                 trace: None,
             };
-            let mut collected = collect(device, profile, look.as_ref(), &context)?;
+            if let Some(look) = look.as_deref()
+                && is_unchanged(device, look, &context)
+            {
+                let transaction = read(open);
+                let meta = self.meta(device, wanted, look.taken_ns);
+                if same_lines(&refs, transaction.refs(), &device.name)
+                    && let Some(outcome) = transaction.unchanged(&device.name, &meta)?
+                {
+                    return Ok(Encoded::of(outcome));
+                }
+            }
+            let mut collected = collect(device, profile, look.as_deref(), &context)?;
             // The transaction may be another one by now.
             let transaction = read(open);
             if self.options.from.is_none() && !same_lines(&refs, transaction.refs(), &device.name) {
@@ -393,19 +412,9 @@ impl Run<'_> {
                 }
                 continue;
             }
-            let accepted = self.shrink(device, &collected, look.as_ref(), &transaction)?;
-            let mut meta = Meta::new(Utc::now(), wanted, collected.taken_ns);
-            meta.note.clone_from(&self.options.note);
-            meta.accepted = accepted;
-            if let Some((kind, change)) = &self.options.change {
-                meta.kind = Some(*kind);
-                meta.change = Some(change.clone());
-            } else if let Some(item) = self.announced.change(&device.name) {
-                meta.change = Some(item.change.clone());
-            } else if vault.inventory.policy.announced_changes && !self.options.announced && !self.announced.covers(&device.name)
-            {
-                meta.kind = Some(GenerationKind::Unannounced);
-            }
+            let accepted = self.shrink(device, &collected, look.as_deref(), &transaction)?;
+            let mut meta = self.meta(device, wanted, collected.taken_ns);
+            (meta.accepted, meta.root) = (accepted, collected.root);
             let unclaimed = collected.set.unclaimed.clone();
             let set = collected.take_set();
             match transaction.snapshot(&encode, set, meta) {
@@ -422,6 +431,22 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// What is said of a snapshot that is taken now.
+    fn meta(&self, device: &Device, look_rules: Digest, taken_ns: i64) -> Meta {
+        let mut meta = Meta::new(Utc::now(), look_rules, taken_ns);
+        meta.note.clone_from(&self.options.note);
+        if let Some((kind, change)) = &self.options.change {
+            meta.kind = Some(*kind);
+            meta.change = Some(change.clone());
+        } else if let Some(item) = self.announced.change(&device.name) {
+            meta.change = Some(item.change.clone());
+        } else if self.vault.inventory.policy.announced_changes && !self.options.announced && !self.announced.covers(&device.name)
+        {
+            meta.kind = Some(GenerationKind::Unannounced);
+        }
+        meta
     }
 
     /// Refuses a set that lost too much; gives the reason where it was taken on purpose.

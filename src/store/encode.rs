@@ -17,7 +17,7 @@ pub(super) use set::{Encoded, Reuse, encode};
 
 use super::generation::{ChangeId, Generation, GenerationKind};
 use super::manifest::RulesId;
-use crate::model::{ConfigPath, DeviceName, Digest};
+use crate::model::{ConfigPath, DeviceName, Digest, Stamp};
 use crate::profile::{MaskOverrides, Profile};
 use crate::seal::{Sealer, StoreKeys};
 
@@ -130,6 +130,8 @@ pub struct Meta {
     pub look_rules: Digest,
     /// [`Look::taken_ns`](crate::model::Look::taken_ns) of the look to be remembered.
     pub taken_ns: i64,
+    /// [`Look::root`](crate::model::Look::root) of the look to be remembered.
+    pub root: Option<Stamp>,
 }
 
 impl Meta {
@@ -137,7 +139,7 @@ impl Meta {
     #[must_use]
     pub fn new(time: DateTime<Utc>, look_rules: Digest, taken_ns: i64) -> Self {
         let (kind, note, change, accepted, imported, author) = (None, None, None, None, None, None);
-        Self { time, kind, note, change, accepted, imported, author, look_rules, taken_ns }
+        Self { time, kind, note, change, accepted, imported, author, look_rules, taken_ns, root: None }
     }
 }
 

@@ -132,7 +132,7 @@ impl Store {
     /// # Errors
     /// The cache cannot be removed.
     pub fn forget_look(&self, device: &DeviceName) -> Result<()> {
-        super::look::forget(&self.repo, device)
+        Ok(super::look::forget(&self.repo, device)?)
     }
 
     /// Lists the generations of a device, newest first, over all releases; reads commits only.

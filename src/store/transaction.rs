@@ -17,7 +17,7 @@ use super::error::{Error, Result};
 use super::facts::FactFiles;
 use super::generation::Generation;
 use super::journal::{self, Open, Record, RunId};
-use super::look::{self, Kept};
+use super::look::{Kept, Looks};
 use super::names;
 use super::refs::{RefEdit, Refs};
 use super::store::Store;
@@ -57,7 +57,9 @@ pub struct Transaction<'s> {
     batch: Batch,
     refs: Refs,
     who: Who,
-    looks: Mutex<HashMap<DeviceName, Arc<Kept>>>,
+    looks: Looks,
+    /// The looks of devices that are in work.
+    kept: Mutex<HashMap<DeviceName, Arc<Kept>>>,
     planned: Mutex<Planned>,
 }
 
@@ -81,8 +83,8 @@ struct Plan {
     /// A set was given; its generation, if it differs.
     snapshot: bool,
     unchanged: bool,
-    /// The look to be remembered, if it says more than the one that is there.
-    look: Option<Kept>,
+    /// The record of the look to be remembered, if it says more than the one that is there.
+    look: Option<Vec<u8>>,
     /// The tree of its logs.
     logs: Option<ObjectId>,
 }
@@ -105,7 +107,8 @@ impl Plan {
 impl<'s> Transaction<'s> {
     pub(super) fn begin(store: &'s Store, who: Who) -> Result<Self> {
         let (batch, refs) = (Batch::begin(store.repo())?, store.repo().refs()?);
-        Ok(Self { store, batch, refs, who, looks: Mutex::default(), planned: Mutex::default() })
+        let looks = Looks::new(store.repo());
+        Ok(Self { store, batch, refs, who, looks, kept: Mutex::default(), planned: Mutex::default() })
     }
 
     /// Sets how long the commit waits for another writer; 60 s unless told otherwise.
@@ -126,23 +129,28 @@ impl<'s> Transaction<'s> {
     /// `rules` must change with the source, with the profile's rules of collecting, normalising and masking,
     /// and with the epoch.
     #[must_use]
-    pub fn look(&self, device: &DeviceName, rules: &Digest) -> Option<Look> {
+    pub fn look(&self, device: &DeviceName, rules: &Digest) -> Option<Arc<Look>> {
         let kept = self.kept(device)?;
-        (kept.look.rules == *rules).then(|| kept.look.clone())
+        (kept.look.rules == *rules).then(|| Arc::clone(&kept.look))
     }
 
     /// Gives what the cache has of a device.
     fn kept(&self, device: &DeviceName) -> Option<Arc<Kept>> {
-        let looks = || self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = looks().get(device) {
+        let known = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = known().get(device) {
             return Some(Arc::clone(kept));
         }
         if self.store.damage().concerns(device) {
             return None;
         }
-        let kept = Arc::new(look::load(self.store.repo(), &self.refs, device)?);
-        looks().insert(device.clone(), Arc::clone(&kept));
+        let kept = Arc::new(self.looks.load(&self.refs, device)?);
+        known().insert(device.clone(), Arc::clone(&kept));
         Some(kept)
+    }
+
+    /// Forgets what the cache has of a device that was done: a fleet of looks would fill the memory for nothing.
+    fn release(&self, device: &DeviceName) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(device);
     }
 
     fn planned(&self) -> MutexGuard<'_, Planned> {

@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use confvault::collect::{CollectError, Collected, Context, Network, SetSize, collect};
-use confvault::inventory::{Inventory, Policy};
+use confvault::collect::{CollectError, Collected, Context, Network, SetSize, collect, is_unchanged};
+use confvault::inventory::{Device, Inventory, Policy};
 use confvault::model::{ConfigPath, Content, Digest, Kind, Look, LookEntry, Scope};
-use confvault::profile::Profiles;
+use confvault::profile::{Profile, Profiles};
 
 struct Rig {
     dir: tempfile::TempDir,
@@ -36,7 +36,8 @@ impl Rig {
         fs::write(path, text).unwrap();
     }
 
-    fn collect(&self, look: Option<&Look>) -> Result<Collected, CollectError> {
+    /// Does something with the device, its profile and what a source needs.
+    fn with<R>(&self, work: impl FnOnce(&Device, &Profile, &Context<'_>) -> R) -> R {
         let text = format!("collector = \"c\"\n[devices.pbx]\nsource = \"dir:pbx\"\n{}", self.keys);
         let inventory = Inventory::parse(self.dir.path(), &text).unwrap();
         let profiles = Profiles::load(None).unwrap();
@@ -54,8 +55,15 @@ impl Rig {
             pushed: None,
             trace: None,
         };
-        let device = inventory.devices().next().unwrap();
-        collect(device, &profiles.get(self.profile).unwrap(), look, &context)
+        work(inventory.devices().next().unwrap(), &profiles.get(self.profile).unwrap(), &context)
+    }
+
+    fn collect(&self, look: Option<&Look>) -> Result<Collected, CollectError> {
+        self.with(|device, profile, context| collect(device, profile, look, context))
+    }
+
+    fn is_unchanged(&self, look: &Look) -> bool {
+        self.with(|device, _, context| is_unchanged(device, look, context))
     }
 
     fn look(&self) -> Look {
@@ -75,6 +83,7 @@ impl Rig {
             rules: collected.rules,
             // As if the look had been taken an hour later.
             taken_ns: collected.taken_ns + 3_600_000_000_000,
+            root: collected.root,
             entries: entries.collect(),
         }
     }
@@ -158,6 +167,80 @@ fn a_look_saves_opening_what_did_not_change() {
     assert!(matches!(content(&rig.collect(Some(&other)).unwrap(), "d/a"), Content::Bytes(_)));
     let young = Look { taken_ns: look.entries.iter().map(|e| e.stamp.mtime_ns).max().unwrap(), ..look };
     assert!(matches!(content(&rig.collect(Some(&young)).unwrap(), "d/a"), Content::Bytes(_)));
+}
+
+#[test]
+fn a_look_proves_that_nothing_changed_only_if_nothing_did() {
+    let rig = || {
+        let rig = Rig::new();
+        for path in ["a.conf", "etc/b", "etc/deep/c", "etc-x/d"] {
+            rig.write(path, path);
+        }
+        fs::create_dir(rig.path("etc/empty")).unwrap();
+        symlink("b", rig.path("etc/link")).unwrap();
+        rig
+    };
+    let changes: &[(&str, &dyn Fn(&Rig))] = &[
+        ("content", &|rig| rig.write("etc/deep/c", "etc/DEEP/c")),
+        ("content of a file at the top", &|rig| rig.write("a.conf", "A.conf")),
+        ("mode", &|rig| fs::set_permissions(rig.path("etc/b"), fs::Permissions::from_mode(0o600)).unwrap()),
+        ("mode of a folder", &|rig| fs::set_permissions(rig.path("etc/empty"), fs::Permissions::from_mode(0o700)).unwrap()),
+        ("a file more", &|rig| rig.write("etc/empty/e", "")),
+        ("a file more at the top", &|rig| rig.write("e", "")),
+        ("a file less", &|rig| fs::remove_file(rig.path("etc-x/d")).unwrap()),
+        ("a folder less", &|rig| fs::remove_dir(rig.path("etc/empty")).unwrap()),
+        ("another name", &|rig| fs::rename(rig.path("etc/b"), rig.path("etc/f")).unwrap()),
+        ("another file of that name", &|rig| {
+            fs::write(rig.path("etc/new"), "etc/b").unwrap();
+            fs::rename(rig.path("etc/new"), rig.path("etc/b")).unwrap();
+        }),
+        ("another target", &|rig| {
+            fs::remove_file(rig.path("etc/link")).unwrap();
+            symlink("c", rig.path("etc/link")).unwrap();
+        }),
+        ("a link in place of a folder", &|rig| {
+            fs::rename(rig.path("etc/deep"), rig.dir.path().join("deep")).unwrap();
+            symlink(rig.dir.path().join("deep"), rig.path("etc/deep")).unwrap();
+        }),
+        ("a link in place of it all", &|rig| {
+            fs::rename(rig.path(""), rig.dir.path().join("away")).unwrap();
+            symlink("away", rig.dir.path().join("pbx")).unwrap();
+            rig.write("g", "");
+        }),
+    ];
+    for (what, change) in changes {
+        let rig = rig();
+        let look = rig.look();
+        assert!(rig.is_unchanged(&look), "{what}");
+        // A change must be told by its time stamps even if the clock stands still; the inode's does.
+        std::thread::sleep(Duration::from_millis(20));
+        change(&rig);
+        assert!(!rig.is_unchanged(&look), "{what}");
+    }
+}
+
+#[test]
+fn a_look_proves_nothing_where_something_has_to_be_told_or_is_too_young() {
+    let mut rig = Rig::new();
+    rig.write("a", "x");
+    rig.write("d/b", "y");
+    let look = rig.look();
+    assert!(rig.is_unchanged(&look));
+    // Taken as early as the newest of its stamps: the folder can have got another name in that instant.
+    let newest = look.entries.iter().map(|e| e.stamp.ctime_ns).max().unwrap();
+    assert!(!rig.is_unchanged(&Look { taken_ns: newest + 1_000_000, ..look.clone() }));
+    let mut young = look.clone();
+    young.root = young.root.map(|root| confvault::model::Stamp { mtime_ns: look.taken_ns, ..root });
+    assert!(!rig.is_unchanged(&young));
+    assert!(!rig.is_unchanged(&Look { root: None, ..look.clone() }));
+    assert!(!rig.is_unchanged(&Look { release: "2".parse().unwrap(), ..look.clone() }));
+    rig.policy.max_files = 1;
+    assert!(!rig.is_unchanged(&look));
+    rig.policy = Policy { max_size: "1".parse().unwrap(), ..Policy::default() };
+    assert!(!rig.is_unchanged(&look));
+    rig.policy = Policy::default();
+    let _socket = std::os::unix::net::UnixListener::bind(rig.path("sock")).unwrap();
+    assert!(!rig.is_unchanged(&rig.look()));
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn look(collected: &Collected) -> Look {
         release: collected.set.release.clone().unwrap(),
         rules: collected.rules,
         taken_ns: collected.taken_ns,
+        root: collected.root,
         entries: collected
             .set
             .entries()

@@ -134,9 +134,9 @@ fn other_mask_rules_make_a_generation_only_where_a_stored_form_differs() {
         lab.put_with("gw-1", "1", entries.clone(), lab.meta(), &PlainRules { word, masks })
     };
     // The look vouches for the bytes, not for the masks: its rules would differ. Here it is taken away.
-    std::fs::remove_dir_all(lab.git_dir().join("confvault/look")).unwrap();
+    std::fs::remove_dir_all(lab.git_dir().join("confvault/looks")).unwrap();
     assert_eq!(put("secret=", 2), Outcome::Unchanged { number: 1 });
-    std::fs::remove_dir_all(lab.git_dir().join("confvault/look")).unwrap();
+    std::fs::remove_dir_all(lab.git_dir().join("confvault/looks")).unwrap();
     let Outcome::Generation(second) = put("pin=", 3) else { panic!() };
     assert_eq!((second.kind, second.changed.to_string()), (GenerationKind::Remask, "+0 ~0 -0".to_owned()));
     assert!(lab.git(&["show", "gw-1/1:voip/a"]).starts_with("secret=1\npin={{sealed:"));

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use confvault::model::{ConfigPath, ConfigSet, Content, Digest, Entry, Kind, Look, Owner, Scope, Stamp};
@@ -258,7 +259,17 @@ impl Lab {
         self.store.resolve(&self.store.refs()?, &point.parse().unwrap())
     }
 
-    pub fn look(&self, device: &str) -> Option<Look> {
+    /// The file of the cache that has the look of a device.
+    pub fn look_file(&self, device: &str) -> PathBuf {
+        let files = std::fs::read_dir(self.git_dir().join("confvault/looks")).unwrap().map(|e| e.unwrap().path());
+        let of_device = |path: &PathBuf| {
+            let name = [&[device.len() as u8], device.as_bytes()].concat();
+            std::fs::read(path).unwrap().windows(name.len()).any(|part| part == name)
+        };
+        files.into_iter().find(of_device).unwrap()
+    }
+
+    pub fn look(&self, device: &str) -> Option<Arc<Look>> {
         self.begin().look(&device.parse().unwrap(), &SEED)
     }
 

@@ -41,6 +41,26 @@ fn the_unchanged_case_opens_no_object() {
 }
 
 #[test]
+fn a_device_that_its_look_proves_unchanged_needs_no_set() {
+    let lab = Lab::clear();
+    let (plain, logged) = ("gw-1".parse().unwrap(), "gw-2".parse().unwrap());
+    lab.made("gw-1", "1", vec![voip("a", "1")]);
+    lab.made("gw-2", "1", vec![voip("a", "1"), super::lab::file(confvault::model::Scope::Logs, b"log", b"x")]);
+    let before = lab.git(&["rev-parse", "gw-1/1"]);
+    let transaction = lab.begin();
+    assert!(transaction.look(&plain, &super::lab::SEED).is_some());
+    assert_eq!(transaction.unchanged(&plain, &lab.meta()).unwrap(), Some(Outcome::Unchanged { number: 1 }));
+    // A look does not tell of logs; of a device that was never seen there is none.
+    assert_eq!(transaction.unchanged(&logged, &lab.meta()).unwrap(), None);
+    assert_eq!(transaction.unchanged(&"gw-3".parse().unwrap(), &lab.meta()).unwrap(), None);
+    assert!(matches!(transaction.unchanged(&plain, &lab.meta()), Err(Error::Refused { .. })));
+    transaction.commit().unwrap();
+    assert_eq!(lab.git(&["rev-parse", "gw-1/1"]), before);
+    let journal = lab.store.journal(&lab.store.refs().unwrap(), &Default::default()).unwrap();
+    assert_eq!((journal[0].outcome.as_str(), &journal[0].more["devices"]), ("unchanged", &serde_json::json!(["gw-1"])));
+}
+
+#[test]
 fn what_was_not_read_is_taken_over_into_the_next_generation() {
     for lab in [Lab::clear(), Lab::sealed()] {
         let mut entries = vec![voip("a", "x\nsecret=1\n"), voip("b/c", "2"), voip("b/d", "3"), voip("e", &"z".repeat(9))];
@@ -82,13 +102,14 @@ fn a_look_counts_only_for_the_lines_and_rules_it_was_taken_with() {
     let other = confvault::model::Digest([1; 32]);
     assert!(lab.begin().look(&"gw-1".parse().unwrap(), &other).is_none());
     // Another line of the device appears without the cache knowing of it.
-    let kept = std::fs::read(lab.git_dir().join("confvault/look/gw-1")).unwrap();
+    let cache = lab.look_file("gw-1");
+    let kept = std::fs::read(&cache).unwrap();
     lab.made("gw-1", "2", vec![voip("a", "1")]);
-    std::fs::write(lab.git_dir().join("confvault/look/gw-1"), kept).unwrap();
+    std::fs::write(&cache, kept).unwrap();
     assert!(lab.look("gw-1").is_none());
     // Damaged, or deleted with the whole folder: none, and made again.
     for _ in 0..2 {
-        std::fs::write(lab.git_dir().join("confvault/look/gw-1"), b"junk").unwrap();
+        std::fs::write(&cache, b"junk").unwrap();
         assert!(lab.look("gw-1").is_none());
         assert_eq!(lab.put("gw-1", "2", vec![voip("a", "1")]), Outcome::Unchanged { number: 2 });
         assert!(lab.look("gw-1").is_some());

@@ -90,6 +90,7 @@ pub(super) fn finish_set(
         set,
         taken_ns,
         rules,
+        root: None,
         skipped: Vec::new(),
         warnings: answers.warnings,
         more: false,

@@ -69,16 +69,11 @@ impl Transaction<'_> {
             }
             Ok::<_, Error>(edits)
         })?;
-        for (device, plan) in &devices {
-            let Some(kept) = &plan.look else { continue };
-            if !moved.contains(device) {
-                let line = plan.edits.iter().find(|e| e.name.starts_with(&format!("refs/heads/{device}/")));
-                let line = line.and_then(|e| Some((e.name.as_str(), e.new?)));
-                // Devices that stood were the same under the lock as when they were read.
-                look::save(store.repo(), device, &look::lines_digest(&read, device, line), kept);
-            }
-        }
         store.damage().forget(store.repo(), devices.iter().filter(|(d, p)| p.snapshot && !moved.contains(d)).map(|(d, _)| d));
+        // Devices that stood were the same under the lock as when their looks were made.
+        let looks = devices.into_iter().filter(|(device, _)| !moved.contains(device));
+        let looks: look::Records = looks.filter_map(|(device, plan)| Some((device, Some(plan.look?)))).collect();
+        look::save(store.repo(), &looks);
         Ok(Done { committed, moved })
     }
 }

@@ -33,7 +33,7 @@ impl Transaction<'_> {
     /// [`Error::ContentNeeded`]: collect again without a look; `NoRelease`, `NoStoreKey`, `Tombstone`, `Refused` (also
     /// for a second set of one device in one transaction), and what reading and writing objects gives. The
     /// other devices are not touched by it.
-    pub fn snapshot(&self, context: &EncodeContext<'_>, set: ConfigSet, meta: Meta) -> Result<Outcome> {
+    pub fn snapshot(&self, context: &EncodeContext<'_>, set: ConfigSet, mut meta: Meta) -> Result<Outcome> {
         let device = context.device;
         self.check_new(device)?;
         let release = set.release.clone().ok_or_else(|| Error::NoRelease { device: device.clone() })?;
@@ -42,6 +42,10 @@ impl Transaction<'_> {
         let mut plan = Plan { snapshot: true, ..Plan::default() };
         let filed = logs::file(context, &self.batch, &logs, kept.as_deref(), self.who.now)?;
         plan.logs = filed.tree;
+        if filed.remembered.is_some() {
+            // A look does not tell of logs, so it must not prove that nothing changed.
+            meta.root = None;
+        }
         let (outcome, look) = match self.by_look(context, &set, &release, &meta, kept.as_deref()) {
             Some(seen) => seen,
             None => {
@@ -53,18 +57,38 @@ impl Transaction<'_> {
             Outcome::Unchanged { number } => *number,
             Outcome::Generation(generation) => generation.number,
         };
-        let look = Kept { look, number, logs: filed.remembered };
+        let look = Kept { look: look.into(), number, logs: filed.remembered };
         let known = kept.as_ref().is_some_and(|k| k.logs == look.logs && look::adds_nothing(&look.look, &k.look));
-        plan.look = (!known).then_some(look);
-        // A fleet of looks would fill the memory for nothing.
-        self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(device);
+        if !known {
+            let prefix = format!("refs/heads/{device}/");
+            let line = plan.edits.iter().find(|e| e.name.starts_with(&prefix));
+            let line = line.and_then(|e| Some((e.name.as_str(), e.new?)));
+            plan.look = Some(look::record(&look::lines_digest(&self.refs, device, line), &look));
+        }
         self.tell(&mut plan, device, &outcome, &meta);
         self.plan(device, plan);
         Ok(outcome)
     }
 
+    /// Takes note that the source of a device is as its look saw it, so that no set is needed; `look` is what
+    /// [`Transaction::look`] gave. Gives nothing where the set is needed all the same: the device has logs.
+    ///
+    /// # Errors
+    /// As [`Transaction::snapshot`].
+    pub fn unchanged(&self, device: &DeviceName, meta: &Meta) -> Result<Option<Outcome>> {
+        self.check_new(device)?;
+        let Some(kept) = self.kept(device).filter(|kept| kept.logs.is_none()) else { return Ok(None) };
+        let outcome = Outcome::Unchanged { number: kept.number };
+        let mut plan = Plan { snapshot: true, ..Plan::default() };
+        self.tell(&mut plan, device, &outcome, meta);
+        self.plan(device, plan);
+        Ok(Some(outcome))
+    }
+
     /// Takes up what is to be committed of a device.
     pub(super) fn plan(&self, device: &DeviceName, mut plan: Plan) {
+        // A fleet of looks would fill the memory for nothing.
+        self.release(device);
         let mut planned = self.planned();
         let there = planned.devices.entry(device.clone()).or_default();
         // Names may have been given before.
@@ -100,8 +124,8 @@ impl Transaction<'_> {
         if !encode::as_seen(&kept.look, &meta.look_rules, release, set, &keys) {
             return None;
         }
-        let mut look = kept.look.clone();
-        look.taken_ns = meta.taken_ns;
+        let mut look = Look::clone(&kept.look);
+        (look.taken_ns, look.root) = (meta.taken_ns, meta.root);
         for (seen, entry) in look.entries.iter_mut().zip(set.entries()) {
             seen.stamp = entry.stamp;
         }
@@ -326,6 +350,7 @@ fn look_of(generation: &Generation, meta: &Meta, entries: &[Entry], plain: impl 
         release: generation.release.clone(),
         rules: meta.look_rules,
         taken_ns: meta.taken_ns,
+        root: meta.root,
         entries: seen.collect(),
     }
 }
