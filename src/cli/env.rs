@@ -23,12 +23,12 @@ pub(crate) struct Env {
     pub(crate) temporary: PathBuf,
     /// The name of this host, up to the first dot.
     pub(crate) host: String,
+    /// Standard input is a terminal.
+    pub(crate) in_terminal: bool,
     /// Standard output is a terminal.
     pub(crate) out_terminal: bool,
     /// Standard error is a terminal.
     pub(crate) err_terminal: bool,
-    /// Standard input is a terminal.
-    pub(crate) in_terminal: bool,
     /// Colours are wished where there is a terminal.
     pub(crate) colours: bool,
     /// Columns of the terminal.
@@ -50,9 +50,9 @@ impl Env {
             here: std::env::current_dir().ok(),
             temporary: std::env::temp_dir(),
             host: host(),
+            in_terminal: std::io::stdin().is_terminal(),
             out_terminal: out.is_terminal(),
             err_terminal: std::io::stderr().is_terminal(),
-            in_terminal: std::io::stdin().is_terminal(),
             colours: !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             width: rustix::termios::tcgetwinsize(&out).ok().map(|size| size.ws_col).filter(|width| *width > 0),
         }

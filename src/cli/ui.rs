@@ -56,9 +56,9 @@ pub(crate) struct Wishes {
 /// The printer.
 pub(crate) struct Ui {
     out: io::BufWriter<io::Stdout>,
+    in_terminal: bool,
     out_terminal: bool,
     err_terminal: bool,
-    in_terminal: bool,
     colours: bool,
     width: Option<u16>,
     wishes: Wishes,
@@ -69,9 +69,9 @@ impl Ui {
     pub(crate) fn new(env: &super::env::Env, wishes: Wishes) -> Self {
         Self {
             out: io::BufWriter::with_capacity(1 << 16, io::stdout()),
+            in_terminal: env.in_terminal,
             out_terminal: env.out_terminal,
             err_terminal: env.err_terminal,
-            in_terminal: env.in_terminal,
             colours: env.colours,
             width: env.width,
             wishes,
@@ -241,6 +241,19 @@ impl Ui {
             self.say(Look::Plain, "", "These differ");
         }
         Err(CommandError::usage("The passphrase was typed differently each time"))
+    }
+
+    /// Asks whether to go on; nothing where nobody sits at a terminal. Only `yes` is yes.
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<Option<bool>, CommandError> {
+        if !self.in_terminal || !self.err_terminal || self.wishes.json {
+            return Ok(None);
+        }
+        self.flush()?;
+        // The cursor stays behind the question.
+        write!(io::stderr(), "{} [yes/no] ", safe(question.as_bytes()))?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(Some(answer.trim().eq_ignore_ascii_case("yes")))
     }
 
     fn say(&mut self, look: Look, word: &str, text: &str) {

@@ -64,7 +64,7 @@ pub(super) fn collect(
     };
     walk.run()?;
     let Walk { entries, out, all_same, .. } = walk;
-    if !entries.iter().any(|entry| entry.kind != Kind::Directory) {
+    if !context.partial && !entries.iter().any(|entry| entry.kind != Kind::Directory) {
         return Err(CollectError::Empty(folder.to_path_buf()));
     }
     let same = look.filter(|look| all_same && look.entries.len() == entries.len());
@@ -72,9 +72,13 @@ pub(super) fn collect(
         (Some(release), _) => Some(release.clone()),
         (None, Some(look)) => Some(look.release.clone()),
         (None, None) => {
-            finish::check_required(profile, &entries)?;
             let mut read = |path: &ConfigPath| whole(root.as_fd(), path);
-            Some(finish::release(device, profile, &entries, &mut read)?)
+            if context.partial {
+                finish::release(device, profile, &entries, &mut read).ok()
+            } else {
+                finish::check_required(profile, &entries)?;
+                Some(finish::release(device, profile, &entries, &mut read)?)
+            }
         }
     };
     Ok(Collected {

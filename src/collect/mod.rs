@@ -70,6 +70,9 @@ pub struct Context<'a> {
     pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
     /// A tar archive that is the set, in place of the source.
     pub pushed: Option<&'a Path>,
+    /// What is there counts, whole or not, and the release need not be found: to see what is to be put back. Nothing
+    /// that comes of it may be stored.
+    pub partial: bool,
     /// Is told each step of a collection as it is done, for `device test`.
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }

@@ -36,6 +36,8 @@ pub(super) struct Plan<'a> {
     known: HashMap<&'a [u8], &'a LookEntry>,
     max_files: u32,
     max_bytes: u64,
+    /// See [`Context::partial`].
+    pub(super) partial: bool,
     files: u32,
     bytes: u64,
     folders: Vec<Node>,
@@ -53,6 +55,7 @@ impl<'a> Plan<'a> {
             known: leaves.map(|entry| (entry.path.as_bytes(), entry)).collect(),
             max_files: context.policy.max_files,
             max_bytes: device.max_size.unwrap_or(context.policy.max_size).0,
+            partial: context.partial,
             files: 0,
             bytes: 0,
             folders: Vec::new(),
@@ -161,14 +164,15 @@ impl<'a> Plan<'a> {
         self.place_folders(&mut entries);
         let same = self.look.filter(|look| all_same && look.entries.len() == entries.len());
         let release = match (&device.release, same) {
-            (Some(release), _) => release.clone(),
-            (None, Some(look)) => look.release.clone(),
+            (Some(release), _) => Some(release.clone()),
+            (None, Some(look)) => Some(look.release.clone()),
+            (None, None) if self.partial => finish::release(device, self.profile, &entries, reread).ok(),
             (None, None) => {
                 finish::check_required(self.profile, &entries)?;
-                finish::release(device, self.profile, &entries, reread)?
+                Some(finish::release(device, self.profile, &entries, reread)?)
             }
         };
-        let set = ConfigSet::new(entries, Some(release), self.unclaimed)?;
+        let set = ConfigSet::new(entries, release, self.unclaimed)?;
         Ok((set, self.skipped))
     }
 

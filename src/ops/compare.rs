@@ -225,6 +225,7 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
         stored_as: "",
         previous: None,
         pushed: None,
+        partial: false,
         trace: None,
     };
     let collected = collect(device, &profile, None, &context)?;

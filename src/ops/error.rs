@@ -36,6 +36,12 @@ pub enum Error {
     /// A foreign history.
     #[error(transparent)]
     Import(#[from] super::import::ImportError),
+    /// A set that is put back into a folder or an archive.
+    #[error(transparent)]
+    Restore(#[from] super::restore::RestoreError),
+    /// A set that is put back to a device.
+    #[error(transparent)]
+    DeviceRestore(Box<super::device_restore::DeviceRestoreError>),
     /// An upgrade.
     #[error(transparent)]
     Upgrade(#[from] super::release::UpgradeError),
@@ -75,4 +81,13 @@ pub enum Error {
     /// The run was asked to end before this device was begun.
     #[error("Not begun, as the run was stopped")]
     NotBegun,
+}
+
+impl From<super::device_restore::DeviceRestoreError> for Error {
+    fn from(error: super::device_restore::DeviceRestoreError) -> Self {
+        match error {
+            super::device_restore::DeviceRestoreError::Job(error) => *error,
+            other => Self::DeviceRestore(Box::new(other)),
+        }
+    }
 }

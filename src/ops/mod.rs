@@ -7,6 +7,7 @@
 pub mod change;
 pub mod check;
 pub mod compare;
+pub mod device_restore;
 pub mod drill;
 mod error;
 pub mod forget;

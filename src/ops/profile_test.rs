@@ -71,6 +71,7 @@ pub fn profile_test(
         stored_as: "",
         previous: None,
         pushed: None,
+        partial: false,
         trace: None,
     };
     let collected = collect(&device, profile, None, &context)?;

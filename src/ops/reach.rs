@@ -53,6 +53,7 @@ pub(super) fn with_context<T>(
         stored_as: "",
         previous: None,
         pushed: None,
+        partial: false,
         trace,
     };
     work(&context)

@@ -388,6 +388,7 @@ impl Run<'_> {
                 stored_as: &stored_as,
                 previous: Some(&previous),
                 pushed: self.options.from.as_deref(),
+                partial: false,
                 trace: None,
             };
             if let Some(look) = look.as_deref()

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use globset::{Glob, GlobBuilder};
 
+use super::pattern::Pattern;
 use crate::model::ConfigPath;
 
 /// Makes a glob as profiles write it: a leading `/` ties it to the root of the set, else it may
@@ -22,4 +23,10 @@ pub(crate) fn glob(text: &str) -> Result<Glob, globset::Error> {
 /// Gives the path in the form that globs match.
 pub(crate) fn as_path(path: &ConfigPath) -> &Path {
     Path::new(OsStr::from_bytes(path.as_bytes()))
+}
+
+/// Tells whether one of the globs matches one of the paths. Those of a profile were checked when it was loaded.
+pub(crate) fn any_matches<'p>(globs: &[Pattern], paths: impl Iterator<Item = &'p ConfigPath> + Clone) -> bool {
+    let matchers = globs.iter().filter_map(|text| Some(glob(text.as_str()).ok()?.compile_matcher()));
+    matchers.into_iter().any(|matcher| paths.clone().any(|path| matcher.is_match(as_path(path))))
 }

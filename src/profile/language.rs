@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::globs::{as_path, glob};
+use super::globs::any_matches;
 use super::pattern::Pattern;
 use super::syntax::Syntax;
 use crate::model::{ConfigPath, Scope};
@@ -370,9 +370,7 @@ impl Action {
     /// Says whether the action is needed where these files are put back.
     #[must_use]
     pub fn concerns(&self, files: &[&ConfigPath]) -> bool {
-        let matcher = |pattern: &Pattern| Some(glob(pattern.as_str()).ok()?.compile_matcher());
-        let globs: Vec<_> = self.when.iter().filter_map(matcher).collect();
-        self.when.is_empty() || files.iter().any(|file| globs.iter().any(|glob| glob.is_match(as_path(file))))
+        self.when.is_empty() || any_matches(&self.when, files.iter().copied())
     }
 }
 
@@ -387,6 +385,17 @@ pub struct Cannot {
     pub what: String,
     /// Why, and what to do in its place.
     pub why: String,
+    /// The files are put back all the same; what is told is what does not follow from it.
+    #[serde(default)]
+    pub written: bool,
+}
+
+impl Cannot {
+    /// Tells whether it is about a file.
+    #[must_use]
+    pub fn concerns(&self, path: &ConfigPath) -> bool {
+        any_matches(&self.paths, std::iter::once(path))
+    }
 }
 
 /// A command that tells whether the device is well.

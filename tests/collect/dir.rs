@@ -53,6 +53,7 @@ impl Rig {
             stored_as: "",
             previous: None,
             pushed: None,
+            partial: false,
             trace: None,
         };
         work(inventory.devices().next().unwrap(), &profiles.get(self.profile).unwrap(), &context)

@@ -25,6 +25,7 @@ fn push(rig: &Rig, archive: &Path) -> Result<Collected, CollectError> {
         stored_as: "",
         previous: None,
         pushed: Some(archive),
+        partial: false,
         trace: None,
     };
     collect(&device, &profile, None, &context)

@@ -102,6 +102,7 @@ impl Rig {
             stored_as: "",
             previous: None,
             pushed: None,
+            partial: false,
             trace: None,
         };
         job(&context)

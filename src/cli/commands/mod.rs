@@ -32,6 +32,8 @@ mod profile_test;
 mod release;
 mod release_show;
 mod restore;
+mod restore_device;
+mod restore_device_show;
 mod restore_show;
 mod search;
 mod secrets;

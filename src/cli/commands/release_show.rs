@@ -71,7 +71,7 @@ fn parts(fate: &Fate) -> (Look, &'static str, String) {
     }
 }
 
-fn print(ui: &mut Ui, diff: &ReleaseDiff, wanted: &dyn Fn(&Fate) -> bool) -> Result<(), CommandError> {
+pub(super) fn print(ui: &mut Ui, diff: &ReleaseDiff, wanted: &dyn Fn(&Fate) -> bool) -> Result<(), CommandError> {
     let mut table = Table::default();
     for file in diff.files.iter().filter(|file| wanted(&file.fate)) {
         let (look, word, more) = parts(&file.fate);
@@ -117,7 +117,7 @@ fn fate(fate: &Fate) -> Value {
     }
 }
 
-fn document(diff: &ReleaseDiff) -> Value {
+pub(super) fn document(diff: &ReleaseDiff) -> Value {
     let end = |end: &(u64, crate::model::Release)| json!({ "generation": end.0, "release": end.1 });
     let with = |mut value: Value, more: Value| {
         if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::restore_device::{self, DeviceArgs};
 use super::restore_show::{compared_document, document, fleet_document, planned, print_compared, print_plan, tell};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
@@ -11,25 +12,34 @@ use crate::cli::identity::IdentityArgs;
 use crate::cli::time::{self, count};
 use crate::cli::ui::{Look, Ui};
 use crate::model::{Point, Scope};
+use crate::ops::device_restore::Choice;
 use crate::ops::restore::{
     RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file, tar_to_writer,
 };
 use crate::ops::{PathFilter, Reader, record};
 use crate::store::Record;
 
-/// Put a set back: into a folder, as a tar archive, or only plan and compare
+/// Put a set back: to the device itself, into a folder, as a tar archive, or only plan and compare
 ///
 /// Every digest is checked before anything is in place. Nothing is written outside of DIR, no link that
 /// stands there is followed, nothing is replaced without --overwrite, and each file appears whole or
 /// not at all. Secrets and sealed files need an identity.
+///
+/// With --device the plan is shown first. Then a snapshot is taken, the files are put beside their places and
+/// checked by the device's own program, replaced one by one, made active and compared, and a snapshot is taken again.
+/// If anything fails, the device is taken back to how it stood.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "confvault restore [OPTIONS] <POINT> [PATH]... <--to <DIR>|--tar <FILE>>\n       \
-    confvault restore [OPTIONS] --all [PATH]... <--to <DIR>|--tar <FILE>>")]
+    confvault restore [OPTIONS] --all [PATH]... <--to <DIR>|--tar <FILE>>\n       \
+    confvault restore [OPTIONS] <POINT> [PATH]... --device\n       \
+    confvault restore [OPTIONS] [DEVICE] <--resume|--undo>")]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault restore pbx@golden --to /tmp/pbx --identity admin/identity.txt\n  \
      confvault restore pbx@2026-11-01 voip/pjsip.conf --to . --overwrite\n  \
      confvault restore gw-1 --masked --tar - | tar t\n  confvault restore pbx@golden --to /etc/asterisk --plan\n  \
-     confvault restore --all --to /srv/all\n  confvault restore --all --masked --tar - | ssh other tar x\n",
+     confvault restore --all --to /srv/all\n  confvault restore --all --masked --tar - | ssh other tar x\n  \
+     confvault restore pbx@golden --device --plan\n  confvault restore pbx@pre/CHG-7 --device --ticket CHG-8 --yes\n  \
+     confvault restore --undo pbx\n",
     exit_codes!(), "\nwith --plan and --compare: 0 same, 1 different, 2 trouble"
 ))]
 pub(crate) struct RestoreArgs {
@@ -40,7 +50,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     all: bool,
     /// Into this folder; made if it is not there
-    #[arg(long, value_name = "DIR", required_unless_present = "tar", conflicts_with = "tar")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["tar", "device", "resume", "undo"], conflicts_with = "tar")]
     to: Option<PathBuf>,
     /// As a tar archive (`-`: standard output)
     #[arg(long, value_name = "FILE")]
@@ -77,9 +87,22 @@ pub(crate) struct RestoreArgs {
     jobs: usize,
     #[command(flatten)]
     identity: IdentityArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 impl RestoreArgs {
+    /// What is put back to a device.
+    pub(super) fn choice(&self, paths: &[String], keep_extra: bool) -> Choice {
+        Choice {
+            scopes: self.scopes.clone(),
+            paths: PathFilter::new(paths),
+            special_bits: self.special_bits,
+            no_owners: self.no_owners,
+            keep_extra,
+        }
+    }
+
     fn options(&self, paths: &[String]) -> RestoreOptions {
         RestoreOptions {
             scopes: self.scopes.clone(),
@@ -97,6 +120,9 @@ impl RestoreArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Outcome {
     let identities = args.identity.load(ui, context)?;
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
+    if args.device.is_meant() {
+        return restore_device::run(ui, context, args, &args.device, &reader, &args.words);
+    }
     let to = args.to.as_ref().map(|dir| context.absolute(dir)).transpose()?;
     let piped = args.tar.as_ref().is_some_and(|file| file.as_os_str() == "-");
     if piped && (ui.is_terminal() || ui.json_wished()) {

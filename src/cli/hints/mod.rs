@@ -3,6 +3,7 @@
 //! A hint is a runnable command or a decision, and never offers to switch a protection off.
 
 mod collect;
+mod put_back;
 
 pub(super) use collect::collect;
 
@@ -372,6 +373,8 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Change(error) => change(error),
         E::Mirror(error) => mirror(error),
         E::Import(error) => import(error),
+        E::Restore(error) => restore(error),
+        E::DeviceRestore(error) => put_back::device_restore(error),
         E::Upgrade(error) => upgrade(error),
         E::Replace(error) => replace(error),
         E::Review(error) => review(error),

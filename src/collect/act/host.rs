@@ -10,7 +10,7 @@ use std::io::Read;
 use super::judge::{self, LIMIT, judge};
 use super::view::{archive, lay_out};
 use super::words::script;
-use super::{ActError, Files, LEFTOVER, Scene, Seen, Target};
+use super::{ActError, Files, LEFTOVER, OWNER, Scene, Seen, Target, numbers};
 use crate::collect::CollectError;
 use crate::collect::ssh::exec::{ExecError, Input, Output, run_with};
 use crate::collect::ssh::{Link, plain, upload};
@@ -161,14 +161,20 @@ impl Files for Host<'_, '_> {
         [self.base.as_deref().unwrap_or(b"/"), path.as_bytes()].concat()
     }
 
+    fn owner(&mut self, text: &str) -> Result<Owner, ActError> {
+        let (user, group) = text.split_once(':').unwrap_or((text, text));
+        let line = script("", OWNER, &[user.as_bytes(), group.as_bytes()]);
+        numbers(text, &self.exec(&line, text, SCRIPT_IDLE, Input::Nothing)?.stdout)
+    }
+
     fn stage_file(&mut self, staged: &ConfigPath, meta: Meta, size: u64, content: &mut dyn Read) -> Result<(), ActError> {
-        let (size, mode, owner) = (size.to_string(), octal(meta.mode), owner(meta.owner));
+        let (size, mode, owner) = (size.to_string(), octal(meta.mode), shown(meta.owner));
         let more = [size.as_bytes(), mode.as_bytes(), owner.as_bytes()];
         self.beside(("write", STAGE_FILE), staged, &more, Input::Bytes(content)).map(drop)
     }
 
     fn stage_link(&mut self, staged: &ConfigPath, target: &[u8], by: Option<Owner>) -> Result<(), ActError> {
-        self.beside(("link", STAGE_LINK), staged, &[target, owner(by).as_bytes()], Input::Nothing).map(drop)
+        self.beside(("link", STAGE_LINK), staged, &[target, shown(by).as_bytes()], Input::Nothing).map(drop)
     }
 
     fn place(&mut self, staged: &ConfigPath, path: &ConfigPath) -> Result<(), ActError> {
@@ -186,7 +192,7 @@ impl Files for Host<'_, '_> {
     }
 
     fn dress_dir(&mut self, path: &ConfigPath, meta: Meta) -> Result<(), ActError> {
-        let (full, mode, owner) = (self.absolute(path), octal(meta.mode), owner(meta.owner));
+        let (full, mode, owner) = (self.absolute(path), octal(meta.mode), shown(meta.owner));
         let text = format!("{ENTER}{DRESS_DIR}");
         let arguments = [full.as_slice(), mode.as_bytes(), owner.as_bytes()];
         self.script(("set the mode", &text), &path.to_string(), &arguments, Input::Nothing).map(drop)
@@ -223,6 +229,6 @@ fn octal(mode: u32) -> String {
     format!("{:04o}", mode & 0o7777)
 }
 
-fn owner(owner: Option<Owner>) -> String {
+fn shown(owner: Option<Owner>) -> String {
     owner.map(|owner| format!("{}:{}", owner.uid, owner.gid)).unwrap_or_default()
 }

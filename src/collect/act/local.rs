@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use super::judge::{self, LIMIT, judge};
 use super::view::lay_out;
-use super::{ActError, Files, Scene, Seen, Target};
+use super::words::script;
+use super::{ActError, Files, OWNER, Scene, Seen, Target, numbers};
 use crate::collect::{CollectError, Context, credentials};
 use crate::fsio::tree::Meta;
 use crate::fsio::{self, below::Below};
@@ -132,6 +133,12 @@ impl Files for Local<'_> {
     fn absolute(&self, path: &ConfigPath) -> Vec<u8> {
         use std::os::unix::ffi::OsStrExt as _;
         self.folder.join(std::ffi::OsStr::from_bytes(path.as_bytes())).as_os_str().as_bytes().to_vec()
+    }
+
+    fn owner(&mut self, text: &str) -> Result<Owner, ActError> {
+        let (user, group) = text.split_once(':').unwrap_or((text, text));
+        let line = script("", OWNER, &[user.as_bytes(), group.as_bytes()]);
+        numbers(text, &self.exec(&line, Duration::from_secs(10), &[])?.0)
     }
 
     fn stage_file(&mut self, staged: &ConfigPath, meta: Meta, size: u64, content: &mut dyn Read) -> Result<(), ActError> {

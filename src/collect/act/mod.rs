@@ -80,6 +80,12 @@ pub trait Files {
     /// The absolute path on the device.
     fn absolute(&self, path: &ConfigPath) -> Vec<u8>;
 
+    /// Finds the numbers of an owner that is written `user:group`.
+    ///
+    /// # Errors
+    /// [`ActError`]: the device does not know one of them.
+    fn owner(&mut self, text: &str) -> Result<Owner, ActError>;
+
     /// Makes a file that must not be there, whole, with owner and mode. `size` is that of the content in bytes.
     ///
     /// # Errors
@@ -139,6 +145,19 @@ pub trait Files {
     /// The path that stands for `{root}` once the files have their places: nothing where the set counts from `/`.
     fn base(&self) -> String;
 }
+
+/// Reads what `id -u` and `getent group` say.
+fn numbers(text: &str, said: &[u8]) -> Result<Owner, ActError> {
+    let said = String::from_utf8_lossy(said);
+    let mut lines = said.lines();
+    let uid = lines.next().and_then(|line| line.trim().parse().ok());
+    let gid = lines.next().and_then(|line| line.split(':').nth(2)?.parse().ok());
+    let unknown = || ActError::Refused { doing: "find the owner", path: text.to_owned(), reason: "no such user or group".into() };
+    uid.zip(gid).map(|(uid, gid)| Owner { uid, gid }).ok_or_else(unknown)
+}
+
+/// Prints the number of the user `$1` and the line of the group `$2`.
+const OWNER: &str = r#"id -u -- "$1" && getent group -- "$2""#;
 
 /// Something in the folder of [`Files::show`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -93,7 +93,7 @@ pub(super) fn collect(
     let commands = commands(&link, device, profile, context)?;
     drop(link);
     let files = contents.iter().flatten().count() + commands.entries.len();
-    if files == 0 {
+    if files == 0 && !context.partial {
         return Err(CollectError::Empty(remote.path.clone().into()));
     }
     read_bytes += commands.read_bytes;

@@ -90,7 +90,7 @@ pub(super) fn list(link: &Link<'_>, roots: &Roots, plan: &mut Plan<'_>) -> Resul
     // Roots that are not there are told as an error; everything else that fails is one.
     let told = String::from_utf8_lossy(&output.stderr);
     let only_missing = told.lines().all(|line| line.contains("No such file or directory"));
-    if output.status != Some(0) && (!only_missing || bytes.is_empty()) {
+    if output.status != Some(0) && (!only_missing || (bytes.is_empty() && !plan.partial)) {
         return Err(failed(WHAT, &output));
     }
     let mut dropped: Vec<ConfigPath> = Vec::new();

@@ -95,7 +95,7 @@ pub(in crate::collect) fn list(link: &Link<'_>, sftp: &Sftp, roots: &Roots, plan
             Err(error) => return Err(error.at(&place)),
         }
     }
-    if !found {
+    if !found && !plan.partial {
         return Err(CollectError::Missing(roots.base.clone().into()));
     }
     while let Some(folder) = folders.pop() {

@@ -21,6 +21,7 @@ use crate::store::{ChangeId, ChangeItem, Open, Refs, Store};
 pub use end::{abort, close};
 pub use error::ChangeError;
 pub use open::open;
+pub(crate) use open::open_taking;
 pub use run::{Ran, run};
 pub use show::{list, show};
 

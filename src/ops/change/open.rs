@@ -17,6 +17,17 @@ use crate::store::{ChangeId, ChangeItem, GenerationKind, Open, Pair, Record};
 /// [`ChangeError`] where the change may not be opened; what stops a run of snapshots as a whole. A device that
 /// could not be collected is in the report, and the change is not open.
 pub fn open(vault: &Vault, intent: &Intent, world: &World<'_>, progress: &mut dyn FnMut(&DeviceReport)) -> Result<Opened, Error> {
+    open_taking(vault, intent, None, world, progress)
+}
+
+/// As [`open`]; with `accept` the snapshots before take a set that shrank, for this reason.
+pub(crate) fn open_taking(
+    vault: &Vault,
+    intent: &Intent,
+    accept: Option<&str>,
+    world: &World<'_>,
+    progress: &mut dyn FnMut(&DeviceReport),
+) -> Result<Opened, Error> {
     if intent.devices.is_empty() {
         return Err(ChangeError::NoDevice.into());
     }
@@ -40,6 +51,7 @@ pub fn open(vault: &Vault, intent: &Intent, world: &World<'_>, progress: &mut dy
     let options = snapshot::Options {
         devices: names,
         note: Some(intent.why.clone()),
+        accept: accept.map(str::to_owned),
         change: Some((GenerationKind::Pre, id.clone())),
         ..snapshot::Options::default()
     };

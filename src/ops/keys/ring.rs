@@ -109,13 +109,21 @@ impl KeyRing {
         Identities::read(&self.identity_file(), &mut |_| None).map_err(|error| self.missing(error))
     }
 
+    /// Loads the collector's own identity with its public half.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], or what reading the file gives.
+    pub fn own_identity(&self) -> Result<EpochIdentity, KeyError> {
+        let text = read_private(&self.identity_file()).map_err(|error| self.missing(error))?;
+        Ok(EpochIdentity::parse(text.expose())?)
+    }
+
     /// Gives the public halves: of the collector's own identity and of its signing key.
     ///
     /// # Errors
     /// [`KeyError::Missing`], or what reading the files gives.
     pub fn public(&self) -> Result<(EpochRecipient, SigningKey), KeyError> {
-        let text = read_private(&self.identity_file()).map_err(|error| self.missing(error))?;
-        Ok((EpochIdentity::parse(text.expose())?.recipient(), self.signing()?))
+        Ok((self.own_identity()?.recipient(), self.signing()?))
     }
 
     fn missing(&self, error: Error) -> KeyError {

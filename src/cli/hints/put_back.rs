@@ -1,0 +1,73 @@
+//! Advice on putting sets back to devices.
+
+use super::{Advice, IDENTITY, advice, collect, ops, restore};
+use crate::cli::exit::Exit;
+use crate::collect::act::ActError;
+use crate::ops::device_restore::DeviceRestoreError;
+
+/// Advice on putting a set back to a device.
+pub(super) fn device_restore(error: &DeviceRestoreError) -> Advice {
+    use DeviceRestoreError as E;
+    match error {
+        E::NoMethod(profile) => (
+            Exit::Failed,
+            vec![
+                "`confvault restore POINT --to FOLDER` gives the files".to_owned(),
+                format!("`confvault profile show {profile}` shows what the profile knows; `[restore]` of your own says how"),
+            ],
+        ),
+        E::NeedsIdentity => advice(Exit::Key, &[IDENTITY]),
+        E::OtherRelease { .. } => advice(
+            Exit::Failed,
+            &[
+                "choose a generation of the release that the device runs, `DEVICE:RELEASE@…`",
+                "if the set is meant for it all the same: `--across-releases`",
+            ],
+        ),
+        E::Blocked { .. } => advice(Exit::Failed, &["move it away on the device, or choose other paths"]),
+        E::NotWhole { .. } => advice(
+            Exit::Failed,
+            &["`--incomplete` goes on: what stands there is kept for the way back, and is no generation of the store"],
+        ),
+        E::Unfinished(device) => {
+            (Exit::Failed, vec![format!("end it with `confvault restore --resume {device}`, or go back with `--undo {device}`")])
+        }
+        E::Running(_) => advice(Exit::Locked, &["wait for the other process; its lock ends with it"]),
+        E::NothingUnfinished(_) => advice(Exit::Failed, &["`confvault journal` shows how restores ended"]),
+        E::SeveralUnfinished(_) => advice(Exit::Usage, &["name the device"]),
+        E::Record { .. } => advice(Exit::Failed, &["compare with `--plan`, and put back by hand what differs"]),
+        E::Elsewhere { .. } => advice(Exit::Failed, &["run the command on that collector, or end the change there"]),
+        E::Changed => advice(Exit::Failed, &["look at the new plan, and decide again"]),
+        E::Step(failed) => act(&failed.source),
+        E::Differs { .. } => {
+            advice(Exit::Failed, &["`--plan` shows what differs; something on the device may write its own files"])
+        }
+        E::Health { .. } => advice(Exit::Failed, &["without `--require-health` the set stays, whatever the health"]),
+        E::Restore(error) => restore(error),
+        E::Job(error) => ops(error),
+    }
+}
+
+/// Advice on a step on a device.
+fn act(error: &ActError) -> Advice {
+    match error {
+        ActError::Open(error) => collect(error),
+        ActError::NotSupported(_) => advice(Exit::Failed, &["`confvault restore POINT --to FOLDER` gives the files"]),
+        ActError::NoFiles => {
+            advice(Exit::Failed, &["only a source `sftp://` or `dir:` is of files; the profile's method must fit the source"])
+        }
+        ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => {
+            advice(Exit::Failed, &["run the command on the device to see all that it says"])
+        }
+        ActError::Silent { .. } => {
+            advice(Exit::Failed, &["`timeout-s` of the command in the profile is how long it may be silent"])
+        }
+        ActError::LinkAbove { .. } => advice(Exit::Failed, &["nothing is written through a link: replace it with a folder"]),
+        ActError::Refused { .. } => advice(
+            Exit::Failed,
+            &["the login needs the right to write there: `become = \"sudo\"` in the device's table, or another login"],
+        ),
+        ActError::Flood { .. } | ActError::Start { .. } | ActError::Content { .. } => advice(Exit::Failed, &[]),
+        ActError::Disk(error) => super::disk(error),
+    }
+}

@@ -1,0 +1,143 @@
+//! The point that a device is put back to, and what a device has of it.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::item::Form;
+use super::site::{Site, Tools};
+use crate::model::{ConfigPath, Content, Entry, Kind, Scope};
+use crate::ops::restore::RestoreError;
+use crate::ops::{Error, PathFilter};
+use crate::seal::DeviceKeys;
+use crate::store::manifest::RulesId;
+use crate::store::{Form as Stored, Generation, Line, SetReader};
+
+/// Bits of a mode that are given only where they stand already, or where it is asked for.
+const SPECIAL: u32 = 0o6000;
+
+/// The point.
+pub(super) struct Goal<'a> {
+    pub(super) set: SetReader<'a>,
+    /// The digest keys of its epoch, of its device.
+    keys: DeviceKeys,
+    /// Its normalised digests are by the rules of today.
+    same_rules: bool,
+}
+
+impl<'a> Goal<'a> {
+    pub(super) fn new(tools: Tools<'a>, generation: &Generation, site: &Site<'a>) -> Result<Self, Error> {
+        let refs = tools.reader.store.refs()?;
+        let set = tools.reader.store.read_set(&refs, generation, tools.reader.access())?;
+        let epoch = set.manifest().epoch;
+        let key = tools.vault.keys.epoch(epoch).ok_or(crate::store::Error::NoStoreKey(epoch))?;
+        let keys = DeviceKeys::derive(key, &generation.device);
+        let same_rules = site.profile.rules_id().parse::<RulesId>().is_ok_and(|rules| rules == set.manifest().rules);
+        Ok(Self { set, keys, same_rules })
+    }
+
+    pub(super) fn keys(&self) -> &DeviceKeys {
+        &self.keys
+    }
+
+    pub(super) fn generation(&self) -> &Generation {
+        self.set.generation()
+    }
+
+    /// Gives the line of a path. A directory can have one in each scope.
+    pub(super) fn line(&self, path: &ConfigPath) -> Option<&Line> {
+        self.set.manifest().lines.iter().find(|line| line.path == *path)
+    }
+
+    /// Tells whether a line needs an identity that is not at hand.
+    pub(super) fn is_locked(&self, tools: Tools<'_>, line: &Line) -> bool {
+        let opens = tools.reader.access().opener.is_some_and(|o| o.identity(self.set.manifest().epoch).is_some());
+        !opens && line.body.is_some_and(|body| body.form == Stored::Masked || body.form.sealed())
+    }
+
+    /// How an entry is to stand, beside how it stands. Where the point knows no owner it knows no mode either.
+    pub(super) fn wanted(&self, line: &Line, stands: Option<&Form>, how: &Choice, site: &Site<'_>) -> Form {
+        let special = if how.special_bits { SPECIAL } else { stands.map_or(0, |form| form.mode & SPECIAL) };
+        let (mode, owner) = match (line.owner, stands) {
+            (None, Some(stands)) if stands.kind == line.kind => (stands.mode, None),
+            (None, _) => (new_mode(line.kind, site), None),
+            (owner, _) => (line.mode & (0o1777 | special), owner.filter(|_| !how.no_owners)),
+        };
+        let body = line.body.as_ref();
+        Form {
+            kind: line.kind,
+            mode,
+            owner,
+            size: body.map_or(0, |body| body.size),
+            plain: body.map(|body| body.plain),
+            normal: body.filter(|body| self.same_rules && !body.form.chunked()).map(|body| body.normal),
+        }
+    }
+
+    /// How an entry of a device stands.
+    pub(super) fn found(&self, entry: &Entry, site: &Site<'_>) -> Result<Form, Error> {
+        let file = entry.kind == Kind::File;
+        let (size, plain, normal) = match &entry.content {
+            _ if entry.kind == Kind::Directory => (0, None, None),
+            Content::Bytes(bytes) => {
+                let text = file && self.same_rules && !bytes.contains(&0);
+                let normal = text.then(|| self.keys.digest(&site.profile.normalise(&entry.path, bytes)));
+                (bytes.len() as u64, Some(self.keys.digest(bytes)), normal)
+            }
+            Content::Spooled { file, size } => {
+                let mut digest = self.keys.digest_writer();
+                let read = std::fs::File::open(file).and_then(|mut file| io::copy(&mut file, &mut digest));
+                read.map_err(|source| RestoreError::Read { path: file.clone(), source })?;
+                (*size, Some(digest.finish()), None)
+            }
+            Content::Same(digest) => (entry.stamp.size, Some(*digest), None),
+        };
+        // Text without anything volatile in it has one digest in a manifest.
+        let normal = normal.or(plain.filter(|_| file && self.same_rules));
+        Ok(Form { kind: entry.kind, mode: entry.mode, owner: entry.owner, size, plain, normal })
+    }
+}
+
+/// What of a set is put back, and how.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// Only these scopes; none means all.
+    pub scopes: Vec<Scope>,
+    /// Only these paths.
+    pub paths: PathFilter,
+    /// Set setuid and setgid where the set has them and the device has not.
+    pub special_bits: bool,
+    /// Leave owners as they come.
+    pub no_owners: bool,
+    /// Leave what the point does not have.
+    pub keep_extra: bool,
+}
+
+impl Choice {
+    pub(super) fn takes(&self, scope: Scope, path: &ConfigPath) -> bool {
+        scope != Scope::Logs && (self.scopes.is_empty() || self.scopes.contains(&scope)) && self.paths.matches(scope, path)
+    }
+}
+
+/// The mode of a new entry whose mode the set does not know.
+pub(super) fn new_mode(kind: Kind, site: &Site<'_>) -> u32 {
+    let of_profile = || u32::from_str_radix(site.profile.restore()?.mode.as_deref()?, 8).ok();
+    match kind {
+        Kind::Directory => 0o755,
+        Kind::Link => 0o777,
+        Kind::File => of_profile().unwrap_or(0o644) & 0o777,
+    }
+}
+
+/// The lines of the point by path; each path has one.
+pub(super) fn lines_by_path<'g>(goal: &'g Goal<'_>) -> Result<BTreeMap<&'g ConfigPath, &'g Line>, RestoreError> {
+    let mut lines: BTreeMap<&ConfigPath, &Line> = BTreeMap::new();
+    for line in &goal.set.manifest().lines {
+        match lines.get(&line.path) {
+            // A directory can hold files of more than one scope, and then has a line in each.
+            Some(other) if (other.kind, line.kind) == (Kind::Directory, Kind::Directory) => {}
+            Some(_) => return Err(RestoreError::Conflict { path: line.path.to_string() }),
+            None => drop(lines.insert(&line.path, line)),
+        }
+    }
+    Ok(lines)
+}

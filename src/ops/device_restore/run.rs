@@ -1,0 +1,369 @@
+//! The procedure: snapshot before, put, compare, health, snapshot after; and back on any failure.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::back::{self, Standing};
+use super::error::DeviceRestoreError;
+use super::goal::{Choice, Goal};
+use super::item::Towards;
+use super::job::{Job, Keeper};
+use super::plan::{Plan, make};
+use super::record::{Facts, Mark, Record};
+use super::site::{Now, Site, Tools};
+use super::{close, files};
+use crate::model::{DeviceName, Point, Ticket};
+use crate::ops::health::{self, Compared, Verdict};
+use crate::ops::snapshot::World;
+use crate::ops::{Error, Vault};
+use crate::profile::RestoreMethod;
+use crate::store::ChangeId;
+
+/// How a restore is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Put a set back that was taken under another release.
+    pub across_releases: bool,
+    /// Go on although what stands on the device is no whole set, of which there can be no snapshot.
+    pub incomplete: bool,
+    /// Take everything back if the health of the device does not come back.
+    pub require_health: bool,
+    /// How long to wait for a device that does not answer, and for its health.
+    pub wait: Duration,
+    /// The ticket of the change that is opened where none is open; nothing for one that is made up.
+    pub ticket: Option<Ticket>,
+    /// Why it is done.
+    pub why: Option<String>,
+    /// Who does it.
+    pub by: Option<String>,
+}
+
+/// How a restore ended.
+#[derive(Debug)]
+pub struct Report {
+    /// The device.
+    pub device: DeviceName,
+    /// The device whose set it was.
+    pub of: DeviceName,
+    /// The number of the generation.
+    pub generation: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How many entries were to change.
+    pub items: usize,
+    /// The change that it belongs to.
+    pub change: Option<ChangeId>,
+    /// The number of the generation before.
+    pub pre: Option<u64>,
+    /// The number of the generation after.
+    pub post: Option<u64>,
+    /// The health after, beside that before.
+    pub health: Vec<Compared>,
+    /// What went wrong behind the restore itself: the snapshot after it, or the end of its change.
+    pub trouble: Option<Error>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a restore ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The device was as the point already, and nothing was done.
+    Nothing,
+    /// The device is as the point.
+    Done,
+    /// Something failed, and the device is as it was before.
+    WentBack {
+        /// What failed; nothing where it was asked for.
+        why: Option<DeviceRestoreError>,
+        /// The files are as they were, and a command that makes them active failed.
+        trouble: Option<DeviceRestoreError>,
+    },
+    /// Something failed, and so did going back.
+    Stuck {
+        /// What failed; nothing where going back was asked for.
+        why: Option<DeviceRestoreError>,
+        /// Why the device could not be taken back.
+        back: DeviceRestoreError,
+        /// What stands where.
+        standing: Vec<Standing>,
+    },
+}
+
+/// A restore that is planned and not begun.
+pub struct Prepared<'a> {
+    site: Site<'a>,
+    goal: Goal<'a>,
+    choice: Choice,
+    /// What it would do.
+    pub plan: Plan,
+}
+
+impl std::fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// Looks at a device and plans to put a point back to it; `onto` is another device than that of the point.
+///
+/// # Errors
+/// The point or the device is not there, the device cannot be looked at, or a path chooses nothing.
+pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, choice: Choice) -> Result<Prepared<'a>, Error> {
+    let store = &tools.reader.store;
+    let generation = store.resolve(&store.refs()?, point)?;
+    let site = Site::new(tools, onto.unwrap_or(&point.device))?;
+    let goal = Goal::new(tools, &generation, &site)?;
+    let now = site.look()?;
+    let plan = make(&site, &goal, &now, &choice)?;
+    Ok(Prepared { site, goal, choice, plan })
+}
+
+/// Refuses what must not be begun.
+fn guard(prepared: &Prepared<'_>, options: &Options) -> Result<(), DeviceRestoreError> {
+    let plan = &prepared.plan;
+    if plan.method != RestoreMethod::Files {
+        return Err(DeviceRestoreError::NoMethod(prepared.site.profile.name().to_owned()));
+    }
+    if let Some(first) = plan.blocked.first() {
+        let (what, path) = (first.what.clone(), first.path.clone());
+        return Err(DeviceRestoreError::Blocked { what, path, count: plan.blocked.len() });
+    }
+    if !plan.same_release() && !options.across_releases {
+        return Err(DeviceRestoreError::OtherRelease { runs: plan.release_now.clone(), wanted: plan.release.clone() });
+    }
+    match &plan.lacks {
+        Some(why) if !options.incomplete => Err(DeviceRestoreError::NotWhole { why: why.clone() }),
+        _ if plan.locked > 0 => Err(DeviceRestoreError::NeedsIdentity),
+        _ => Ok(()),
+    }
+}
+
+/// Puts back what was planned. `tell` is told what is done, in words.
+///
+/// # Errors
+/// Nothing was done to the device: it may not be put back so, or what comes before the first step failed. Whatever
+/// fails after it is in the report.
+pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Report, Error> {
+    let begun = Instant::now();
+    guard(prepared, options)?;
+    let (site, plan) = (&prepared.site, &prepared.plan);
+    let keeper = Keeper::new(site)?;
+    if plan.items.is_empty() {
+        return Ok(Report { took: begun.elapsed(), ..report(plan, Outcome::Nothing) });
+    }
+    let vault = site.tools.vault;
+    let change = close::find(vault, &site.device.name, options.ticket.as_ref(), plan.lacks.is_none())?;
+    let facts = Facts {
+        v: 1,
+        run: Vault::new_run().as_str().to_owned(),
+        device: site.device.name.clone(),
+        of: plan.of.clone(),
+        generation: plan.generation,
+        release: plan.release.clone(),
+        begun: Utc::now(),
+        why: options.why.clone().unwrap_or_else(|| format!("restore of {}@{}", plan.of, plan.generation)),
+        by: options.by.clone(),
+        ticket: change.ticket,
+        own_change: change.own,
+        require_health: options.require_health,
+        sealed_to: keeper.sealer.epoch(),
+        items: plan.items.clone(),
+        health: Vec::new(),
+    };
+    let mut record = Record::create(vault.root(), facts)?;
+    let now = match begin(prepared, &mut record, &keeper, tell) {
+        Ok(now) => now,
+        Err(error) => {
+            close::give_up(site, record, &error);
+            return Err(error.into());
+        }
+    };
+    proceed(site, &prepared.goal, record, &keeper, &now, options.wait, tell, begun)
+}
+
+/// Opens the change, looks again, and keeps what is needed for the way back.
+fn begin(
+    prepared: &Prepared<'_>,
+    record: &mut Record,
+    keeper: &Keeper,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Now, DeviceRestoreError> {
+    let (site, goal) = (&prepared.site, &prepared.goal);
+    tell("Taking the snapshot before");
+    close::open(site, record)?;
+    record.mark(Mark::Opened)?;
+    let now = site.look()?;
+    let plan = make(site, goal, &now, &prepared.choice)?;
+    if !plan.is_that_of(&prepared.plan) {
+        return Err(DeviceRestoreError::Changed);
+    }
+    record.facts.items = plan.items;
+    record.facts.health = site.health();
+    record.write_facts()?;
+    let mut job = Job { site, goal, record, keeper, secrets: Vec::new(), tell };
+    job.keep(&now)?;
+    Ok(now)
+}
+
+/// Takes the device to the point, or back if that fails, and ends the restore.
+#[allow(clippy::too_many_arguments, reason = "what two callers have at hand")]
+pub(super) fn proceed(
+    site: &Site<'_>,
+    goal: &Goal<'_>,
+    mut record: Record,
+    keeper: &Keeper,
+    now: &Now,
+    wait: Duration,
+    tell: &mut dyn FnMut(&str),
+    begun: Instant,
+) -> Result<Report, Error> {
+    let mut job = Job { site, goal, record: &mut record, keeper, secrets: Vec::new(), tell };
+    let outcome = match forward(&mut job, now, wait) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            let error = job.explain(error);
+            (job.tell)("Going back, as a step failed");
+            back::go(&mut job, Some(error), wait)
+        }
+    };
+    Ok(close::end(site, record, outcome, begun, wait, tell))
+}
+
+/// Takes the device to the point.
+fn forward(job: &mut Job<'_, '_>, now: &Now, wait: Duration) -> Result<(), DeviceRestoreError> {
+    (job.tell)(&format!("Putting back {} entries", job.record.facts.items.len()));
+    files::put(job, Towards::Point, now)?;
+    (job.tell)("Comparing");
+    compare(job, Towards::Point, wait)?;
+    job.mark(Mark::Met)?;
+    let compared = settle(job.site, &job.record.facts.health, wait, job.tell);
+    if job.record.facts.require_health && !health::is_back(&compared) {
+        let worse = compared.into_iter().filter(|one| one.verdict == Verdict::Worse);
+        return Err(DeviceRestoreError::Health { seconds: wait.as_secs(), what: worse.map(|one| one.what).collect() });
+    }
+    Ok(())
+}
+
+/// Looks whether the device stands as it is to stand; one that does not answer is waited for.
+pub(super) fn compare(job: &Job<'_, '_>, towards: Towards, wait: Duration) -> Result<(), DeviceRestoreError> {
+    let now = patiently(wait, job.site.tools.world, || job.site.look().map_err(DeviceRestoreError::from))?;
+    let found = job.found(&now)?;
+    let mut wrong = job.record.facts.items.iter().zip(&found).filter(|(item, found)| !item.is_met_by(towards, found.as_ref()));
+    match wrong.next() {
+        Some((first, _)) => Err(DeviceRestoreError::Differs { count: 1 + wrong.count(), first: first.path.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Waits for the health of the device to come back, and gives how it compares.
+pub(super) fn settle(
+    site: &Site<'_>,
+    before: &[crate::store::Reading],
+    wait: Duration,
+    tell: &mut dyn FnMut(&str),
+) -> Vec<Compared> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        let compared = health::compare(before, &site.health());
+        let over = begun.elapsed() >= wait || site.tools.world.cancel.load(Ordering::Relaxed);
+        if health::is_back(&compared) || over {
+            return compared;
+        }
+        if !std::mem::replace(&mut told, true) {
+            tell("Waiting for the health to come back");
+        }
+        std::thread::sleep(Duration::from_secs(2).min(wait));
+    }
+}
+
+/// Tries again, for as long as is given, what fails because the device does not answer.
+pub(super) fn patiently<T>(
+    wait: Duration,
+    world: &World<'_>,
+    mut work: impl FnMut() -> Result<T, DeviceRestoreError>,
+) -> Result<T, DeviceRestoreError> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(500);
+    loop {
+        match work() {
+            Err(error) if error.may_pass() && begun.elapsed() + pause < wait && !world.cancel.load(Ordering::Relaxed) => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A report with what is known from the plan.
+pub(super) fn report(plan: &Plan, outcome: Outcome) -> Report {
+    Report {
+        device: plan.device.clone(),
+        of: plan.of.clone(),
+        generation: plan.generation,
+        outcome,
+        items: plan.items.len(),
+        change: None,
+        pre: None,
+        post: None,
+        health: Vec::new(),
+        trouble: None,
+        took: Duration::ZERO,
+    }
+}
+
+/// Finishes a restore that did not end, or takes it back, as `towards` says; without a device the only one there is.
+///
+/// # Errors
+/// There is none, another process is at it, or its record cannot be used. What fails on the device is in the report.
+pub fn take_up(
+    tools: Tools<'_>,
+    device: Option<&DeviceName>,
+    towards: Towards,
+    wait: Duration,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Report, Error> {
+    let begun = Instant::now();
+    let mut record = Record::take_up(tools.vault.root(), device)?;
+    let store = &tools.reader.store;
+    let at = crate::model::Where::Number(record.facts.generation);
+    let point = Point { device: record.facts.of.clone(), release: None, at };
+    let generation = store.resolve(&store.refs()?, &point)?;
+    let site = Site::new(tools, &record.facts.device)?;
+    let goal = Goal::new(tools, &generation, &site)?;
+    let keeper = Keeper::new(&site)?;
+    if !record.has(&Mark::Kept) {
+        // Nothing was done to the device: the way back is to forget it, the way on to begin anew.
+        if towards == Towards::Before {
+            let outcome = Outcome::WentBack { why: None, trouble: None };
+            return Ok(close::end(&site, record, outcome, begun, wait, tell));
+        }
+        close::open(&site, &mut record)?;
+        record.mark(Mark::Opened)?;
+        let now = site.look()?;
+        record.facts.sealed_to = keeper.sealer.epoch();
+        record.facts.health = site.health();
+        let mut job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
+        // What stands there now is what there is to go back to.
+        for (at, form) in job.found(&now)?.into_iter().enumerate() {
+            job.record.facts.items[at].before = form;
+        }
+        job.record.write_facts()?;
+        job.keep(&now)?;
+        return proceed(&site, &goal, record, &keeper, &now, wait, tell, begun);
+    }
+    if towards == Towards::Before {
+        let mut job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
+        let outcome = back::go(&mut job, None, wait);
+        return Ok(close::end(&site, record, outcome, begun, wait, tell));
+    }
+    let now = patiently(wait, tools.world, || site.look().map_err(DeviceRestoreError::from))?;
+    proceed(&site, &goal, record, &keeper, &now, wait, tell, begun)
+}
+
+/// A flag that never becomes true: what ends a restore is done also where the restore was stopped.
+pub(super) static NEVER: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,147 @@
+//! A device that a set is put back to, with all that is needed to look at it and to work on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::{DeviceRestoreError, Failed};
+use crate::collect::act::{self, ActError, Scene, Target};
+use crate::collect::{CollectError, Context, Network, Skipped, collect};
+use crate::fsio;
+use crate::inventory::Device;
+use crate::model::{ConfigSet, DeviceName, Release};
+use crate::ops::snapshot::World;
+use crate::ops::{Error, Reader, Vault, health};
+use crate::profile::Profile;
+use crate::store::Reading;
+
+/// What a restore does its work with.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    /// The installation.
+    pub vault: &'a Vault,
+    /// Its store, opened with the identities of who restores.
+    pub reader: &'a Reader,
+    /// The world around.
+    pub world: &'a World<'a>,
+}
+
+impl std::fmt::Debug for Tools<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tools").finish_non_exhaustive()
+    }
+}
+
+/// A device, and what is needed to reach it.
+pub(super) struct Site<'a> {
+    pub(super) tools: Tools<'a>,
+    pub(super) device: &'a Device,
+    pub(super) profile: Arc<Profile>,
+    network: Network,
+    spool: Spool,
+}
+
+/// A device as it stands now.
+pub(super) struct Now {
+    /// What is there, whole or not.
+    pub(super) set: ConfigSet,
+    /// What stands among it that no set can have.
+    pub(super) skipped: Vec<Skipped>,
+    /// The release, if it can be told.
+    pub(super) release: Option<Release>,
+    /// Why it is no whole set.
+    pub(super) lacks: Option<CollectError>,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(tools: Tools<'a>, name: &DeviceName) -> Result<Self, Error> {
+        let device = tools.vault.inventory.device(name)?;
+        let (profile, _) = tools.vault.profile(&device.profile)?;
+        let spool = Spool::create(tools.vault)?;
+        Ok(Self { tools, device, profile, network: Network::new(), spool })
+    }
+
+    fn with_context<T>(&self, partial: bool, job: impl FnOnce(&Context<'_>) -> T) -> T {
+        let Tools { vault, world, .. } = self.tools;
+        job(&Context {
+            root: vault.root(),
+            spool: &self.spool.0,
+            policy: &vault.inventory.policy,
+            env: world.env,
+            home: world.home,
+            cancel: world.cancel,
+            deadline: None,
+            network: &self.network,
+            stored_as: "",
+            previous: None,
+            pushed: None,
+            partial,
+            trace: None,
+        })
+    }
+
+    /// Looks at the device. Everything is read, whatever the time stamps say.
+    pub(super) fn look(&self) -> Result<Now, Error> {
+        let (collected, lacks) = match self.with_context(false, |context| collect(self.device, &self.profile, None, context)) {
+            Ok(collected) => (collected, None),
+            Err(lacks) if is_there(&lacks) => {
+                let there = self.with_context(true, |context| collect(self.device, &self.profile, None, context));
+                (there?, Some(lacks))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut collected = collected;
+        let set = collected.take_set();
+        Ok(Now { release: set.release.clone(), set, skipped: collected.skipped, lacks })
+    }
+
+    /// Works on the device; `run` names what is made on it.
+    pub(super) fn work<T>(
+        &self,
+        run: &str,
+        folder: &std::path::Path,
+        job: impl FnOnce(&mut dyn Target) -> Result<T, DeviceRestoreError>,
+    ) -> Result<T, DeviceRestoreError> {
+        let scene = Scene { run, folder };
+        self.with_context(false, |context| act::work(self.device, &self.profile, scene, context, job))
+    }
+
+    /// Takes the readings of the profile.
+    pub(super) fn health(&self) -> Vec<Reading> {
+        self.with_context(false, |context| health::measure(self.device, &self.profile, context))
+    }
+}
+
+impl From<ActError> for DeviceRestoreError {
+    fn from(source: ActError) -> Self {
+        Self::Step(Failed { source, said: None })
+    }
+}
+
+/// Tells whether the device answered, and what it has is no whole set.
+fn is_there(error: &CollectError) -> bool {
+    matches!(
+        error,
+        CollectError::NotWhole(_) | CollectError::NoRelease { .. } | CollectError::Empty(_) | CollectError::Missing(_)
+    )
+}
+
+/// A folder for what is too large for memory; goes with the site.
+struct Spool(PathBuf);
+
+impl Spool {
+    fn create(vault: &Vault) -> Result<Self, Error> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("spool-restore-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = vault.store.repo().cache_dir().join(name);
+        fsio::create_dir_all(&dir, fsio::PRIVATE_DIR)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // What a killed run left is removed by the next `maintain`; here nothing can be done about a failure.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}

@@ -1,0 +1,58 @@
+//! A folder of this machine.
+
+use crate::lab::{CANARY, Lab};
+
+/// What stands on the device when all is done: the good state, but for what is no part of the set and what is volatile.
+fn expected(lab: &Lab) -> crate::lab::Tree {
+    let mut tree = lab.good.clone();
+    let key = "volatile/main.conf".to_owned();
+    tree.insert(key.clone(), lab.broken[&key].clone());
+    tree.insert("cache/y".into(), lab.broken["cache/y"].clone());
+    tree
+}
+
+#[test]
+fn everything_that_differs_is_put_back_and_nothing_else() {
+    let lab =
+        Lab::new("[[restore.check]]\nrun = \"cat {root}/main.conf {root}/deep/er/gone.conf {root}/same.conf > ../seen; true\"\n");
+    let plan = lab.cv(&["restore", "pbx@1", "--device", "--plan"]);
+    insta::assert_snapshot!(plan, @"
+    pbx@1 (1) onto pbx (1)
+    create   deep/
+    create   deep/er/
+    create   deep/er/gone.conf
+    adjust   empty/             mode 0700 to 0750
+    remove   extra/
+    remove   extra/new.conf
+    create   gone.conf
+    replace  link               target
+    replace  main.conf          content, mode 0644 to 0640
+    adjust   mode.conf          mode 0666 to 0600
+    replace  users.db           content
+    replace  was-link           kind
+    check  cat {root}/main.conf {root}/deep/er/gone.conf {root}/same.conf > ../seen; true
+    --- stderr
+    12 to do, 4 the same as at the point
+    --- exit 1
+    ");
+    let run = lab.restore(&["--ticket", "T-1"]);
+    assert_eq!(run.code, 0, "{run}");
+    assert_eq!(lab.tree(), expected(&lab));
+    lab.assert_tidy();
+    assert_eq!(lab.outcomes(), ["begun", "done"]);
+    // The check saw the set as it would be.
+    let seen = lab.env.read("seen");
+    assert!(seen.contains("port=5060") && seen.ends_with("[gone]\n[same]\n"), "{seen}");
+    // What stood before and after are generations of a change.
+    let diff = lab.cv(&["diff", "pbx@pre/T-1", "@post/T-1", "--stat"]);
+    assert_eq!(diff.code, 1, "{diff}");
+    assert_eq!(lab.cv(&["diff", "pbx@1", "@post/T-1"]).code, 0);
+    assert_eq!(lab.cv(&["restore", "pbx@1", "--device", "--plan"]).code, 0);
+    let again = lab.restore(&[]);
+    assert!(again.code == 0 && again.text().contains("nothing was done"), "{again}");
+    // And the way back is a restore like any other.
+    let back = lab.cv(&["restore", "pbx@pre/T-1", "--device", "--yes"]);
+    assert_eq!(back.code, 0, "{back}");
+    assert_eq!(lab.tree(), lab.broken);
+    assert!(!format!("{run}{back}{plan}").contains(CANARY));
+}
