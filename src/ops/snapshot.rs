@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 use chrono::Utc;
 
 use super::change::{Announced, announced};
-use super::keys::{Seen, check_device, remember};
+use super::keys::{Seen, WentBack, check_device, remember};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, is_unchanged, look_rules};
@@ -116,6 +116,8 @@ pub struct Report {
     pub run: RunId,
     /// The devices, sorted by name.
     pub devices: Vec<DeviceReport>,
+    /// Refs of the store that are gone or went back since this installation saw them.
+    pub lost: Vec<WentBack>,
     /// Bytes that the store grew by.
     pub added_bytes: u64,
     /// Time of the whole run.
@@ -177,7 +179,8 @@ pub fn snapshot(
         announced: announced(&vault.store, &vault.store.refs()?)?,
     };
 
-    let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
+    let (run_id, took) = (run.id.clone(), Duration::ZERO);
+    let mut report = Report { run: run_id, devices: Vec::new(), lost: Vec::new(), added_bytes: 0, took };
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
     let mut round = 1;
     while !devices.is_empty() {
@@ -187,7 +190,7 @@ pub fn snapshot(
         devices.retain(|device| again.moved.contains(&device.name) || again.more.contains(&device.name));
     }
     report.devices.sort_by(|a, b| a.device.cmp(&b.device));
-    remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
+    report.lost = remember(&vault.ring, &vault.store, &vault.store.refs()?, vault.signing.as_ref(), &[])?;
     report.took = begun.elapsed();
     Ok(report)
 }
@@ -340,7 +343,7 @@ impl Run<'_> {
             }
         });
         if let Some(error) = trouble {
-            return Err(error.into());
+            return Err(error);
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.commit(transaction, &mut pending, last, report, &mut again, progress)?;
@@ -371,7 +374,7 @@ impl Run<'_> {
                 let look = with_look.then(|| transaction.look(&device.name, &wanted)).flatten();
                 (transaction.refs().clone(), look)
             };
-            check_device(&self.seen, vault.store.repo(), &refs, &device.name)?;
+            check_device(&self.seen, &vault.store, &refs, &device.name)?;
             let previous = || {
                 let newest = vault.store.newest(&refs, &device.name).and_then(|newest| vault.store.manifest(&newest));
                 newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()
@@ -494,7 +497,7 @@ impl Run<'_> {
         report: &mut Report,
         again: &mut Again,
         progress: &mut dyn FnMut(&DeviceReport),
-    ) -> Result<(), crate::store::Error> {
+    ) -> Result<(), Error> {
         // The transaction itself records generations and what is unchanged.
         for device in &pending.reports {
             if let Err(error) = &device.result {
@@ -502,7 +505,7 @@ impl Run<'_> {
                 transaction.record(record.with("reason", reason(error)));
             }
         }
-        let done = transaction.commit()?;
+        let done = self.vault.commit(transaction)?;
         report.added_bytes += done.committed.added_bytes;
         pending.since = None;
         // A device that ended a moment ago can be in the transaction and not yet among the reports.

@@ -71,6 +71,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
             advice(Exit::NoStore, &["make one with `confvault init DIR`, or rebuild it with `confvault init DIR --from URL`"])
         }
         E::Exists { .. } => advice(Exit::Failed, &["choose an empty folder"]),
+        E::BranchGone { .. } => advice(Exit::Damage, PUT_BACK),
         E::ForeignOwner { .. } => advice(Exit::Failed, &["run confvault as the owner of the store"]),
         E::RefusedSetting { .. } => advice(Exit::Failed, &["if you trust the store, remove the setting from its `config` file"]),
         E::Locked { .. } => advice(Exit::Locked, &["wait for the other process; its lock ends with it"]),
@@ -91,6 +92,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
         E::Sealed { .. } | E::NoStoreKey(_) => advice(Exit::Key, &[IDENTITY]),
         E::Seal(error) => seal(error),
         E::Disk(error) => disk(error),
+        E::CorruptFile { path, .. } if path.ends_with("packed-refs") => advice(Exit::Damage, PUT_BACK),
         E::ObjectMissing { .. }
         | E::ObjectCorrupt { .. }
         | E::CorruptFile { .. }
@@ -114,6 +116,12 @@ pub(super) fn store(error: &store::Error) -> Advice {
         E::NoRelease { .. } | E::Refused { .. } | E::Output { .. } => advice(Exit::Failed, &[]),
     }
 }
+
+/// For refs that are gone or went back.
+pub(super) const PUT_BACK: &[&str] = &[
+    "`confvault key heads --put-back` sets refs to where this machine has seen them, as far as the store has what they stood on",
+    "what it has no more comes from a mirror: `confvault init DIR --from URL`",
+];
 
 const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";
 
@@ -154,7 +162,9 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
             advice(Exit::Damage, &["someone may have altered the store: compare with another mirror, and with the administrator"])
         }
         E::LineWentBack { .. } => {
-            advice(Exit::Damage, &["put the store back from its mirror; if it is meant to be so, `confvault key heads --accept`"])
+            let (exit, mut hints) = advice(Exit::Damage, PUT_BACK);
+            hints.push("if it is meant to be so, `confvault key heads --accept`".to_owned());
+            (exit, hints)
         }
         E::NotAdministrator(_) => {
             advice(Exit::Key, &["`confvault key list` shows the administrators; name another folder with `--admin FOLDER`"])
