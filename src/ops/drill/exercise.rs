@@ -389,6 +389,6 @@ fn record(vault: &Vault, run: &RunId, protocol: &Protocol) -> Result<(), Error> 
         let text = serde_json::to_vec(&item).expect("names, numbers and times are JSON");
         transaction.set_open(Open::Drill(proof.device.clone()), Some(text));
     }
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(())
 }
