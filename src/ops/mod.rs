@@ -9,6 +9,7 @@ pub mod check;
 pub mod compare;
 pub mod device_restore;
 pub mod drill;
+pub mod enlist;
 mod error;
 pub mod forget;
 pub mod health;

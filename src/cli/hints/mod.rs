@@ -5,7 +5,7 @@
 mod collect;
 mod put_back;
 
-pub(super) use collect::collect;
+pub(super) use collect::{collect, list};
 
 use super::exit::Exit;
 use crate::inventory::{InventoryError, UrlError};
