@@ -391,6 +391,7 @@ fn tar(data: &[u8]) {
             stored_as: "",
             previous: None,
             pushed: Some(&archive),
+            partial: false,
             trace: None,
         };
         if let Ok(collected) = collect(device, &profiles.get("generic").expect("it is built in"), None, &context) {

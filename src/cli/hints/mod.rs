@@ -362,6 +362,8 @@ fn drill(error: &crate::ops::drill::DrillError) -> Advice {
         E::WhichMirror(_) => advice(Exit::Usage, &["name it with `--from MIRROR`"]),
         E::NoDevice => advice(Exit::Failed, &["take a snapshot first, with `confvault snapshot`"]),
         E::Twice(_) => advice(Exit::Usage, &["one point of a device at a time"]),
+        E::Itself(_) => advice(Exit::Usage, &["a device itself is put back with `confvault restore POINT --device`"]),
+        E::OneForOne(stand_in) => (Exit::Usage, vec![format!("`confvault drill POINT --into {stand_in}`")]),
         E::NotEmpty(_) => advice(Exit::Failed, &["choose an empty folder, or one that is not there"]),
         E::Stopped => advice(Exit::Failed, &["run the command again"]),
         E::Unknown(_) | E::Never | E::Ambiguous(_) => advice(Exit::Failed, &["`confvault drill list` shows the drills"]),
