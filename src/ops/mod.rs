@@ -34,6 +34,7 @@ pub mod search;
 pub mod secrets;
 pub mod signatures;
 pub mod snapshot;
+mod spool;
 pub mod take_over;
 mod unfinished;
 mod vault;

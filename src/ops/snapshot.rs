@@ -16,10 +16,11 @@ use chrono::Utc;
 
 use super::change::{Announced, announced};
 use super::keys::{Seen, WentBack, check_device, remember};
+use super::spool::spool;
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, is_unchanged, look_rules};
-use crate::fsio;
+use crate::fsio::{self, Scratch};
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Digest};
 use crate::profile::Profile;
@@ -165,7 +166,7 @@ pub fn snapshot(
             profiles.insert(device.profile.clone(), vault.profile(&device.profile)?);
         }
     }
-    let spool = Spool::create(vault)?;
+    let spool = spool(vault.store.repo().cache_dir())?;
     let options = &Options { full: options.full || full_is_due(vault)?, ..options.clone() };
     let run = Run {
         vault,
@@ -206,24 +207,6 @@ fn full_is_due(vault: &Vault) -> Result<bool, Error> {
     let done = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
     fsio::write_file(&file, format!("{}\n", done.wrapping_add(1)).as_bytes(), 0o600)?;
     Ok(done % every == every - 1)
-}
-
-/// A folder for what is too large for memory; goes with the run.
-struct Spool(PathBuf);
-
-impl Spool {
-    fn create(vault: &Vault) -> Result<Self, Error> {
-        let dir = vault.store.repo().cache_dir().join(format!("spool-{}", std::process::id()));
-        fsio::create_dir_all(&dir, 0o700)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // What a killed run left is removed by the next `maintain`; here nothing can be done about a failure.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }
 
 /// A device that was encoded; it counts once its transaction is committed.
@@ -274,7 +257,7 @@ struct Run<'a> {
     options: &'a Options,
     world: &'a World<'a>,
     profiles: BTreeMap<ProfileName, (Arc<Profile>, ProfileRules)>,
-    spool: &'a Spool,
+    spool: &'a Scratch,
     network: Network,
     id: RunId,
     /// The heads that this installation has seen: a line that went back is not written to.
@@ -381,7 +364,7 @@ impl Run<'_> {
             };
             let context = Context {
                 root: vault.root(),
-                spool: &self.spool.0,
+                spool: self.spool.dir(),
                 policy: &vault.inventory.policy,
                 env: self.world.env,
                 home: self.world.home,

@@ -1,3 +1,5 @@
+//! What gets lost beside the program, and what a killed one leaves.
+//!
 //! `packed-refs` has no checksum: one that is cut at the end of a line reads as whole. What was behind the cut is
 //! noticed, nothing goes on on top of the loss, and one command puts it back.
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -109,6 +111,20 @@ fn what_a_cut_of_packed_refs_took_is_noticed_kept_and_put_back() {
         cv(&env, "trial", &["change", "close", "CHG-1"]).succeeded();
         assert!(cv(&env, "trial", &["journal"]).succeeded().contains("put-back"), "cut at {cut}");
     }
+}
+
+#[test]
+fn what_a_killed_run_had_collected_goes_with_the_next() {
+    let env = store();
+    let left = || -> Vec<String> {
+        let names = fs::read_dir(env.path("cv/store.git/confvault")).unwrap();
+        names.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.starts_with("spool-")).collect()
+    };
+    env.write("gw/flash.bin", [3, 2, 1, 0].repeat(1000));
+    let killed = env.run(env.command(&["-C", "cv", "snapshot"]).env("CONFVAULT_FAULT", "kill:6"));
+    assert_eq!((killed.code, left().len()), (-1, 1), "{killed}");
+    cv(&env, "cv", &["snapshot"]).succeeded();
+    assert_eq!(left(), Vec::<String>::new());
 }
 
 #[test]
