@@ -121,10 +121,12 @@ mod tests {
         assert_eq!(fs::metadata(first.dir()).unwrap().permissions().mode() & 0o777, 0o700);
         let second = Scratch::new(above.path(), "x-").unwrap();
         assert!(first.dir().is_dir() && above.path().join("x-link").symlink_metadata().is_ok());
-        let made = |_| std::thread::scope(|scope| {
-            let work = || (0..50).for_each(|_| drop(Scratch::new(above.path(), "x-").unwrap().dir().metadata().unwrap()));
-            (0..4).for_each(|_| drop(scope.spawn(work)));
-        });
+        let made = |_| {
+            std::thread::scope(|scope| {
+                let work = || (0..50).for_each(|_| drop(Scratch::new(above.path(), "x-").unwrap().dir().metadata().unwrap()));
+                (0..4).for_each(|_| drop(scope.spawn(work)));
+            })
+        };
         (0..2).for_each(made);
         let paths = [first.dir().to_owned(), second.dir().to_owned()];
         drop((first, second));

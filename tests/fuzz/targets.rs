@@ -452,7 +452,6 @@ fn inventory(data: &[u8]) {
 
 fn lists(data: &[u8]) {
     drop(inventories::of_file(data, None));
-    drop(inventories::csv(data));
     if let Ok(text) = std::str::from_utf8(data) {
         drop(inventories::router_db(text, Some("admin")));
     }
