@@ -24,6 +24,8 @@ mod check;
 mod device;
 #[path = "cli/device_import.rs"]
 mod device_import;
+#[path = "cli/devices_folder.rs"]
+mod devices_folder;
 #[path = "cli/diff.rs"]
 mod diff;
 #[path = "cli/general.rs"]

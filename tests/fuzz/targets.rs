@@ -452,6 +452,9 @@ fn inventory(data: &[u8]) {
 
 fn lists(data: &[u8]) {
     drop(inventories::of_file(data, None));
+    drop(inventories::table(data));
+    // Of a configuration, its list is not there.
+    assert!(inventories::oxidized(data, Path::new("/nonexistent/config"), None).is_err());
     if let Ok(text) = std::str::from_utf8(data) {
         drop(inventories::router_db(text, Some("admin")));
     }

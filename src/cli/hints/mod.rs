@@ -25,6 +25,7 @@ pub(super) fn inventory(error: &InventoryError) -> Advice {
             advice(Exit::NoStore, &["name the folder with `-C DIR` or CONFVAULT_DIR, or make a store with `confvault init DIR`"])
         }
         InventoryError::Syntax { .. } => advice(Exit::Usage, &[]),
+        InventoryError::Twice { .. } => advice(Exit::Usage, &["take the device out of one of the files"]),
         InventoryError::Exists(name) => (Exit::Failed, vec![format!("change it with `confvault device set {name} …`")]),
         InventoryError::NoDevice(_) => advice(Exit::Failed, &["`confvault device list` shows all devices"]),
         InventoryError::NoMirror(_) => advice(Exit::Failed, &["add it with `confvault mirror add NAME URL`"]),
