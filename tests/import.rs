@@ -20,6 +20,8 @@ mod repo;
 
 #[path = "import/any.rs"]
 mod any;
+#[path = "import/crash.rs"]
+mod crash;
 #[path = "import/hostile.rs"]
 mod hostile;
 #[path = "import/oxidized.rs"]
