@@ -261,3 +261,68 @@ fn two_stores_of_one_configuration_share_nothing_that_is_keyed() {
     };
     assert_ne!(text("pbx"), text("twin"));
 }
+
+/// Whoever has a collector's signing key can sign a generation in which two sealed files have changed places.
+/// Both open, but neither is what the manifest says it is.
+#[test]
+fn sealed_files_that_changed_places_open_and_are_refused() {
+    let lab = Lab::sealed();
+    lab.add("box", "generic");
+    lab.write("box", "a.bin", b"\0the first");
+    lab.write("box", "b.bin", b"\0the second");
+    lab.snapshot("box");
+    let index = lab.dir.path().join("index");
+    let git = |args: &[&str], input: &[u8]| {
+        use std::io::Write;
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").env("GIT_INDEX_FILE", &index);
+        let mut child = git
+            .current_dir(lab.store_dir())
+            .args(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let manifest = git(&["show", "box/1.0:.confvault/manifest"], b"") + "\n";
+    let stored = |name: &str| {
+        let line = manifest.lines().find(|l| l.ends_with(name)).unwrap();
+        assert!(line.contains("packed,sealed"), "{line}");
+        line.split(' ').nth(7).unwrap().to_owned()
+    };
+    let (a, b) = (stored("/a.bin"), stored("/b.bin"));
+    let place = |name: &str| manifest.lines().find(|l| l.ends_with(name)).unwrap().rsplit(' ').next().unwrap().to_owned();
+    let (place_a, place_b) = (place("/a.bin"), place("/b.bin"));
+    let swapped = manifest.replace(&a, "HERE").replace(&b, &a).replace("HERE", &b);
+    let blob = |path: &str| git(&["rev-parse", &format!("box/1.0:{path}")], b"");
+    git(&["read-tree", "box/1.0"], b"");
+    for (path, id) in [
+        (place_a.as_str(), blob(&place_b)),
+        (place_b.as_str(), blob(&place_a)),
+        (".confvault/manifest", git(&["hash-object", "-w", "--stdin"], swapped.as_bytes())),
+    ] {
+        git(&["update-index", "--cacheinfo", &format!("100644,{id},{path}")], b"");
+    }
+    let tree = git(&["write-tree"], b"");
+    let commit = git(&["cat-file", "commit", "box/1.0"], b"");
+    // The same commit over another tree and set digest, signed anew by the collector's own key.
+    let (payload, _) = confvault::store::object::split_commit(format!("{commit}\n").as_bytes()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+    let payload = payload.replace(&digest(&manifest), &digest(&swapped));
+    let payload = payload.replacen(payload.lines().next().unwrap(), &format!("tree {tree}"), 1);
+    let signing = lab.vault().signing.unwrap();
+    let forged = confvault::store::object::sign_commit(payload.as_bytes(), &signing.sign(payload.as_bytes()).unwrap());
+    let forged = git(&["hash-object", "-t", "commit", "-w", "--stdin"], &forged);
+    git(&["update-ref", "refs/heads/box/1.0", &forged], b"");
+
+    let opener = lab.opener();
+    let files = lab.files("box", Some(&opener));
+    for place in [&place_a, &place_b] {
+        assert!(matches!(files[place], Err(StoreError::FileDamaged { .. })), "{place}: {:?}", files[place]);
+    }
+}

@@ -15,12 +15,11 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 use chrono::Utc;
 
 use super::change::{Announced, announced};
-use super::keys::{Seen, WentBack, check_device, remember};
-use super::spool::spool;
+use super::keys::{Seen, check_device, remember};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, is_unchanged, look_rules};
-use crate::fsio::{self, Scratch};
+use crate::fsio;
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Digest};
 use crate::profile::Profile;
@@ -117,8 +116,6 @@ pub struct Report {
     pub run: RunId,
     /// The devices, sorted by name.
     pub devices: Vec<DeviceReport>,
-    /// Refs of the store that are gone or went back since this installation saw them.
-    pub lost: Vec<WentBack>,
     /// Bytes that the store grew by.
     pub added_bytes: u64,
     /// Time of the whole run.
@@ -166,7 +163,7 @@ pub fn snapshot(
             profiles.insert(device.profile.clone(), vault.profile(&device.profile)?);
         }
     }
-    let spool = spool(vault.store.repo().cache_dir())?;
+    let spool = Spool::create(vault)?;
     let options = &Options { full: options.full || full_is_due(vault)?, ..options.clone() };
     let run = Run {
         vault,
@@ -180,8 +177,7 @@ pub fn snapshot(
         announced: announced(&vault.store, &vault.store.refs()?)?,
     };
 
-    let (run_id, took) = (run.id.clone(), Duration::ZERO);
-    let mut report = Report { run: run_id, devices: Vec::new(), lost: Vec::new(), added_bytes: 0, took };
+    let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
     let mut round = 1;
     while !devices.is_empty() {
@@ -191,7 +187,7 @@ pub fn snapshot(
         devices.retain(|device| again.moved.contains(&device.name) || again.more.contains(&device.name));
     }
     report.devices.sort_by(|a, b| a.device.cmp(&b.device));
-    report.lost = remember(&vault.ring, &vault.store, &vault.store.refs()?, vault.signing.as_ref(), &[])?;
+    remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
     report.took = begun.elapsed();
     Ok(report)
 }
@@ -207,6 +203,24 @@ fn full_is_due(vault: &Vault) -> Result<bool, Error> {
     let done = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
     fsio::write_file(&file, format!("{}\n", done.wrapping_add(1)).as_bytes(), 0o600)?;
     Ok(done % every == every - 1)
+}
+
+/// A folder for what is too large for memory; goes with the run.
+struct Spool(PathBuf);
+
+impl Spool {
+    fn create(vault: &Vault) -> Result<Self, Error> {
+        let dir = vault.store.repo().cache_dir().join(format!("spool-{}", std::process::id()));
+        fsio::create_dir_all(&dir, 0o700)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // What a killed run left is removed by the next `maintain`; here nothing can be done about a failure.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }
 
 /// A device that was encoded; it counts once its transaction is committed.
@@ -257,7 +271,7 @@ struct Run<'a> {
     options: &'a Options,
     world: &'a World<'a>,
     profiles: BTreeMap<ProfileName, (Arc<Profile>, ProfileRules)>,
-    spool: &'a Scratch,
+    spool: &'a Spool,
     network: Network,
     id: RunId,
     /// The heads that this installation has seen: a line that went back is not written to.
@@ -326,7 +340,7 @@ impl Run<'_> {
             }
         });
         if let Some(error) = trouble {
-            return Err(error);
+            return Err(error.into());
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.commit(transaction, &mut pending, last, report, &mut again, progress)?;
@@ -357,14 +371,14 @@ impl Run<'_> {
                 let look = with_look.then(|| transaction.look(&device.name, &wanted)).flatten();
                 (transaction.refs().clone(), look)
             };
-            check_device(&self.seen, &vault.store, &refs, &device.name)?;
+            check_device(&self.seen, vault.store.repo(), &refs, &device.name)?;
             let previous = || {
                 let newest = vault.store.newest(&refs, &device.name).and_then(|newest| vault.store.manifest(&newest));
                 newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()
             };
             let context = Context {
                 root: vault.root(),
-                spool: self.spool.dir(),
+                spool: &self.spool.0,
                 policy: &vault.inventory.policy,
                 env: self.world.env,
                 home: self.world.home,
@@ -480,7 +494,7 @@ impl Run<'_> {
         report: &mut Report,
         again: &mut Again,
         progress: &mut dyn FnMut(&DeviceReport),
-    ) -> Result<(), Error> {
+    ) -> Result<(), crate::store::Error> {
         // The transaction itself records generations and what is unchanged.
         for device in &pending.reports {
             if let Err(error) = &device.result {
@@ -488,7 +502,7 @@ impl Run<'_> {
                 transaction.record(record.with("reason", reason(error)));
             }
         }
-        let done = self.vault.commit(transaction)?;
+        let done = transaction.commit()?;
         report.added_bytes += done.committed.added_bytes;
         pending.since = None;
         // A device that ended a moment ago can be in the transaction and not yet among the reports.

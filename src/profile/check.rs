@@ -52,7 +52,6 @@ impl ProfileFile {
         if self.health.is_empty() {
             self.health = base.health;
         }
-        self.module.extend(base.module);
         self.unverified.extend(base.unverified);
         self.collect = self.collect.or(base.collect);
         self.session = self.session.or(base.session);
@@ -231,7 +230,7 @@ impl Check<'_> {
 
     fn action(&self, action: &Action) -> Result<(), ProfileError> {
         let key = format!("restore ({})", action.run);
-        action.ok.iter().chain(&action.fails).try_for_each(|p| self.pattern(&key, p, Is::Regex))?;
+        action.ok.iter().chain(&action.fails).chain(&action.busy).try_for_each(|p| self.pattern(&key, p, Is::Regex))?;
         self.steps(&key, &action.answers)?;
         self.globs(&key, &action.when)
     }

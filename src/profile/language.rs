@@ -49,9 +49,6 @@ pub(crate) struct ProfileFile {
     /// Commands that tell whether the device is well.
     #[serde(default)]
     pub(crate) health: Vec<Health>,
-    /// Other names under which the vendor speaks of modules.
-    #[serde(default)]
-    pub(crate) module: Vec<Module>,
     /// Facts about the whole profile that were not verified against a device or a source.
     #[serde(default)]
     pub(crate) unverified: Vec<String>,
@@ -291,6 +288,25 @@ pub struct Command {
 }
 
 impl Command {
+    /// Gives how many bytes at the head of an answer are lines that are dropped, with blank lines among them.
+    #[must_use]
+    pub fn head_len(&self, answer: &[u8]) -> usize {
+        let (mut at, mut dropped) = (0, 0);
+        if self.drop_head.is_empty() {
+            return 0;
+        }
+        for line in answer.split_inclusive(|b| *b == b'\n') {
+            let text = line.trim_ascii_end();
+            at += line.len();
+            if self.drop_head.iter().any(|pattern| pattern.is_match(text)) {
+                dropped = at;
+            } else if !text.is_empty() {
+                break;
+            }
+        }
+        dropped
+    }
+
     /// Gives the longest time without a byte, if the profile sets one.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
@@ -355,6 +371,8 @@ pub struct Action {
     pub ok: Option<Pattern>,
     /// Regular expression for output that means failure.
     pub fails: Option<Pattern>,
+    /// Regular expression for output that means that the device is at work on something else: later it may succeed.
+    pub busy: Option<Pattern>,
     /// Questions of the device and their answers, in turn.
     #[serde(default)]
     pub answers: Vec<Step>,
@@ -375,16 +393,6 @@ impl Action {
     pub fn concerns(&self, files: &[&ConfigPath]) -> bool {
         self.when.is_empty() || any_matches(&self.when, files.iter().copied())
     }
-}
-
-/// A module, and under which other names its vendor speaks of it.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Module {
-    /// The name by which it is loaded.
-    pub name: String,
-    /// Names of its parts in the vendor's notes.
-    pub also: Vec<String>,
 }
 
 /// What cannot be put back.

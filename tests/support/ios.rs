@@ -97,7 +97,7 @@ impl Ios {
         };
         let text = String::from_utf8_lossy(bytes);
         let lines = body(&text);
-        if lines.is_empty() || text.lines().next_back().map(str::trim_end) != Some("end") {
+        if lines.is_empty() || text.trim_end().lines().next_back().map(str::trim_end) != Some("end") {
             return Err("%The input file is not a valid config file.\n".to_owned());
         }
         // What `show` prints before a configuration is no line of one.
@@ -230,7 +230,7 @@ impl Family for Ios {
         self.clock += 1;
     }
 
-    fn sets_up(&self, line: &str) -> bool {
+    fn sets_up(&self, _: usize, line: &str) -> bool {
         line == "enable" || line.starts_with("terminal ") || line == "exit"
     }
 }

@@ -27,6 +27,8 @@ pub struct Junos {
     confirm: Option<Instant>,
     shells: HashMap<usize, Shell>,
     commits: u32,
+    /// A commit that goes on although its session is gone, and when it is done.
+    working: Option<(Instant, usize, String)>,
 }
 
 impl Junos {
@@ -40,6 +42,7 @@ impl Junos {
             confirm: None,
             shells: HashMap::new(),
             commits: 0,
+            working: None,
         }
     }
 
@@ -55,12 +58,22 @@ impl Junos {
         self.confirm.is_some()
     }
 
+    /// Tells whether a commit goes on although its session is gone.
+    pub fn works(&mut self) -> bool {
+        self.tick();
+        self.working.is_some()
+    }
+
     /// Somebody commits a configuration by hand.
     pub fn set(&mut self, config: &str) {
         self.commit(config.to_owned());
     }
 
     fn tick(&mut self) {
+        if let Some((_, shell, line)) = self.working.take_if(|(at, ..)| Instant::now() >= *at) {
+            self.configuring(shell, &line);
+            self.gone_for_good(shell);
+        }
         if self.confirm.is_some_and(|at| Instant::now() >= at) {
             self.go_back();
         }
@@ -76,6 +89,12 @@ impl Junos {
         self.commits += 1;
         if self.committed[0] != config {
             self.committed.insert(0, config);
+        }
+    }
+
+    fn gone_for_good(&mut self, shell: usize) {
+        if self.shells.remove(&shell).is_some_and(|state| state.exclusive) {
+            self.candidate = None;
         }
     }
 
@@ -102,7 +121,9 @@ impl Junos {
         if text.matches('{').count() != text.matches('}').count() {
             return Err(format!("{path}:1:(1) missing closing brace\nload complete (1 errors)\n"));
         }
-        Ok(text.split_inclusive('\n').filter(|line| !line.starts_with("##")).collect())
+        // What is committed is what the statements say, not how they were written.
+        let statements: Vec<&str> = text.lines().filter(|line| !line.starts_with("##") && !line.trim().is_empty()).collect();
+        Ok(statements.join("\n") + "\n")
     }
 
     fn checked(&self) -> Result<(), String> {
@@ -275,8 +296,9 @@ impl Family for Junos {
     }
 
     fn half(&mut self, shell: usize, line: &str) {
-        // A commit is whole or it is not; the candidate goes with its session.
+        // A commit goes on when nobody is there any more to be told of it, and holds its lock until it is done.
         if line.starts_with("commit") && line != "commit check" {
+            self.working = Some((Instant::now() + Duration::from_millis(700), shell, line.to_owned()));
             return;
         }
         self.line(shell, line);
@@ -287,8 +309,8 @@ impl Family for Junos {
     }
 
     fn gone(&mut self, shell: usize) {
-        if self.shells.remove(&shell).is_some_and(|state| state.exclusive) {
-            self.candidate = None;
+        if self.working.as_ref().is_none_or(|(_, working, _)| *working != shell) {
+            self.gone_for_good(shell);
         }
     }
 
@@ -307,12 +329,14 @@ impl Family for Junos {
     fn restart(&mut self) {
         self.shells.clear();
         self.candidate = None;
+        self.working = None;
         if self.confirm.is_some() {
             self.go_back();
         }
     }
 
-    fn sets_up(&self, line: &str) -> bool {
-        line.starts_with("set cli ")
+    fn sets_up(&self, shell: usize, line: &str) -> bool {
+        let configuring = self.shells.get(&shell).is_some_and(|shell| shell.configuring);
+        line.starts_with("set cli ") || (line == "exit" && !configuring)
     }
 }

@@ -36,8 +36,8 @@ pub trait Family: Send + 'static {
     fn takes_files(&self) -> bool;
     fn put(&mut self, path: &str, content: Vec<u8>) -> Result<(), String>;
     fn restart(&mut self);
-    /// Lines that only set the terminal up.
-    fn sets_up(&self, line: &str) -> bool;
+    /// Lines that only set the terminal up, or end it.
+    fn sets_up(&self, shell: usize, line: &str) -> bool;
 }
 
 /// What goes wrong.
@@ -69,6 +69,8 @@ pub struct World<F> {
     pub done: Vec<String>,
     trouble: Option<(usize, Trouble)>,
     pub struck: Option<String>,
+    /// What happens when the trouble strikes, before it does.
+    pub on_strike: Option<Box<dyn FnMut() + Send>>,
     /// How long a restart takes.
     pub down: Duration,
     down_until: Option<Instant>,
@@ -86,6 +88,7 @@ impl<F: Family> World<F> {
 
     pub fn disarm(&mut self) {
         self.trouble = None;
+        self.on_strike = None;
     }
 
     pub fn restart(&mut self) {
@@ -100,6 +103,9 @@ impl<F: Family> World<F> {
         let trouble = self.trouble.filter(|(when, _)| *when == at).map(|(_, trouble)| trouble);
         if trouble.is_some() {
             self.struck = Some(what.to_owned());
+            if let Some(strike) = &mut self.on_strike {
+                strike();
+            }
         }
         trouble
     }
@@ -140,7 +146,17 @@ impl<F: Family> Live<F> {
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let down = Duration::from_millis(300);
-        let world = World { family, done: Vec::new(), trouble: None, struck: None, down, down_until: None, epoch: 0, shells: 0 };
+        let world = World {
+            family,
+            done: Vec::new(),
+            trouble: None,
+            struck: None,
+            on_strike: None,
+            down,
+            down_until: None,
+            epoch: 0,
+            shells: 0,
+        };
         let world = Arc::new(Mutex::new(world));
         let shared = world.clone();
         let address = runtime.block_on(async move {
@@ -224,7 +240,7 @@ impl<F: Family> Connection<F> {
         if world.epoch != self.epoch {
             return cut();
         }
-        if self.asking || line.is_empty() || world.family.sets_up(line) {
+        if self.asking || line.is_empty() || world.family.sets_up(shell, line) {
             return Ok(world.family.line(shell, line));
         }
         match world.next(line) {

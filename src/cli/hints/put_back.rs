@@ -59,10 +59,20 @@ fn act(error: &ActError) -> Advice {
         ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => {
             advice(Exit::Failed, &["run the command on the device to see all that it says"])
         }
+        ActError::Busy { .. } => advice(
+            Exit::Failed,
+            &["somebody or something else is at work on the configuration: look with `--plan` when it has ended"],
+        ),
         ActError::Silent { .. } => {
             advice(Exit::Failed, &["`timeout-s` of the command in the profile is how long it may be silent"])
         }
         ActError::LinkAbove { .. } => advice(Exit::Failed, &["nothing is written through a link: replace it with a folder"]),
+        ActError::Refused { doing: "take a file", .. } => advice(
+            Exit::Failed,
+            &[
+                "the device must take files by SFTP or SCP (on Cisco IOS `ip scp server enable`), and the login may write them without `enable`",
+            ],
+        ),
         ActError::Refused { .. } => advice(
             Exit::Failed,
             &["the login needs the right to write there: `become = \"sudo\"` in the device's table, or another login"],

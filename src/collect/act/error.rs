@@ -75,6 +75,14 @@ pub enum ActError {
         /// What it said.
         said: Said,
     },
+    /// The device is at work on something else.
+    #[error("Device is busy: {command}")]
+    Busy {
+        /// The command.
+        command: String,
+        /// What it said.
+        said: Said,
+    },
     /// A command was silent for too long.
     #[error("Command was silent for {seconds} s: {command}")]
     Silent {
@@ -148,7 +156,9 @@ impl ActError {
     #[must_use]
     pub fn said(&self) -> Option<&Said> {
         match self {
-            Self::Status { said, .. } | Self::NotOk { said, .. } | Self::Fails { said, .. } => Some(said),
+            Self::Status { said, .. } | Self::NotOk { said, .. } | Self::Fails { said, .. } | Self::Busy { said, .. } => {
+                Some(said)
+            }
             _ => None,
         }
     }

@@ -18,6 +18,9 @@ pub(super) fn idle(action: &Action) -> Duration {
 /// Judges what a command said, on both of its outputs, and how it ended.
 pub(super) fn judge(action: &Action, command: &str, said: Vec<u8>, status: Option<i32>) -> Result<(), ActError> {
     let command = || command.to_owned();
+    if action.busy.as_ref().is_some_and(|busy| busy.is_match(&said)) {
+        return Err(ActError::Busy { command: command(), said: Said::new(said) });
+    }
     if let Some(found) = action.fails.as_ref().filter(|fails| fails.is_match(&said)) {
         return Err(ActError::Fails { command: command(), found: found.to_string(), said: Said::new(said) });
     }
@@ -44,6 +47,7 @@ mod tests {
         assert!(verdict("ok = '(?i)file ok'", "config FILE OK\n", Some(255)).is_ok());
         assert!(matches!(verdict("ok = 'file ok'", "", Some(0)), Err(ActError::NotOk { .. })));
         assert!(matches!(verdict("ok = 'ok'\nfails = 'error'", "ok\nerror\n", Some(0)), Err(ActError::Fails { .. })));
+        assert!(matches!(verdict("busy = 'locked'\nfails = 'error'", "error: locked\n", Some(0)), Err(ActError::Busy { .. })));
         let shown = format!("{:?}", verdict("ok = 'ok'", "CANARY", Some(0)).unwrap_err());
         assert!(!shown.contains("CANARY"), "{shown}");
     }

@@ -16,7 +16,10 @@ const TAILS: [usize; 2] = [512, 256 << 10];
 /// `Refused`, `Truncated`, `TooSmall`, `TooShort`.
 pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: Vec<u8>) -> Result<Vec<u8>, SessionError> {
     check(sent, command, refusals, &bytes)?;
-    Ok(drop_head(bytes, &command.drop_head))
+    Ok(match command.head_len(&bytes) {
+        0 => bytes,
+        head => bytes[head..].to_vec(),
+    })
 }
 
 /// Checks a file that another tool wrote, where the profile has a command whose answer stands at its path.
@@ -91,23 +94,4 @@ pub(crate) fn refusal(bytes: &[u8], refusals: &[Pattern]) -> Option<String> {
         }
     }
     None
-}
-
-/// Drops the lines at the head that match one of the expressions, and blank lines among them.
-fn drop_head(bytes: Vec<u8>, patterns: &[Pattern]) -> Vec<u8> {
-    if patterns.is_empty() {
-        return bytes;
-    }
-    let mut at = 0;
-    let mut kept = 0;
-    for line in bytes.split_inclusive(|b| *b == b'\n') {
-        let text = line.trim_ascii_end();
-        at += line.len();
-        if patterns.iter().any(|p| p.is_match(text)) {
-            kept = at;
-        } else if !text.is_empty() {
-            break;
-        }
-    }
-    bytes[kept..].to_vec()
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::error::DeviceRestoreError;
-use super::files;
 use super::item::{Form, Towards};
 use super::job::Job;
 use super::record::Mark;
-use super::run::{NEVER, Outcome, compare, patiently};
+use super::run::{NEVER, Outcome, compare, patiently, put, save};
 use super::site::{Site, Tools};
 use crate::model::ConfigPath;
 use crate::ops::snapshot::World;
@@ -72,13 +71,16 @@ pub(super) fn go(job: &mut Job<'_, '_>, why: Option<DeviceRestoreError>, wait: D
     };
     let put = patiently(wait, &world, || {
         let now = site.look()?;
-        files::put(&mut job, Towards::Before, &now)
+        put(&mut job, Towards::Before, &now)
     });
     let put = put.map_err(|error| job.explain(error));
     match (compare(&job, Towards::Before, wait), put) {
         (Ok(()), put) => {
             let noted = job.mark(Mark::Met);
-            Outcome::WentBack { why, trouble: put.and(noted).err() }
+            // What was saved may be the point, in part or whole.
+            let saved = if job.record.has(&Mark::Saving) { save(&mut job, Towards::Before, wait) } else { Ok(()) };
+            let saved = saved.map_err(|error| job.explain(error));
+            Outcome::WentBack { why, trouble: put.and(saved).and(noted).err() }
         }
         (Err(_), Err(back)) | (Err(back), Ok(())) => {
             let standing = standing(&job);

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::commands;
 use super::error::DeviceRestoreError;
 use super::record::{Facts, Mark, Record};
-use super::run::{NEVER, Outcome, Report, settle};
+use super::run::{NEVER, Outcome, Report, patiently, settle};
 use super::site::{Site, Tools};
 use crate::model::{DeviceName, Ticket};
 use crate::ops::change::{self, Intent, announced};
@@ -151,12 +152,13 @@ fn finish(
     if record.has(&Mark::Kept) {
         report.health = settle(&site, &facts.health, if word == "done" { Duration::ZERO } else { wait }, tell);
     }
+    let cleaned = patiently(wait, &world, || commands::clean(&site, &record));
     tell("Taking the snapshot after");
     let ended = after(&site, facts, item.as_ref().map(|item| &item.change), word == "done", why.as_deref(), &world);
     let ended = ended.map(|post| report.post = post);
     journal(vault, entry)?;
     record.end()?;
-    ended
+    ended.and(Ok(cleaned?))
 }
 
 /// Takes the snapshot after, and ends the change if the restore opened it.

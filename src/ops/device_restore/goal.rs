@@ -5,12 +5,13 @@ use std::io;
 
 use super::item::Form;
 use super::site::{Site, Tools};
-use crate::model::{ConfigPath, Content, Entry, Kind, Scope};
+use crate::model::{ConfigPath, Content, Digest, Entry, Kind, Scope};
 use crate::ops::restore::RestoreError;
 use crate::ops::{Error, PathFilter};
+use crate::profile::RestoreMethod;
 use crate::seal::DeviceKeys;
 use crate::store::manifest::RulesId;
-use crate::store::{Form as Stored, Generation, Line, SetReader};
+use crate::store::{Decoded, Form as Stored, Generation, Line, SetReader};
 
 /// Bits of a mode that are given only where they stand already, or where it is asked for.
 const SPECIAL: u32 = 0o6000;
@@ -22,6 +23,9 @@ pub(super) struct Goal<'a> {
     keys: DeviceKeys,
     /// Its normalised digests are by the rules of today.
     same_rules: bool,
+    /// The configuration that is sent as a whole: the device writes its own volatile lines into it, so that its
+    /// normalised digest is needed whatever the rules were.
+    sent: Option<ConfigPath>,
 }
 
 impl<'a> Goal<'a> {
@@ -32,7 +36,9 @@ impl<'a> Goal<'a> {
         let key = tools.vault.keys.epoch(epoch).ok_or(crate::store::Error::NoStoreKey(epoch))?;
         let keys = DeviceKeys::derive(key, &generation.device);
         let same_rules = site.profile.rules_id().parse::<RulesId>().is_ok_and(|rules| rules == set.manifest().rules);
-        Ok(Self { set, keys, same_rules })
+        let restore = site.profile.restore().filter(|restore| restore.method == RestoreMethod::Commands);
+        let sent = restore.and_then(|restore| restore.config.clone());
+        Ok(Self { set, keys, same_rules, sent })
     }
 
     pub(super) fn keys(&self) -> &DeviceKeys {
@@ -69,7 +75,19 @@ impl<'a> Goal<'a> {
             owner,
             size: body.map_or(0, |body| body.size),
             plain: body.map(|body| body.plain),
-            normal: body.filter(|body| self.same_rules && !body.form.chunked()).map(|body| body.normal),
+            normal: match body {
+                Some(body) if self.same_rules && !body.form.chunked() => Some(body.normal),
+                Some(_) if self.sent.as_ref() == Some(&line.path) => self.normal_of_today(line, site),
+                _ => None,
+            },
+        }
+    }
+
+    fn normal_of_today(&self, line: &Line, site: &Site<'_>) -> Option<Digest> {
+        match self.set.read(line) {
+            Ok(Decoded::Plain(bytes)) => Some(self.keys.digest(&site.profile.normalise(&line.path, &bytes))),
+            // Without an identity the plan says so, and nothing is done.
+            _ => None,
         }
     }
 
@@ -79,7 +97,8 @@ impl<'a> Goal<'a> {
         let (size, plain, normal) = match &entry.content {
             _ if entry.kind == Kind::Directory => (0, None, None),
             Content::Bytes(bytes) => {
-                let text = file && self.same_rules && !bytes.contains(&0);
+                let rules = self.same_rules || self.sent.as_ref() == Some(&entry.path);
+                let text = file && rules && !bytes.contains(&0);
                 let normal = text.then(|| self.keys.digest(&site.profile.normalise(&entry.path, bytes)));
                 (bytes.len() as u64, Some(self.keys.digest(bytes)), normal)
             }

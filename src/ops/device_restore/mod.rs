@@ -13,6 +13,7 @@
 
 mod back;
 mod close;
+mod commands;
 mod error;
 mod files;
 mod goal;
@@ -45,6 +46,7 @@ impl DeviceRestoreError {
         match self {
             Self::Step(failed) => match &failed.source {
                 ActError::Open(error) => error.may_pass(),
+                ActError::Busy { .. } => true,
                 _ => false,
             },
             Self::Job(error) => matches!(&**error, Error::Collect(error) if error.may_pass()),

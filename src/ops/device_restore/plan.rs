@@ -186,10 +186,11 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
     let told = restore.cannot.iter().filter(|cannot| cannot.paths.is_empty() || (cannot.written && changed(cannot)));
     plan.notes = told.map(|cannot| Note { what: cannot.what.clone(), why: cannot.why.clone() }).collect();
     if !plan.items.is_empty() {
+        let filled = |run: &str| restore.upload.as_ref().map_or_else(|| run.to_owned(), |file| run.replace("{file}", file));
         for (phase, actions) in [(Phase::Check, &restore.check), (Phase::Apply, &restore.apply), (Phase::Save, &restore.save)] {
             let paths: Vec<&ConfigPath> = plan.items.iter().map(|item| &item.path).collect();
             let needed = |action: &&Action| action.concerns(&paths);
-            let planned = actions.iter().filter(needed).map(|a| Planned { phase, run: a.run.clone(), interrupts: a.interrupts });
+            let planned = actions.iter().filter(needed).map(|a| Planned { phase, run: filled(&a.run), interrupts: a.interrupts });
             plan.commands.extend(planned);
         }
     }
@@ -256,7 +257,11 @@ impl Making<'_, '_> {
         }
         let config = restore.and_then(|restore| restore.config.as_ref());
         match method {
-            RestoreMethod::Commands if config == Some(&item.path) => None,
+            RestoreMethod::Commands if config == Some(&item.path) => match (&item.before, &item.after) {
+                (Some(_), Some(_)) => None,
+                (None, _) => left("the configuration", "what stands on the device cannot be read, so there is no way back"),
+                (_, None) => left("the configuration", "the point has none"),
+            },
             RestoreMethod::Commands if item.kind() == Kind::Directory => Some(None),
             RestoreMethod::Commands => left("beside the configuration that is sent", "the profile says how one file is sent"),
             RestoreMethod::None => left("the set", "the profile does not say how it is put back"),

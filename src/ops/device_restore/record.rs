@@ -75,6 +75,8 @@ pub(super) enum Mark {
     Applied,
     /// The device was found as it is to be.
     Met,
+    /// What makes it last over a restart is about to run.
+    Saving,
     /// The restore has ended.
     Ended,
 }

@@ -13,7 +13,9 @@ use super::job::{Job, Keeper};
 use super::plan::{Plan, make};
 use super::record::{Facts, Mark, Record};
 use super::site::{Now, Site, Tools};
-use super::{close, files};
+use super::{close, commands, files};
+use crate::collect::act::ActError;
+use crate::inventory::SourceUrl;
 use crate::model::{DeviceName, Point, Ticket};
 use crate::ops::health::{self, Compared, Verdict};
 use crate::ops::snapshot::World;
@@ -124,8 +126,10 @@ pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, c
 /// Refuses what must not be begun.
 fn guard(prepared: &Prepared<'_>, options: &Options) -> Result<(), DeviceRestoreError> {
     let plan = &prepared.plan;
-    if plan.method != RestoreMethod::Files {
-        return Err(DeviceRestoreError::NoMethod(prepared.site.profile.name().to_owned()));
+    match (plan.method, &prepared.site.device.source) {
+        (RestoreMethod::Files, _) | (RestoreMethod::Commands, SourceUrl::Ssh(_)) => {}
+        (RestoreMethod::Commands, source) => return Err(ActError::NotSupported(source.clone()).into()),
+        (RestoreMethod::None, _) => return Err(DeviceRestoreError::NoMethod(prepared.site.profile.name().to_owned())),
     }
     if let Some(first) = plan.blocked.first() {
         let (what, path) = (first.what.clone(), first.path.clone());
@@ -235,7 +239,7 @@ pub(super) fn proceed(
 /// Takes the device to the point.
 fn forward(job: &mut Job<'_, '_>, now: &Now, wait: Duration) -> Result<(), DeviceRestoreError> {
     (job.tell)(&format!("Putting back {} entries", job.record.facts.items.len()));
-    files::put(job, Towards::Point, now)?;
+    put(job, Towards::Point, now)?;
     (job.tell)("Comparing");
     compare(job, Towards::Point, wait)?;
     job.mark(Mark::Met)?;
@@ -244,7 +248,25 @@ fn forward(job: &mut Job<'_, '_>, now: &Now, wait: Duration) -> Result<(), Devic
         let worse = compared.into_iter().filter(|one| one.verdict == Verdict::Worse);
         return Err(DeviceRestoreError::Health { seconds: wait.as_secs(), what: worse.map(|one| one.what).collect() });
     }
-    Ok(())
+    save(job, Towards::Point, wait)
+}
+
+/// Takes the device one way, as its profile says how.
+pub(super) fn put(job: &mut Job<'_, '_>, towards: Towards, now: &Now) -> Result<(), DeviceRestoreError> {
+    match job.site.profile.restore().map(|restore| restore.method) {
+        Some(RestoreMethod::Commands) => commands::put(job, towards, now),
+        _ => files::put(job, towards, now),
+    }
+}
+
+/// Makes what stands on the device last over a restart. Then it is looked at again: a device that restarted
+/// meanwhile, or went back by itself, is not as it was when it was compared.
+pub(super) fn save(job: &mut Job<'_, '_>, towards: Towards, wait: Duration) -> Result<(), DeviceRestoreError> {
+    if job.site.profile.restore().is_none_or(|restore| restore.save.is_empty()) {
+        return Ok(());
+    }
+    patiently(wait, job.site.tools.world, || commands::save(job))?;
+    compare(job, towards, wait)
 }
 
 /// Looks whether the device stands as it is to stand; one that does not answer is waited for.

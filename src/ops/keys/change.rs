@@ -100,7 +100,9 @@ pub fn apply(
         Ok(())
     })?;
     // Seen at once, so that this installation notices if it is taken back.
-    ring.change_seen(|seen| Ok(seen.insert(STORE_REF.to_owned(), store.facts().commit.to_string())))?;
+    let mut seen = ring.seen()?;
+    seen.insert(STORE_REF.to_owned(), store.facts().commit.to_string());
+    ring.set_seen(&seen)?;
     Ok(done)
 }
 

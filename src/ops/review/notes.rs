@@ -44,9 +44,7 @@ impl Passage {
 }
 
 /// Cuts a text into passages. In notes that have a chapter of notes (`User Notes`, `Upgrade Notes`), only that
-/// counts, without what is for developers, unless `all` is asked for: the rest names every commit again. Where there is
-/// none, or nothing in it, and the commits are told one by one (`Commit Details`), only these count: what stands before
-/// them lists the same commits by other orders.
+/// counts, without what is for developers, unless `all` is asked for: the rest names every commit again.
 #[must_use]
 pub fn passages(name: &str, text: &str, all: bool) -> Vec<Passage> {
     let lines: Vec<&str> = text.lines().collect();
@@ -70,9 +68,8 @@ pub fn passages(name: &str, text: &str, all: bool) -> Vec<Passage> {
         }
     }
     cutter.end();
-    let has = |chapter| cutter.out.iter().any(|(kind, _)| *kind == chapter);
-    let only = [Chapter::Notes, Chapter::Details].into_iter().find(|chapter| has(*chapter)).filter(|_| !all);
-    let fits = |kind: &Chapter| only.is_none_or(|only| *kind == only);
+    let chapters = cutter.out.iter().any(|(kind, _)| *kind == Chapter::Notes);
+    let fits = |kind: &Chapter| all || !chapters || *kind == Chapter::Notes;
     cutter.out.into_iter().filter(|(kind, _)| fits(kind)).map(|(_, passage)| passage).collect()
 }
 
@@ -81,8 +78,6 @@ enum Chapter {
     #[default]
     Other,
     Notes,
-    /// Each commit with all that is said of it.
-    Details,
 }
 
 #[derive(Default)]
@@ -105,12 +100,10 @@ impl Cutter {
             self.version = Some(version);
         }
         let lower = heading.to_ascii_lowercase();
-        let words = lower.trim_end_matches(':');
+        let notes = lower.trim_end_matches(':').ends_with("notes") && !lower.contains("developer");
         // A chapter goes on in the headings below it.
-        if words.ends_with("notes") && !lower.contains("developer") {
+        if notes {
             (self.chapter, self.level) = (Chapter::Notes, level);
-        } else if matches!(words, "detail" | "details" | "commit details") {
-            (self.chapter, self.level) = (Chapter::Details, level);
         } else if level <= self.level {
             (self.chapter, self.level) = (Chapter::Other, level);
         }
@@ -130,9 +123,7 @@ impl Cutter {
         let heading = (1..=6).contains(&level) && bare[level..].starts_with(' ');
         if heading && indent == 0 {
             let title = bare[level..].trim();
-            // A commit is one passage, whatever is said of it.
-            let commit = self.chapter == Chapter::Details && level > self.level;
-            if bare.len() == trimmed.len() && !commit {
+            if bare.len() == trimmed.len() {
                 self.chapter(title, level);
                 // The heading of a commit is all that is said of it.
                 self.blank = false;
@@ -233,16 +224,6 @@ mod tests {
         assert_eq!(topics, [("res_a", Some("2.1.0")), ("res_b", Some("2.1.0"))]);
         assert_eq!(found[0].title(), "res_a: New Words.");
         assert_eq!(passages("x.md", text, true).len(), 5);
-    }
-
-    #[test]
-    fn a_log_without_notes_tells_each_commit_once() {
-        let new = "## Change Log for Release x-2.1.0\n### Summary:\n- Commits: 1\n### User Notes:\n\n### Commit List:\n\n-  res_a: Fix\n\n\
-                   ### Commit Details:\n\n#### res_a: Fix\n  Author: A\n\n  Words.\n\n  * More.\n\n  Resolves: #1\n\n#### res_b: Other\n  Author: B\n";
-        let found = |text| passages("x.md", text, false).into_iter().map(|p| (p.topic, p.line)).collect::<Vec<_>>();
-        assert_eq!(found(new), [("res_a".to_owned(), 12), ("res_b".to_owned(), 21)]);
-        let old = "Summary:\n-----\n\n- res_a: Fix\n\nUser Notes:\n-----\n\nDetail:\n-----\n\n- ### res_a: Fix\n  Author: A\n\n  Words.\n";
-        assert_eq!(found(old), [("res_a".to_owned(), 12)]);
     }
 
     #[test]
