@@ -20,6 +20,8 @@ mod simulator;
 
 #[path = "change/announce.rs"]
 mod announce;
+#[path = "change/blind.rs"]
+mod blind;
 #[path = "change/health.rs"]
 mod health;
 #[path = "change/lab.rs"]

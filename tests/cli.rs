@@ -13,6 +13,8 @@
 
 #[path = "support/env.rs"]
 mod env;
+#[path = "support/http.rs"]
+mod http;
 #[path = "support/pty.rs"]
 mod pty;
 
@@ -20,6 +22,10 @@ mod pty;
 mod check;
 #[path = "cli/device.rs"]
 mod device;
+#[path = "cli/device_import.rs"]
+mod device_import;
+#[path = "cli/devices_folder.rs"]
+mod devices_folder;
 #[path = "cli/diff.rs"]
 mod diff;
 #[path = "cli/general.rs"]

@@ -128,6 +128,7 @@ from_room! {
     crate::inventory::UrlError => hints::url,
     crate::profile::ProfileError => hints::profile,
     crate::collect::CollectError => hints::collect,
+    crate::collect::inventories::ListError => hints::list,
     crate::store::Error => hints::store,
     crate::seal::Error => hints::seal,
     crate::ops::keys::KeyError => hints::keys,

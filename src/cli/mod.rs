@@ -11,6 +11,7 @@ mod exit;
 mod hints;
 mod identity;
 mod logging;
+mod panics;
 mod signals;
 mod table;
 mod time;
@@ -58,6 +59,7 @@ struct Cli {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    panics::install();
     let env = Env::read();
     let exit =
         match with_codes(Cli::command()).try_get_matches_from(&env.args).and_then(|matches| Cli::from_arg_matches(&matches)) {

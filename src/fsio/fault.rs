@@ -1,9 +1,9 @@
 //! The place where a test stops the world.
 //!
 //! In builds with debug assertions the variable `CONFVAULT_FAULT` chooses what happens at the N-th step
-//! (from 1) of this process: `kill:N` ends it as `SIGKILL` does, `eio:N` and `enospc:N` make that one step
-//! fail, `short:N` lets a write take half of its bytes and then fail for want of space, as a full disk
-//! does. `count:FILE` changes nothing and appends one line `<kind> <path>` a step to FILE;
+//! (from 1) of this process: `kill:N` ends it as `SIGKILL` does, `panic:N` panics with the text of
+//! `CONFVAULT_FAULT_TEXT`, `eio:N` and `enospc:N` make that one step fail, `short:N` lets a write take half
+//! of its bytes and then fail for want of space, as a full disk does. `count:FILE` changes nothing and appends one line `<kind> <path>` a step to FILE;
 //! `kill:N,count:FILE` does both. Release builds have none of this.
 
 use std::io;
@@ -72,6 +72,7 @@ mod armed {
     #[derive(Clone, Copy)]
     enum Act {
         Kill,
+        Panic,
         Fail(rustix::io::Errno),
         Short,
     }
@@ -90,6 +91,7 @@ mod armed {
         for (word, value) in spec.split(',').filter_map(|part| part.split_once(':')) {
             let act = match word {
                 "kill" => Act::Kill,
+                "panic" => Act::Panic,
                 "eio" => Act::Fail(rustix::io::Errno::IO),
                 "enospc" => Act::Fail(rustix::io::Errno::NOSPC),
                 "short" => Act::Short,
@@ -119,6 +121,7 @@ mod armed {
                 Act::Kill => loop {
                     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
                 },
+                Act::Panic => panic!("{}", std::env::var("CONFVAULT_FAULT_TEXT").unwrap_or_default()),
                 Act::Fail(errno) => Err(errno.into()),
                 Act::Short if kind == Step::Write => Ok(Verdict::Half),
                 Act::Short => Ok(Verdict::Go),

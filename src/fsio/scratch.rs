@@ -5,7 +5,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Error, PRIVATE_DIR, Result, try_lock};
+use super::{Error, PRIVATE_DIR, Result, is_at, try_lock};
+
+/// How often a folder is made anew that another process took away before it was locked.
+const TRIES: usize = 100;
 
 /// A folder of mode 0700, locked while this process lives, and removed when dropped.
 ///
@@ -25,18 +28,28 @@ impl Scratch {
     pub fn new(above: &Path, prefix: &str) -> Result<Self> {
         let refused = |e| Error::new("create", above, e);
         for entry in fs::read_dir(above).map_err(refused)?.filter_map(io::Result::ok) {
-            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) && is_left(&entry.path()) {
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes())
+                && let Some(_lock) = left(&entry.path())
+            {
                 // What cannot be removed is no reason not to work.
                 drop(remove(&entry.path()));
             }
         }
         let mut builder = tempfile::Builder::new();
-        let dir = builder.prefix(prefix).permissions(Permissions::from_mode(PRIVATE_DIR)).tempdir_in(above).map_err(refused)?;
-        let lock = File::open(dir.path()).map_err(refused)?;
-        if !try_lock(&lock)? {
-            return Err(refused(io::ErrorKind::ResourceBusy.into()));
+        builder.prefix(prefix).permissions(Permissions::from_mode(PRIVATE_DIR));
+        for _ in 0..TRIES {
+            let dir = builder.tempdir_in(above).map_err(refused)?;
+            // Another process that began at the same time may have taken it for one that was left.
+            let lock = match File::open(dir.path()) {
+                Ok(lock) => lock,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(refused(e)),
+            };
+            if try_lock(&lock)? && is_at(&lock, dir.path()) {
+                return Ok(Self { dir: dir.keep(), _lock: lock });
+            }
         }
-        Ok(Self { dir: dir.keep(), _lock: lock })
+        Err(refused(io::ErrorKind::ResourceBusy.into()))
     }
 
     /// The folder.
@@ -74,10 +87,12 @@ fn remove(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(dir)
 }
 
-/// Tells whether a folder is ours and its process has ended: a lock ends with its process.
-fn is_left(dir: &Path) -> bool {
-    let ours = |meta: fs::Metadata| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw();
-    fs::symlink_metadata(dir).is_ok_and(ours) && File::open(dir).is_ok_and(|file| try_lock(&file).unwrap_or(false))
+/// Gives the lock of a folder that is ours and whose process has ended: a lock ends with its process.
+fn left(dir: &Path) -> Option<File> {
+    let meta = fs::symlink_metadata(dir).ok()?;
+    let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw();
+    let file = if ours { File::open(dir).ok()? } else { return None };
+    try_lock(&file).unwrap_or(false).then_some(file)
 }
 
 impl Drop for Scratch {
@@ -106,6 +121,13 @@ mod tests {
         assert_eq!(fs::metadata(first.dir()).unwrap().permissions().mode() & 0o777, 0o700);
         let second = Scratch::new(above.path(), "x-").unwrap();
         assert!(first.dir().is_dir() && above.path().join("x-link").symlink_metadata().is_ok());
+        let made = |_| {
+            std::thread::scope(|scope| {
+                let work = || (0..50).for_each(|_| drop(Scratch::new(above.path(), "x-").unwrap().dir().metadata().unwrap()));
+                (0..4).for_each(|_| drop(scope.spawn(work)));
+            })
+        };
+        (0..2).for_each(made);
         let paths = [first.dir().to_owned(), second.dir().to_owned()];
         drop((first, second));
         assert!(paths.iter().all(|path| !path.exists()));

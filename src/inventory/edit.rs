@@ -1,4 +1,4 @@
-//! Changes to `confvault.toml` that keep comments, order and layout.
+//! Changes to `confvault.toml` and the files of `devices.d` that keep comments, order and layout.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::model::DeviceName;
 
-use super::{FILE_NAME, Inventory, InventoryError, LabelKey, MirrorUrl, SourceUrl, layout};
+use super::{Inventory, InventoryError, LabelKey, MirrorUrl, SourceUrl, file, layout};
 
 /// A change to the table of one device. Values are texts as they stand in the file; they are
 /// checked when the change is saved.
@@ -25,56 +25,77 @@ pub enum DeviceChange {
     Unlabel(LabelKey),
 }
 
-/// The file while it is changed; nothing is written before [`Editor::save`].
+/// The files while they are changed; nothing is written before [`Editor::save`].
 #[derive(Debug)]
 pub struct Editor {
     root: PathBuf,
-    document: DocumentMut,
+    /// `confvault.toml` first.
+    files: Vec<Edited>,
     inventory: Inventory,
 }
 
+/// One file, as it is and as it is to be.
+#[derive(Debug)]
+struct Edited {
+    path: PathBuf,
+    before: String,
+    document: DocumentMut,
+}
+
 impl Editor {
-    /// Reads the file in the folder `root`.
+    /// Reads the files in the folder `root`.
     ///
     /// # Errors
     /// As [`Inventory::load`].
     pub fn open(root: &Path) -> Result<Self, InventoryError> {
-        let inventory = Inventory::load(root)?;
-        let file = root.join(FILE_NAME);
-        let text = std::fs::read_to_string(&file).map_err(|source| InventoryError::Read(file, source))?;
-        Self::parse(root, &text, inventory)
+        let texts = file::texts(root)?;
+        let inventory = Inventory::parse_all(root, &texts)?;
+        let mut files = Vec::with_capacity(texts.len());
+        for (path, before) in texts {
+            // The inventory was read from the same text.
+            let document =
+                before.parse().map_err(|_| InventoryError::Read(path.clone(), std::io::ErrorKind::InvalidData.into()))?;
+            files.push(Edited { path, before, document });
+        }
+        Ok(Self { root: root.to_path_buf(), files, inventory })
     }
 
-    fn parse(root: &Path, text: &str, inventory: Inventory) -> Result<Self, InventoryError> {
-        // The inventory was read from the same text, so this only fails where the file changed between.
-        let document = text.parse().map_err(|_| {
-            InventoryError::Read(root.join(FILE_NAME), std::io::Error::other("the file changed while it was read"))
-        })?;
-        Ok(Self { root: root.to_path_buf(), document, inventory })
+    /// `confvault.toml`.
+    fn main(&mut self) -> &mut DocumentMut {
+        &mut self.files[0].document
     }
 
-    /// The inventory as it was when the file was read.
+    /// The file that has a device.
+    fn home(&mut self, name: &DeviceName) -> Option<&mut DocumentMut> {
+        let has = |document: &DocumentMut| {
+            let devices = document.get("devices").and_then(Item::as_table_like);
+            devices.is_some_and(|devices| devices.contains_key(name.as_str()))
+        };
+        self.files.iter_mut().map(|file| &mut file.document).find(|document| has(document))
+    }
+
+    /// The inventory as it was when the files were read.
     #[must_use]
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
     }
 
-    /// Adds a device behind the last one.
+    /// Adds a device behind the last one of `confvault.toml`.
     ///
     /// # Errors
     /// [`InventoryError::Exists`].
     pub fn add_device(&mut self, name: &DeviceName, source: &SourceUrl, changes: &[DeviceChange]) -> Result<(), InventoryError> {
-        let devices = super_table(&mut self.document, "devices");
-        if devices.contains_key(name.as_str()) {
+        if self.home(name).is_some() {
             return Err(InventoryError::Exists(name.clone()));
         }
+        let devices = super_table(self.main(), "devices");
         let mut table = Table::new();
         table.insert("source", value(source.to_string()));
         for change in changes {
             apply(&mut table, change);
         }
         devices.insert(name.as_str(), Item::Table(table));
-        layout::put_behind(&mut self.document, "devices", name.as_str());
+        layout::put_behind(self.main(), "devices", name.as_str());
         Ok(())
     }
 
@@ -83,8 +104,8 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::NoDevice`].
     pub fn change_device(&mut self, name: &DeviceName, changes: &[DeviceChange]) -> Result<(), InventoryError> {
-        let devices = super_table(&mut self.document, "devices");
-        let table = devices.get_mut(name.as_str()).and_then(Item::as_table_like_mut);
+        let document = self.home(name).ok_or_else(|| InventoryError::NoDevice(name.clone()))?;
+        let table = super_table(document, "devices").get_mut(name.as_str()).and_then(Item::as_table_like_mut);
         let table = table.ok_or_else(|| InventoryError::NoDevice(name.clone()))?;
         for change in changes {
             apply(table, change);
@@ -97,7 +118,8 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::NoDevice`].
     pub fn remove_device(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
-        layout::take_out(&mut self.document, "devices", name.as_str()).ok_or_else(|| InventoryError::NoDevice(name.clone()))
+        let taken = self.home(name).and_then(|document| layout::take_out(document, "devices", name.as_str()));
+        taken.ok_or_else(|| InventoryError::NoDevice(name.clone()))
     }
 
     /// Adds a mirror.
@@ -105,14 +127,14 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::MirrorExists`].
     pub fn add_mirror(&mut self, name: &DeviceName, url: &MirrorUrl) -> Result<(), InventoryError> {
-        let mirrors = super_table(&mut self.document, "mirrors");
+        let mirrors = super_table(self.main(), "mirrors");
         if mirrors.contains_key(name.as_str()) {
             return Err(InventoryError::MirrorExists(name.clone()));
         }
         let mut table = Table::new();
         table.insert("url", value(url.to_string()));
         mirrors.insert(name.as_str(), Item::Table(table));
-        layout::put_behind(&mut self.document, "mirrors", name.as_str());
+        layout::put_behind(self.main(), "mirrors", name.as_str());
         Ok(())
     }
 
@@ -121,7 +143,7 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::NoMirror`].
     pub fn remove_mirror(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
-        layout::take_out(&mut self.document, "mirrors", name.as_str()).ok_or_else(|| InventoryError::NoMirror(name.clone()))
+        layout::take_out(self.main(), "mirrors", name.as_str()).ok_or_else(|| InventoryError::NoMirror(name.clone()))
     }
 
     /// Gives the inventory that the changed text says, without writing it.
@@ -129,17 +151,22 @@ impl Editor {
     /// # Errors
     /// [`InventoryError::Syntax`] where a changed value is not one.
     pub fn check(&self) -> Result<Inventory, InventoryError> {
-        Inventory::parse(&self.root, &self.document.to_string())
+        let texts: Vec<_> = self.files.iter().map(|file| (file.path.clone(), file.document.to_string())).collect();
+        Inventory::parse_all(&self.root, &texts)
     }
 
-    /// Checks the whole changed text as if it had been read, and writes it in one step.
+    /// Checks the whole changed text as if it had been read, and writes each file that changed in one step.
     ///
     /// # Errors
     /// [`InventoryError::Syntax`] where a changed value is not one, [`InventoryError::Write`].
     pub fn save(self) -> Result<Inventory, InventoryError> {
         let inventory = self.check()?;
-        let file = self.root.join(FILE_NAME);
-        crate::fsio::write_file(&file, self.document.to_string().as_bytes(), 0o644)?;
+        for file in &self.files {
+            let text = file.document.to_string();
+            if text != file.before {
+                crate::fsio::write_file(&file.path, text.as_bytes(), 0o644)?;
+            }
+        }
         Ok(inventory)
     }
 }

@@ -33,6 +33,14 @@ pub enum InventoryError {
         #[source]
         source: Detail,
     },
+    /// Two files have one device.
+    #[error("Device {name} stands in two files: {}, {}", .files[0].display(), .files[1].display())]
+    Twice {
+        /// The device.
+        name: DeviceName,
+        /// The files.
+        files: Box<[PathBuf; 2]>,
+    },
     /// A device has this name already.
     #[error("Device exists already: {0}")]
     Exists(DeviceName),

@@ -1,4 +1,4 @@
-//! Reading `confvault.toml`.
+//! Reading `confvault.toml`, and the devices of the folder `devices.d`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::profile::MaskRule;
 
 use super::device::DeviceKeys;
 use super::error::Detail;
-use super::{Device, FILE_NAME, InventoryError, LabelSelector, MirrorUrl, PROFILES_DIR, Policy, STORE_DIR};
+use super::{DEVICES_DIR, Device, FILE_NAME, InventoryError, LabelSelector, MirrorUrl, PROFILES_DIR, Policy, STORE_DIR};
 
 /// A table `[mirrors.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,32 +53,90 @@ struct Raw {
     always_mask: Vec<MaskRule>,
 }
 
+/// A file of the folder `devices.d`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDevices {
+    #[serde(default)]
+    devices: BTreeMap<DeviceName, DeviceKeys>,
+}
+
+fn read<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T, InventoryError> {
+    toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        let (line, key) = place(text, start);
+        let source = Detail(sentence(error.message()));
+        InventoryError::Syntax { file: file.to_path_buf(), line, key, source }
+    })
+}
+
+/// Reads the files of the inventory in the folder `root`: `confvault.toml`, then those of `devices.d`, sorted.
+pub(super) fn texts(root: &Path) -> Result<Vec<(PathBuf, String)>, InventoryError> {
+    let file = root.join(FILE_NAME);
+    let text = std::fs::read_to_string(&file).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => InventoryError::NotFound(root.to_path_buf()),
+        _ => InventoryError::Read(file.clone(), source),
+    })?;
+    let mut texts = vec![(file, text)];
+    let folder = root.join(DEVICES_DIR);
+    let unreadable = |source| InventoryError::Read(folder.clone(), source);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(texts),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        // What editors leave beside a file begins or ends otherwise.
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.ends_with(b".toml") && !name.starts_with(b".") && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(|source| InventoryError::Read(file.clone(), source))?;
+        texts.push((file, text));
+    }
+    Ok(texts)
+}
+
 impl Inventory {
     /// Reads the inventory of the store in the folder `root`.
     ///
     /// # Errors
-    /// [`InventoryError::NotFound`], [`InventoryError::Read`], [`InventoryError::Syntax`].
+    /// [`InventoryError::NotFound`], [`InventoryError::Read`], [`InventoryError::Syntax`], [`InventoryError::Twice`].
     pub fn load(root: &Path) -> Result<Self, InventoryError> {
-        let file = root.join(FILE_NAME);
-        let text = std::fs::read_to_string(&file).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => InventoryError::NotFound(root.to_path_buf()),
-            _ => InventoryError::Read(file.clone(), source),
-        })?;
-        Self::parse(root, &text)
+        Self::parse_all(root, &texts(root)?)
     }
 
-    /// Reads the text of an inventory that belongs into the folder `root`.
+    /// Reads the text of a `confvault.toml` that belongs into the folder `root`.
     ///
     /// # Errors
     /// [`InventoryError::Syntax`].
     pub fn parse(root: &Path, text: &str) -> Result<Self, InventoryError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            let (line, key) = place(text, start);
-            let source = Detail(sentence(error.message()));
-            InventoryError::Syntax { file: root.join(FILE_NAME), line, key, source }
-        })?;
-        let devices = raw.devices.into_iter().map(|(name, keys)| (name.clone(), Device { name, keys })).collect();
+        Self::parse_all(root, &[(root.join(FILE_NAME), text.to_owned())])
+    }
+
+    /// Reads the texts of all files of an inventory, `confvault.toml` first.
+    pub(super) fn parse_all(root: &Path, texts: &[(PathBuf, String)]) -> Result<Self, InventoryError> {
+        let Some(((main, text), more)) = texts.split_first() else {
+            return Err(InventoryError::NotFound(root.to_path_buf()));
+        };
+        let raw: Raw = read(main, text)?;
+        let device = |(name, keys): (DeviceName, DeviceKeys)| (name.clone(), Device { name, keys });
+        let mut devices: BTreeMap<DeviceName, Device> = raw.devices.into_iter().map(device).collect();
+        let mut homes: BTreeMap<DeviceName, &PathBuf> = devices.keys().map(|name| (name.clone(), main)).collect();
+        for (file, text) in more {
+            for (name, device) in read::<RawDevices>(file, text)?.devices.into_iter().map(device) {
+                if let Some(first) = homes.insert(name.clone(), file) {
+                    return Err(InventoryError::Twice { name, files: Box::new([first.clone(), file.clone()]) });
+                }
+                devices.insert(name, device);
+            }
+        }
         Ok(Self {
             root: root.to_path_buf(),
             collector: raw.collector,

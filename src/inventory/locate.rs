@@ -10,6 +10,8 @@ pub const FILE_NAME: &str = "confvault.toml";
 pub const STORE_DIR: &str = "store.git";
 /// Name of the folder with the user's own profiles in the folder of a store.
 pub const PROFILES_DIR: &str = "profiles";
+/// The folder of further files with devices, beside the inventory.
+pub const DEVICES_DIR: &str = "devices.d";
 
 /// Finds the folder that holds `confvault.toml`: `start` or, if `parents`, the nearest one above it.
 ///

@@ -1,7 +1,7 @@
-//! Devices and policies: the file `confvault.toml` of an administrator.
+//! Devices and policies: the file `confvault.toml` of an administrator, and the files of devices in `devices.d`.
 //!
-//! Reads the file strictly (a key that is not known is an error with its line), gives devices,
-//! policies and mirrors as checked values, and changes the file so that comments and order stay.
+//! Reads the files strictly (a key that is not known is an error with its line), gives devices,
+//! policies and mirrors as checked values, and changes a file so that comments and order stay.
 //! It never holds a secret: a URL with a password is refused, a credential is only a reference.
 
 mod device;
@@ -19,7 +19,7 @@ pub use device::{Credential, Device, DeviceKeys, Elevation, LabelKey, LabelSelec
 pub use edit::{DeviceChange, Editor, devices_in};
 pub use error::InventoryError;
 pub use file::{Inventory, Mirror};
-pub use locate::{FILE_NAME, PROFILES_DIR, STORE_DIR, locate};
+pub use locate::{DEVICES_DIR, FILE_NAME, PROFILES_DIR, STORE_DIR, locate};
 pub use policy::Policy;
 pub use source::{MirrorUrl, Remote, SourceUrl, UrlError};
 pub use template::template;

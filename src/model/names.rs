@@ -129,7 +129,7 @@ impl Release {
         out
     }
 
-    /// Reads the ref component that [`Release::to_ref`] wrote.
+    /// Reads the ref component that [`Release::to_ref`] wrote, and no other: one release has one ref.
     ///
     /// # Errors
     /// [`NameError`] if the component does not decode to a release.
@@ -148,7 +148,8 @@ impl Release {
                 i += 1;
             }
         }
-        String::from_utf8(out).map_err(|_| bad())?.parse()
+        let release: Self = String::from_utf8(out).map_err(|_| bad())?.parse()?;
+        if release.to_ref() == component { Ok(release) } else { Err(bad()) }
     }
 }
 

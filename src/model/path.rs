@@ -134,7 +134,7 @@ impl FromStr for ConfigPath {
         let mut i = 0;
         while i < bytes.len() {
             if bytes[i] == b'%' {
-                let hex = text.get(i + 1..i + 3).ok_or_else(bad)?;
+                let hex = text.get(i + 1..i + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(bad)?;
                 out.push(u8::from_str_radix(hex, 16).map_err(|_| bad())?);
                 i += 3;
             } else {

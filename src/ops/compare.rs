@@ -4,17 +4,17 @@
 //! too, so that a changed secret shows as a changed token and never as a value.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::snapshot::World;
+use super::spool::spool;
 use super::{Error, PathFilter, Reader};
 use crate::collect::{Collected, Context, Network, collect};
 use crate::diff::semantic::{SemanticDiff, compare_settings};
 use crate::diff::{self, Body, File, SetDiff, Side, Syntax, Why};
-use crate::fsio;
+use crate::fsio::Scratch;
 use crate::inventory::SourceUrl;
 use crate::model::{ConfigPath, Content, DeviceName, Digest, Entry, Kind, Owner, Point, Release, Scope, Where};
 use crate::profile::Profile;
@@ -185,7 +185,7 @@ struct Source {
 
 enum From {
     Stored(Box<(Generation, Manifest)>),
-    Collected(Box<Collected>, #[expect(dead_code, reason = "goes with the set")] Option<Spool>),
+    Collected(Box<Collected>, #[expect(dead_code, reason = "goes with the set")] Option<Scratch>),
 }
 
 fn load(reader: &Reader, refs: &Refs, point: &Point, world: &World<'_>) -> Result<Source, Error> {
@@ -212,10 +212,10 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
     let profile = reader.profiles.get(device.profile.as_str())?;
     let time = Utc::now();
     // A folder of this machine needs no spool, so that a store on a read-only disk can be compared with one.
-    let spool = if matches!(device.source, SourceUrl::Dir(_)) { None } else { Some(Spool::create(reader)?) };
+    let spool = if matches!(device.source, SourceUrl::Dir(_)) { None } else { Some(spool(reader.store.repo().cache_dir())?) };
     let context = Context {
         root: inventory.root(),
-        spool: spool.as_ref().map_or(reader.store.repo().dir(), |spool| &spool.0),
+        spool: spool.as_ref().map_or(reader.store.repo().dir(), Scratch::dir),
         policy: &inventory.policy,
         env: world.env,
         home: world.home,
@@ -231,24 +231,6 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
     let collected = collect(device, &profile, None, &context)?;
     let end = End { device: name.clone(), release: collected.set.release.clone(), number: None, time };
     Ok(Source { end, from: From::Collected(Box::new(collected), spool) })
-}
-
-/// A folder for what is too large for memory; goes with the comparison.
-struct Spool(PathBuf);
-
-impl Spool {
-    fn create(reader: &Reader) -> Result<Self, Error> {
-        let dir = reader.store.repo().cache_dir().join(format!("spool-now-{}", std::process::id()));
-        fsio::create_dir_all(&dir, 0o700)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // What stays is removed by `maintain`.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }
 
 impl Source {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Months, Utc};
 use serde::Serialize;
 
-use super::keys::{KeyError, trusted};
+use super::keys::{KeyError, check_all, trusted};
 use super::{Error, Vault};
 use crate::model::DeviceName;
 use crate::seal::SigningKey;
@@ -133,6 +133,7 @@ pub fn forget(
     if !trust.administrators.iter().any(|a| a.key == administrator.public()) {
         return Err(KeyError::NotAdministrator(administrator.fingerprint()).into());
     }
+    check_all(&vault.ring, &vault.store)?;
     entomb(vault, plan, administrator, reason, now)?;
     let edits = plan.iter().map(|g| {
         let expected = ObjectId::from_hex(g.commit.as_bytes()).ok();
@@ -141,10 +142,11 @@ pub fn forget(
     let edits: Vec<RefEdit> = edits.collect();
     Batch::begin(vault.store.repo())?
         .commit(|refs, _| Ok::<_, StoreError>(edits.into_iter().filter(|edit| refs.get(&edit.name).is_some()).collect()))?;
-    let mut seen = vault.ring.seen()?;
-    seen.retain(|name, _| !plan.iter().any(|g| g.reference == *name));
-    seen.insert(crate::store::facts::STORE_REF.to_owned(), vault.store.facts().commit.to_string());
-    vault.ring.set_seen(&seen)?;
+    vault.ring.change_seen(|seen| {
+        seen.retain(|name, _| !plan.iter().any(|g| g.reference == *name));
+        seen.insert(crate::store::facts::STORE_REF.to_owned(), vault.store.facts().commit.to_string());
+        Ok(())
+    })?;
     let devices: BTreeSet<&str> =
         plan.iter().filter(|g| g.what == What::Line).filter_map(|g| g.reference.split('/').nth(2)).collect();
     for device in devices.iter().filter_map(|device| device.parse().ok()) {
@@ -154,7 +156,7 @@ pub fn forget(
     let transaction = vault.begin(&Vault::new_run())?;
     let names: Vec<&str> = plan.iter().map(|g| g.reference.as_str()).collect();
     transaction.record(Record::new("forget", "done").with("refs", names).with("reason", reason));
-    transaction.commit()?;
+    vault.commit(transaction)?;
     let maintained = maintain(vault.store.repo(), Effort::Thorough)?;
     Ok(Forgotten { refs: plan.len(), maintained })
 }

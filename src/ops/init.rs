@@ -113,7 +113,7 @@ fn make(
     let vault = Vault::of(Inventory::parse(root, &template)?)?;
     let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(Record::new("init", "done").with("sealing", sealed));
-    transaction.commit()?;
+    vault.commit(transaction)?;
     // The inventory comes last: a folder without it is not an installation.
     fsio::write_file(&inventory, template.as_bytes(), 0o600)?;
     Ok(Made {

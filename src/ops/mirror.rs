@@ -86,7 +86,7 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     };
     let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(record);
-    transaction.commit()?;
+    vault.commit(transaction)?;
     let report = pushed?;
     // The record follows what it records, so that the mirror is not behind by it.
     let journal = Group::Journal(vault.inventory.collector.clone());
@@ -144,7 +144,7 @@ pub fn forget(vault: &Vault, place: &Place, act: bool, around: Surroundings<'_>)
         let transaction = vault.begin(&Vault::new_run())?;
         let record = Record::new("mirror-forget", if done.refused.is_empty() { "done" } else { "partly" });
         transaction.record(record.with("mirror", place.name.as_str()).with("refs", done.gone.clone()));
-        transaction.commit()?;
+        vault.commit(transaction)?;
     }
     Ok(done)
 }
@@ -179,6 +179,6 @@ pub fn prove(place: &Place, around: Surroundings<'_>) -> Result<Proof, MirrorErr
 fn keep_collector(vault: &Vault) -> Result<(), Error> {
     let transaction = vault.begin(&Vault::new_run())?;
     transaction.collector_files(collector_files(vault.root())?);
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Names of generations, given and removed.
 
+use super::keys::check_names;
 use super::{Error, Vault};
 use crate::model::{DeviceName, NameTag, Point};
 use crate::store::Generation;
@@ -10,9 +11,10 @@ use crate::store::Generation;
 /// The point is not there, or the name is or was on another generation.
 pub fn name(vault: &Vault, point: &Point, name: &NameTag, note: Option<&str>) -> Result<Generation, Error> {
     let transaction = vault.begin(&Vault::new_run())?;
+    check_names(&vault.ring.seen()?, &vault.store, transaction.refs(), &point.device)?;
     let generation = vault.store.resolve(transaction.refs(), point)?;
     transaction.name(&generation, name, note)?;
-    commit(transaction, &generation.device)?;
+    commit(vault, transaction, &generation.device)?;
     Ok(generation)
 }
 
@@ -23,14 +25,15 @@ pub fn name(vault: &Vault, point: &Point, name: &NameTag, note: Option<&str>) ->
 /// The device has no such name.
 pub fn unname(vault: &Vault, device: &DeviceName, name: &NameTag) -> Result<u64, Error> {
     let transaction = vault.begin(&Vault::new_run())?;
+    check_names(&vault.ring.seen()?, &vault.store, transaction.refs(), device)?;
     let names = vault.store.names(transaction.refs(), device)?;
     let number = names.iter().find(|known| known.name == *name).map(|known| known.number);
     transaction.unname(device, name)?;
-    commit(transaction, device)?;
+    commit(vault, transaction, device)?;
     Ok(number.unwrap_or_default())
 }
 
-fn commit(transaction: crate::store::Transaction<'_>, device: &DeviceName) -> Result<(), Error> {
-    let done = transaction.commit()?;
+fn commit(vault: &Vault, transaction: crate::store::Transaction<'_>, device: &DeviceName) -> Result<(), Error> {
+    let done = vault.commit(transaction)?;
     if done.moved.contains(device) { Err(Error::Moved) } else { Ok(()) }
 }

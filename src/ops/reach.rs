@@ -1,15 +1,15 @@
 //! What an administrator asks of one device without storing anything: its host key, whether it can be
 //! collected, a backup of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use super::Error;
 use super::snapshot::World;
+use super::spool::spool;
 use crate::collect::drs::{Progress, backup};
 use crate::collect::{Collected, Context, Network, Shown, Step, collect, show_host_key};
-use crate::fsio;
 use crate::inventory::{Device, Inventory, SourceUrl};
 use crate::model::DeviceName;
 use crate::profile::Profiles;
@@ -23,15 +23,6 @@ pub struct Tested {
     pub result: Result<Collected, crate::collect::CollectError>,
 }
 
-struct Spool(PathBuf);
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure here; the folder lies among the temporary files.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
 /// Does something with what collecting needs, outside of a snapshot's run.
 pub(super) fn with_context<T>(
     inventory: &Inventory,
@@ -39,11 +30,10 @@ pub(super) fn with_context<T>(
     trace: Option<&(dyn Fn(Step) + Sync)>,
     work: impl FnOnce(&Context<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let spool = Spool(inventory.store_dir().join("confvault").join(format!("spool-test-{}", std::process::id())));
-    fsio::create_dir_all(&spool.0, 0o700)?;
+    let spool = spool(&inventory.store_dir().join("confvault"))?;
     let context = Context {
         root: inventory.root(),
-        spool: &spool.0,
+        spool: spool.dir(),
         policy: &inventory.policy,
         env: world.env,
         home: world.home,

@@ -139,7 +139,7 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
         let vault = Vault::of(Inventory::parse(root, &text)?)?;
         let transaction = vault.begin(&Vault::new_run())?;
         transaction.record(Record::new("init", "rebuilt").with("from", options.remote.url.to_string()));
-        transaction.commit()?;
+        vault.commit(transaction)?;
     }
     // The inventory comes last: a folder without it is not an installation.
     fsio::write_file(&root.join(FILE_NAME), text.as_bytes(), 0o600)?;

@@ -13,6 +13,6 @@ pub fn record(root: &Path, record: Record) -> Result<(), Error> {
     let vault = Vault::open(root)?;
     let transaction = vault.begin(&Vault::new_run())?;
     transaction.record(record);
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(())
 }

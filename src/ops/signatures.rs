@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::keys::{KeyError, KeyRing, Seen, trusted};
+use super::keys::{KeyError, KeyRing, Seen, trusted, was_removed};
 use crate::seal::{AllowedSigner, Error as SealError, Trust, principal, verify};
 use crate::store::facts::STORE_REF;
 use crate::store::generation::{Generation, Message};
@@ -222,7 +222,11 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
         report.unpinned = true;
         Trust::parse(store.facts().files())?
     };
-    seen.retain(|name, _| !store.facts().is_erased(name));
+    for name in seen.keys().cloned().collect::<Vec<_>>() {
+        if store.facts().is_erased(&name) || was_removed(store.repo(), &refs, &name)? {
+            seen.remove(&name);
+        }
+    }
     report.findings = check(store.repo(), &refs, &trust, &seen);
     Ok(report)
 }

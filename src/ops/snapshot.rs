@@ -15,11 +15,12 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 use chrono::Utc;
 
 use super::change::{Announced, announced};
-use super::keys::{Seen, check_device, remember};
+use super::keys::{Seen, WentBack, check_device, remember};
+use super::spool::spool;
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
 use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, is_unchanged, look_rules};
-use crate::fsio;
+use crate::fsio::{self, Scratch};
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Digest};
 use crate::profile::Profile;
@@ -116,6 +117,8 @@ pub struct Report {
     pub run: RunId,
     /// The devices, sorted by name.
     pub devices: Vec<DeviceReport>,
+    /// Refs of the store that are gone or went back since this installation saw them.
+    pub lost: Vec<WentBack>,
     /// Bytes that the store grew by.
     pub added_bytes: u64,
     /// Time of the whole run.
@@ -163,7 +166,7 @@ pub fn snapshot(
             profiles.insert(device.profile.clone(), vault.profile(&device.profile)?);
         }
     }
-    let spool = Spool::create(vault)?;
+    let spool = spool(vault.store.repo().cache_dir())?;
     let options = &Options { full: options.full || full_is_due(vault)?, ..options.clone() };
     let run = Run {
         vault,
@@ -177,7 +180,8 @@ pub fn snapshot(
         announced: announced(&vault.store, &vault.store.refs()?)?,
     };
 
-    let mut report = Report { run: run.id.clone(), devices: Vec::new(), added_bytes: 0, took: Duration::ZERO };
+    let (run_id, took) = (run.id.clone(), Duration::ZERO);
+    let mut report = Report { run: run_id, devices: Vec::new(), lost: Vec::new(), added_bytes: 0, took };
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
     let mut round = 1;
     while !devices.is_empty() {
@@ -187,7 +191,7 @@ pub fn snapshot(
         devices.retain(|device| again.moved.contains(&device.name) || again.more.contains(&device.name));
     }
     report.devices.sort_by(|a, b| a.device.cmp(&b.device));
-    remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
+    report.lost = remember(&vault.ring, &vault.store, &vault.store.refs()?, vault.signing.as_ref(), &[])?;
     report.took = begun.elapsed();
     Ok(report)
 }
@@ -203,24 +207,6 @@ fn full_is_due(vault: &Vault) -> Result<bool, Error> {
     let done = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
     fsio::write_file(&file, format!("{}\n", done.wrapping_add(1)).as_bytes(), 0o600)?;
     Ok(done % every == every - 1)
-}
-
-/// A folder for what is too large for memory; goes with the run.
-struct Spool(PathBuf);
-
-impl Spool {
-    fn create(vault: &Vault) -> Result<Self, Error> {
-        let dir = vault.store.repo().cache_dir().join(format!("spool-{}", std::process::id()));
-        fsio::create_dir_all(&dir, 0o700)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // What a killed run left is removed by the next `maintain`; here nothing can be done about a failure.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }
 
 /// A device that was encoded; it counts once its transaction is committed.
@@ -271,7 +257,7 @@ struct Run<'a> {
     options: &'a Options,
     world: &'a World<'a>,
     profiles: BTreeMap<ProfileName, (Arc<Profile>, ProfileRules)>,
-    spool: &'a Spool,
+    spool: &'a Scratch,
     network: Network,
     id: RunId,
     /// The heads that this installation has seen: a line that went back is not written to.
@@ -340,7 +326,7 @@ impl Run<'_> {
             }
         });
         if let Some(error) = trouble {
-            return Err(error.into());
+            return Err(error);
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.commit(transaction, &mut pending, last, report, &mut again, progress)?;
@@ -371,14 +357,14 @@ impl Run<'_> {
                 let look = with_look.then(|| transaction.look(&device.name, &wanted)).flatten();
                 (transaction.refs().clone(), look)
             };
-            check_device(&self.seen, vault.store.repo(), &refs, &device.name)?;
+            check_device(&self.seen, &vault.store, &refs, &device.name)?;
             let previous = || {
                 let newest = vault.store.newest(&refs, &device.name).and_then(|newest| vault.store.manifest(&newest));
                 newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()
             };
             let context = Context {
                 root: vault.root(),
-                spool: &self.spool.0,
+                spool: self.spool.dir(),
                 policy: &vault.inventory.policy,
                 env: self.world.env,
                 home: self.world.home,
@@ -494,7 +480,7 @@ impl Run<'_> {
         report: &mut Report,
         again: &mut Again,
         progress: &mut dyn FnMut(&DeviceReport),
-    ) -> Result<(), crate::store::Error> {
+    ) -> Result<(), Error> {
         // The transaction itself records generations and what is unchanged.
         for device in &pending.reports {
             if let Err(error) = &device.result {
@@ -502,7 +488,7 @@ impl Run<'_> {
                 transaction.record(record.with("reason", reason(error)));
             }
         }
-        let done = transaction.commit()?;
+        let done = self.vault.commit(transaction)?;
         report.added_bytes += done.committed.added_bytes;
         pending.since = None;
         // A device that ended a moment ago can be in the transaction and not yet among the reports.

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use super::Error;
 use crate::collect::hostkeys::PINS_FILE;
-use crate::inventory::{FILE_NAME, PROFILES_DIR};
+use crate::inventory::{DEVICES_DIR, FILE_NAME, PROFILES_DIR};
 use crate::store::facts::FactFiles;
 
 /// The largest file that is kept in the collector's branch, in bytes.
 const MOST: u64 = 16 << 20;
+/// Folders whose `*.toml` files are kept.
+const FOLDERS: [&str; 2] = [PROFILES_DIR, DEVICES_DIR];
 
-/// Gathers what the branch of a collector holds: inventory, profiles and host-key pins. No key is among it.
+/// Gathers what the branch of a collector holds: inventory with the files of its devices, profiles and host-key pins. No key is among it.
 ///
 /// # Errors
 /// A file is there and cannot be read, or is larger than 16 MiB.
@@ -31,13 +33,14 @@ pub fn collector_files(root: &Path) -> Result<FactFiles, Error> {
     };
     take(&root.join(FILE_NAME), FILE_NAME.to_owned())?;
     take(&root.join(PINS_FILE), PINS_FILE.to_owned())?;
-    let profiles = root.join(PROFILES_DIR);
-    for entry in fs::read_dir(&profiles).into_iter().flatten().filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // What a tree cannot hold as it is, is no profile.
-        let plain = crate::store::place::encode(name.as_bytes()).as_ref() == name.as_bytes();
-        if plain && name.ends_with(".toml") && entry.path().is_file() {
-            take(&entry.path(), format!("{PROFILES_DIR}/{name}"))?;
+    for folder in FOLDERS {
+        for entry in fs::read_dir(root.join(folder)).into_iter().flatten().filter_map(Result::ok) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What a tree cannot hold as it is, is no profile.
+            let plain = crate::store::place::encode(name.as_bytes()).as_ref() == name.as_bytes();
+            if plain && name.ends_with(".toml") && !name.starts_with('.') && entry.path().is_file() {
+                take(&entry.path(), format!("{folder}/{name}"))?;
+            }
         }
     }
     Ok(files)
@@ -47,8 +50,9 @@ pub fn collector_files(root: &Path) -> Result<FactFiles, Error> {
 /// in keys.
 pub(super) fn of_inventory(files: FactFiles) -> FactFiles {
     let ours = |path: &str| {
-        let profile = path.strip_prefix(PROFILES_DIR).and_then(|rest| rest.strip_prefix('/'));
-        path == FILE_NAME || path == PINS_FILE || profile.is_some_and(|p| !p.contains('/') && p.ends_with(".toml"))
+        let of = |folder: &&str| path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+        let in_folder = FOLDERS.iter().find_map(of);
+        path == FILE_NAME || path == PINS_FILE || in_folder.is_some_and(|p| !p.contains('/') && p.ends_with(".toml"))
     };
     files.into_iter().filter(|(path, _)| ours(path)).collect()
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use chrono::Utc;
 
 use super::Error;
-use super::keys::{KeyRing, Trusted, trusted};
+use super::keys::{KeyRing, Trusted, check_collector, remember, trusted};
 use crate::inventory::{Inventory, ProfileName};
 use crate::profile::{MaskOverrides, Profile, Profiles};
 use crate::seal::{Sealer, SigningKey, StoreKeys};
-use crate::store::{Feature, ProfileRules, RunId, Store, Transaction, Who};
+use crate::store::{Done, Feature, ProfileRules, RunId, Store, Transaction, Who};
 
 /// An installation, opened.
 #[derive(Debug)]
@@ -88,18 +88,33 @@ impl Vault {
     /// Begins a transaction of a run; its commit waits for other writers as long as the policy says.
     ///
     /// # Errors
-    /// The refs cannot be read.
-    pub fn begin(&self, run: &RunId) -> Result<Transaction<'_>, crate::store::Error> {
+    /// As [`Vault::begin_as`].
+    pub fn begin(&self, run: &RunId) -> Result<Transaction<'_>, Error> {
         self.begin_as(self.who(run))
     }
 
     /// Begins a transaction in the name of somebody.
     ///
     /// # Errors
-    /// The refs cannot be read.
-    pub fn begin_as(&self, who: Who) -> Result<Transaction<'_>, crate::store::Error> {
+    /// The refs cannot be read, or the journal went back or is gone: nothing is written on top of a loss.
+    pub fn begin_as(&self, who: Who) -> Result<Transaction<'_>, Error> {
         let wait = Duration::from_secs(self.inventory.policy.lock_timeout.0);
-        Ok(self.store.begin(who)?.lock_wait(wait))
+        let collector = who.collector.clone();
+        // The heads that were seen first: what other processes write meanwhile moves the refs on, never back.
+        let seen = self.ring.seen()?;
+        let transaction = self.store.begin(who)?.lock_wait(wait);
+        check_collector(&seen, &self.store, transaction.refs(), &collector)?;
+        Ok(transaction)
+    }
+
+    /// Commits a transaction and remembers the heads.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::commit`]; the key folder cannot be written.
+    pub fn commit(&self, transaction: Transaction<'_>) -> Result<Done, Error> {
+        let done = transaction.commit()?;
+        remember(&self.ring, &self.store, &self.store.refs()?, self.signing.as_ref(), &done.written)?;
+        Ok(done)
     }
 
     /// Says who writes a run that begins now.

@@ -52,6 +52,7 @@ impl ProfileFile {
         if self.health.is_empty() {
             self.health = base.health;
         }
+        self.module.extend(base.module);
         self.unverified.extend(base.unverified);
         self.collect = self.collect.or(base.collect);
         self.session = self.session.or(base.session);

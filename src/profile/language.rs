@@ -49,6 +49,9 @@ pub(crate) struct ProfileFile {
     /// Commands that tell whether the device is well.
     #[serde(default)]
     pub(crate) health: Vec<Health>,
+    /// Other names under which the vendor speaks of modules.
+    #[serde(default)]
+    pub(crate) module: Vec<Module>,
     /// Facts about the whole profile that were not verified against a device or a source.
     #[serde(default)]
     pub(crate) unverified: Vec<String>,
@@ -393,6 +396,16 @@ impl Action {
     pub fn concerns(&self, files: &[&ConfigPath]) -> bool {
         self.when.is_empty() || any_matches(&self.when, files.iter().copied())
     }
+}
+
+/// A module, and under which other names its vendor speaks of it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Module {
+    /// The name by which it is loaded.
+    pub name: String,
+    /// Names of its parts in the vendor's notes.
+    pub also: Vec<String>,
 }
 
 /// What cannot be put back.

@@ -21,7 +21,7 @@ pub mod syntax;
 mod volatile;
 
 pub use error::ProfileError;
-pub use language::{Action, Cannot, Collect, Command, Health, Restore, RestoreMethod, Session, SessionMode, Step};
+pub use language::{Action, Cannot, Collect, Command, Health, Module, Restore, RestoreMethod, Session, SessionMode, Step};
 pub use pattern::Pattern;
 pub use profiles::{Origin, Profiles, Summary};
 pub use rules::{Claim, Profile};

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use globset::{GlobSet, GlobSetBuilder};
 
 use super::globs::{as_path, glob};
-use super::language::{Collect, Command, Health, ProfileFile, Restore, Session};
+use super::language::{Collect, Command, Health, Module, ProfileFile, Restore, Session};
 use super::pattern::Pattern;
 use super::secrets::{Applies, Finder, MaskOverrides, SecretSpan, suspects};
 use super::syntax::{Syntax, guess};
@@ -298,6 +298,12 @@ impl Profile {
     #[must_use]
     pub fn restore(&self) -> Option<&Restore> {
         self.file.restore.as_ref()
+    }
+
+    /// Gives the modules whose parts have names of their own in the vendor's notes.
+    #[must_use]
+    pub fn modules(&self) -> &[Module] {
+        &self.file.module
     }
 
     /// Gives the commands that tell whether the device is well.

@@ -19,6 +19,12 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// A store whose branch `_store` is gone, and with it perhaps other refs.
+    #[error("The store has lost its branch _store: {}", path.display())]
+    BranchGone {
+        /// The repository.
+        path: PathBuf,
+    },
     /// Something is already where a store was to be made.
     #[error("Already there: {}", path.display())]
     Exists {

@@ -64,9 +64,9 @@ impl Facts {
     /// Reads the branch.
     ///
     /// # Errors
-    /// [`Error::UnknownFormat`], `UnknownFeature`, `NoStore`, `Corrupt`.
+    /// [`Error::UnknownFormat`], `UnknownFeature`, `NoStore`, `BranchGone`, `Corrupt`.
     pub fn read(repo: &Repo, refs: &Refs) -> Result<Self> {
-        let head = refs.get(STORE_REF).ok_or_else(|| Error::NoStore { path: repo.dir().to_owned() })?.id;
+        let head = refs.get(STORE_REF).ok_or_else(|| no_branch(repo))?.id;
         let corrupt = |what: &str, id| Error::Corrupt { whose: "_store".to_owned(), what: what.to_owned(), id };
         let commit = Commit::parse(&repo.commit(&head)?).map_err(|e| corrupt(e.0, head))?;
         let ids = tree::list_files(repo, "_store", commit.tree)?;
@@ -183,6 +183,13 @@ impl Facts {
         let lines = files.flat_map(|(_, text)| std::str::from_utf8(text).unwrap_or_default().lines());
         lines.filter(|line| line.starts_with("refs/")).filter_map(|line| line.split_once(' '))
     }
+}
+
+/// Says what a repository without `_store` is: another program's, or a store that lost its refs.
+fn no_branch(repo: &Repo) -> Error {
+    let path = repo.dir().to_owned();
+    let written = std::fs::read_dir(repo.pack_dir()).is_ok_and(|mut packs| packs.next().is_some());
+    if written && repo.cache_dir().is_dir() { Error::BranchGone { path } } else { Error::NoStore { path } }
 }
 
 /// Reads the file `format`.

@@ -337,7 +337,10 @@ fn parse_line(text: &str) -> Result<Line, &'static str> {
     } else {
         let form = Form::ALL.iter().find(|(_, word)| *word == form).ok_or("not a form")?.0;
         let plain: Digest = plain.parse().map_err(|_| "not a digest (plain)")?;
-        let normal = if normal == "=" { plain } else { normal.parse().map_err(|_| "not a digest (normal)")? };
+        let normal = match normal {
+            "=" => plain,
+            text => text.parse().ok().filter(|n| *n != plain).ok_or("not a digest (normal)")?,
+        };
         let stored = stored.parse().map_err(|_| "not a digest (stored)")?;
         if kind == Kind::Link && (form != Form::Plain || normal != plain) {
             return Err("a link that is not plain");

@@ -266,7 +266,9 @@ pub fn parse_tree(data: &[u8]) -> Result<Vec<TreeEntry>, Malformed> {
     let mut rest = data;
     while !rest.is_empty() {
         let blank = memchr::memchr(b' ', rest).filter(|at| *at <= 7).ok_or(Malformed("a tree entry without a mode"))?;
-        let mode = std::str::from_utf8(&rest[..blank]).ok().and_then(|m| u32::from_str_radix(m, 8).ok());
+        // Digits alone: `+40000` is a number, too. Old trees have a zero in front.
+        let digits = Some(&rest[..blank]).filter(|m| m.iter().all(|b| matches!(b, b'0'..=b'7')));
+        let mode = digits.and_then(|m| std::str::from_utf8(m).ok()).and_then(|m| u32::from_str_radix(m, 8).ok());
         let zero = memchr::memchr(0, rest).filter(|at| *at > blank).ok_or(Malformed("a tree entry without a name"))?;
         let id = rest.get(zero + 1..zero + 21).ok_or(Malformed("a tree entry cut short"))?;
         out.push(TreeEntry {

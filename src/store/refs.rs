@@ -117,10 +117,9 @@ impl Packed {
             }
             packed.lines = lines;
         }
-        if !fully {
-            unknown.retain(|line| !(tags && packed.name(*line).starts_with("refs/tags/")));
-            packed.unstated = unknown.iter().filter_map(|line| Some((*line, peel(&packed.id(*line))?))).collect();
-        }
+        // A tag that should have its peeled value and has none is looked at all the same: the file may have been cut.
+        unknown.retain(|line| packed.name(*line).starts_with("refs/tags/") == fully || !tags);
+        packed.unstated = unknown.iter().filter_map(|line| Some((*line, peel(&packed.id(*line))?))).collect();
         Ok(packed)
     }
 

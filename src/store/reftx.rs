@@ -134,10 +134,7 @@ impl Prepared<'_> {
                 Err(e) => return Err(e.into()),
             }
         }
-        if let Err(e) = fsio::rename(lock, packed) {
-            drop(std::fs::remove_file(lock));
-            return Err(e.into());
-        }
+        fsio::rename(lock, packed)?;
         self.published = true;
         fsio::sync_dir(dir)?;
         fsio::unlink_if_there(new)?;
@@ -148,6 +145,10 @@ impl Prepared<'_> {
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
         if !self.published {
+            // The lock first: without the other name of the file nobody would know whose it is.
+            if same_file(&self.paths.new, &self.paths.lock) {
+                drop(std::fs::remove_file(&self.paths.lock));
+            }
             drop(std::fs::remove_file(&self.paths.new));
         }
     }

@@ -46,6 +46,8 @@ pub struct Done {
     /// Devices that another process wrote to meanwhile: nothing of them was committed. They are to be
     /// done again in a new transaction.
     pub moved: Vec<DeviceName>,
+    /// The changes of refs.
+    pub written: Vec<RefEdit>,
 }
 
 /// A transaction: everything of it appears at once, or nothing.

@@ -127,7 +127,7 @@ fn an_upgrade_is_reviewed_named_checked_and_has_a_way_back() {
 
     let way = env.cv(&["release", "rollback", "pbx"]).succeeded();
     assert!(way.starts_with("pbx goes back from 20.0.0 (generation 2) to 18.0.0 (generation 1)\n"), "{way}");
-    assert!(way.contains("confvault restore pbx@before-20.0.0 --to FOLDER"), "{way}");
+    assert!(way.contains("confvault restore pbx@before-20.0.0 --device --plan"), "{way}");
     let not_back = env.cv(&["release", "rollback", "pbx", "--done"]).failed(1);
     assert!(not_back.contains("does not have the old release 18.0.0, but 20.0.0"), "{not_back}");
     assert_eq!(env.cv(&["release", "finish", "pbx", "--accept", "no ISDN any more"]).code, 0);

@@ -51,6 +51,7 @@ fn what_differs_becomes_a_generation_and_nothing_else_does() {
       "unannounced_count": 0,
       "unchanged_count": 1,
       "failed_count": 0,
+      "lost_refs": [],
       "added_bytes": [N],
       "took_ms": [N]
     }
@@ -100,6 +101,7 @@ fn a_device_that_fails_does_not_stop_the_others() {
       "unannounced_count": 0,
       "unchanged_count": 0,
       "failed_count": 1,
+      "lost_refs": [],
       "added_bytes": [N],
       "took_ms": [N]
     }

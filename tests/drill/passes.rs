@@ -249,3 +249,33 @@ fn a_drill_that_is_killed_leaves_a_folder_that_the_next_one_removes() {
     assert!(said.contains("stopped; nothing was recorded"), "{said}");
     assert!(left(&env).is_empty());
 }
+
+#[test]
+fn a_stand_in_gets_the_set_of_the_mirror() {
+    let env = lab();
+    let profile = "name = \"asterisk\"\nextends = \"asterisk\"\n[restore]\nmethod = \"files\"\n[[restore.check]]\nrun = \"grep -q port= {root}/sip.conf\"\n\
+                   [[restore.apply]]\nrun = \"true\"\n";
+    env.write("profiles/asterisk.toml", profile);
+    env.write("lab/sip.conf", "[general]\nport=9\n");
+    env.cv(&["device", "add", "lab-pbx", "--source", "dir:lab", "--profile", "asterisk", "--release", "1.0"]).succeeded();
+    let said = with_identity(&env, &["pbx", "--into", "lab-pbx"]).failed(2);
+    assert!(said.contains("Nothing is asked without a terminal"), "{said}");
+    assert_eq!(env.read("lab/sip.conf"), "[general]\nport=9\n");
+    let run = with_identity(&env, &["pbx", "--into", "lab-pbx", "--yes"]);
+    assert!(run.text().contains("as the point: put back, made active, compared"), "{run}");
+    run.succeeded();
+    assert_eq!(env.read("lab/sip.conf"), env.read("pbx/sip.conf"));
+    let document = newest(&env);
+    let stand_in = &document["protocol"]["stand_in"];
+    assert_eq!((&stand_in["outcome"], &stand_in["pre"], &stand_in["post"]), (&"done".into(), &1.into(), &2.into()), "{document}");
+    // One that refuses the set is taken back, and the drill fails.
+    env.write("profiles/asterisk.toml", profile.replace("\"true\"", "\"false\""));
+    env.write("lab/sip.conf", "[general]\nport=9\n");
+    let run = with_identity(&env, &["pbx", "--into", "lab-pbx", "--yes"]);
+    assert_eq!(run.code, 3, "{run}");
+    assert_eq!(env.read("lab/sip.conf"), "[general]\nport=9\n");
+    assert_eq!(findings(&newest(&env))[0], "stand-in pbx");
+    // The device itself stands in for nobody, nor does one for all.
+    with_identity(&env, &["pbx", "--into", "pbx", "--yes"]).failed(2);
+    with_identity(&env, &["pbx", "gw", "--into", "lab-pbx", "--yes"]).failed(2);
+}

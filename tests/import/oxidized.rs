@@ -256,3 +256,40 @@ fn a_fleet_is_one_pack_and_no_secret_of_it_shows() {
         assert_eq!(text.matches(canary.as_str()).count(), 4);
     }
 }
+
+#[test]
+fn the_configuration_of_oxidized_gives_models_and_places() {
+    let world = World::new();
+    history(&world);
+    let config = "---\nusername: oxi\npassword: hunter2\nmodel: ios\ngroups:\n  core:\n    username: coreuser\nsource:\n  default: csv\n  csv:\n\
+                  \x20   file: ~/.config/oxidized/router.db\n    delimiter: !ruby/regexp /:/\n    map:\n      name: 0\n      model: 1\n      ip: 2\n      group: 3\n\
+                  \x20     password: 4\n";
+    world.env.write("oxi/config", config);
+    world.env.write("oxi/router.db", "gw1:ios:10.0.0.1:voice:hunter3\nsw1::10.0.0.2:core\nsw7::10.0.0.7:core\n");
+    let run = world.cv(&["import", "oxidized", "default.git", "--config", "oxi/config", "--add"]);
+    assert_eq!(run.code, 0, "{run}");
+    let said = run.to_string();
+    assert!(said.contains("the list has passwords of 1 of the added devices") && !said.contains("hunter"), "{said}");
+    // The device that is gone stays out, and so does one without a history.
+    let listed = world.cv(&["--json", "device", "list"]).json();
+    let listed: Vec<_> = listed["devices"].as_array().unwrap().iter().map(|d| (&d["name"], &d["source"])).collect();
+    assert_eq!(listed, [(&"gw1".into(), &"ssh://oxi@10.0.0.1".into())]);
+    assert_eq!((world.log("gw1").len(), world.log("sw1").len()), (3, 1));
+    assert!(!world.env.read("cv/confvault.toml").contains("hunter"));
+}
+
+#[test]
+fn devices_without_a_list_are_taken_in_disabled() {
+    let world = World::new();
+    history(&world);
+    world.import(&["oxidized", "default.git", "--profile", "cisco-ios", "--add"]);
+    let shown = world.cv(&["--json", "device", "show", "gw1"]).json();
+    assert_eq!((&shown["device"]["source"], &shown["device"]["enabled"]), (&"push:".into(), &false.into()));
+    world.cv(&["device", "set", "gw1", "--source", "dir:../gw1", "--enable"]).succeeded();
+    world.env.write("gw1/running-config", state("gw1", "15.8(1)M", "two"));
+    // What it is now is what the other program had last, but for what a folder tells beside the content.
+    world.cv(&["snapshot", "gw1"]).succeeded();
+    let changed = git_ok(&world.store(), &["log", "-1", "--format=%(trailers:key=Changed,valueonly)", "gw1/15.8(1)M"]);
+    assert_eq!((world.log("gw1").len(), changed.trim()), (4, "+0 ~1 -0"));
+    world.clean();
+}

@@ -12,6 +12,7 @@ use crate::cli::ui::{Look, Ui};
 use crate::model::DeviceName;
 use crate::ops::check::{Options, Report, check};
 use crate::ops::record;
+use crate::ops::signatures::Wrong;
 use crate::store::check::{Finding, Span};
 
 /// Check that the store is whole, and what its collectors made of it
@@ -86,6 +87,10 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
     if report.is_clean() {
         ui.row(&[(Look::Good, "clean")])
     } else {
+        let signatures = report.signatures.iter().flat_map(|report| &report.findings);
+        if signatures.into_iter().any(|f| matches!(f.wrong, Wrong::WentBack { .. } | Wrong::Gone { .. })) {
+            ui.status("Refs that went back or are gone: `confvault key heads --put-back` sets what the store still has");
+        }
         ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault init DIR --from URL`");
         ui.row(&[(Look::Bad, "NOT clean")])
     }

@@ -4,24 +4,29 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::import::mapping;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::ui::{Look, Ui};
-use crate::collect::inventories::{Listed, netbox, of_file};
-use crate::inventory::{Credential, DeviceChange, Editor, ProfileName};
+use crate::collect::inventories::{Listed, netbox, read};
+use crate::inventory::{Credential, ProfileName};
+use crate::model::DeviceName;
+use crate::ops::enlist::{Options, enlist};
 use crate::seal::Secret;
 
 /// Take over devices from a list
 ///
-/// A file with a header is a table: name, source (or host and user), profile, release, site, credential; every other
-/// column is a label. A file without one is a router.db of RANCID or Oxidized. Devices that are there already stay as they are.
-/// Devices that are not in the list any more are named; they and their history stay.
+/// A file with a header is a table: name, source (or host and user), profile, model, release, site, credential, enabled;
+/// every other column is a label. A file with a `source:` is the configuration of Oxidized, whose CSV list is read, too. Any
+/// other file is a router.db of RANCID or Oxidized. No password of a list is taken over. Devices that are there already stay
+/// as they are. Devices that are not in the list any more are named; they and their history stay.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault device import fleet.csv --credential env:GW_PASSWORD\n  \
      confvault device import /var/lib/rancid/core/router.db --user backup\n  \
+     confvault device import ~oxidized/.config/oxidized/config --map vyos=linux\n  \
      confvault device import --netbox https://netbox.example --token env:NETBOX_TOKEN --user backup\n",
     exit_codes!()
 ))]
@@ -38,6 +43,9 @@ pub(crate) struct ImportArgs {
     /// User of devices for which the list has none
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Profile of a model; can be given more than once
+    #[arg(long = "map", value_name = "MODEL=PROFILE", value_parser = mapping)]
+    maps: Vec<(String, ProfileName)>,
     /// Profile of devices for which the list has none
     #[arg(long, value_name = "PROFILE")]
     profile: Option<ProfileName>,
@@ -47,78 +55,86 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Outcome {
+    let root = context.root()?;
+    if args.token.is_some() && args.netbox.as_ref().is_some_and(|url| url.starts_with("http://")) {
+        ui.warn("the token goes over the network in clear: http, not https");
+    }
     let listed = list(context, args)?;
-    let mut editor = Editor::open(&context.root()?)?;
-    let profiles = context.profiles()?;
-    let (mut added, mut known) = (Vec::new(), 0);
-    for device in &listed {
-        if editor.inventory().device(&device.name).is_ok() || added.contains(&&device.name) {
-            known += 1;
-            continue;
-        }
-        if let Some(profile) = device.profile.as_ref().or(args.profile.as_ref()) {
-            profiles.get(profile.as_str())?;
-        }
-        editor.add_device(&device.name, &device.source, &changes(device, args))?;
-        added.push(&device.name);
-    }
-    let gone: Vec<String> = editor
-        .inventory()
-        .devices()
-        .filter(|device| !listed.iter().any(|l| l.name == device.name))
-        .map(|device| device.name.to_string())
-        .collect();
-    editor.save()?;
+    let options =
+        Options { map: args.maps.iter().cloned().collect(), profile: args.profile.clone(), credential: args.credential.clone() };
+    let done = enlist(&root, &context.profiles()?, &listed, &options)?;
     if ui.json_wished() {
-        ui.json("device import", &json!({ "added": added, "known_count": known, "not_listed": gone }))?;
-        return Ok(Exit::Done);
+        ui.json(
+            "device import",
+            &json!({
+                "added": done.added,
+                "known_count": done.known.len(),
+                "differing": done.differing,
+                "twice": done.twice,
+                "not_listed": done.unlisted,
+                "unknown_models": done.unknown_models,
+            }),
+        )?;
+    } else {
+        for name in &done.added {
+            ui.row(&[(Look::Plain, "added "), (Look::Strong, name.as_str())])?;
+        }
+        ui.status(&format!("{} added, {} were there already", done.added.len(), done.known.len()));
     }
-    for name in &added {
-        ui.row(&[(Look::Plain, "added "), (Look::Strong, name.as_str())])?;
+    tell(ui, "another source in the list", &done.differing);
+    tell(ui, "more than once in the list, the first counts", &done.twice);
+    tell(ui, "not in the list", &done.unlisted);
+    if !done.unknown_models.is_empty() {
+        let models = done.unknown_models.into_iter().collect::<Vec<_>>().join(", ");
+        ui.warn(&format!("no profile for {models}: these devices have the generic one; name one with --map MODEL=PROFILE"));
     }
-    ui.status(&format!("{} added, {known} were there already", added.len()));
-    if !gone.is_empty() {
-        let more = gone.len().saturating_sub(5);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        ui.warn(&format!("not in the list: {}{more}", gone.into_iter().take(5).collect::<Vec<_>>().join(", ")));
+    let added: Vec<&Listed> = listed.iter().filter(|listed| done.added.contains(&listed.name)).collect();
+    if args.credential.is_none() {
+        tell_passwords(ui, added.into_iter());
     }
     Ok(Exit::Done)
 }
 
-fn changes(device: &Listed, args: &ImportArgs) -> Vec<DeviceChange> {
-    let mut changes = Vec::new();
-    let mut set = |key, value: Option<String>| changes.extend(value.map(|value| DeviceChange::Set(key, value)));
-    set("profile", device.profile.as_ref().or(args.profile.as_ref()).map(ToString::to_string));
-    set("release", device.release.as_ref().map(ToString::to_string));
-    set("site", device.site.as_ref().map(ToString::to_string));
-    set("credential", device.credential.clone().or_else(|| args.credential.clone()).map(String::from));
-    changes.extend((!device.enabled).then_some(DeviceChange::Flag("enabled", false)));
-    changes.extend(device.labels.iter().map(|(key, value)| DeviceChange::Label(key.clone(), value.clone())));
-    changes
+/// Names devices in a warning.
+fn tell(ui: &mut Ui, what: &str, names: &[DeviceName]) {
+    if !names.is_empty() {
+        let some: Vec<&str> = names.iter().take(5).map(DeviceName::as_str).collect();
+        let more = names.len().saturating_sub(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        ui.warn(&format!("{what}: {}{more}", some.join(", ")));
+    }
+}
+
+/// Says that passwords of a list stay where they are.
+pub(super) fn tell_passwords<'a>(ui: &mut Ui, added: impl Iterator<Item = &'a Listed>) {
+    let mut added = added.filter(|listed| listed.has_password && listed.credential.is_none());
+    if let Some(first) = added.next() {
+        let name = &first.name;
+        let count = added.count() + 1;
+        ui.warn(&format!(
+            "the list has passwords of {count} of the added devices; they were not taken over: `confvault device set {name} \
+             --credential store`, then `confvault credential set {name}`, or another --credential"
+        ));
+    }
 }
 
 fn list(context: &Context, args: &ImportArgs) -> Result<Vec<Listed>, CommandError> {
-    let failed = |error: crate::collect::inventories::ListError| CommandError::new(Exit::Failed, error, Vec::new());
-    if let Some(url) = &args.netbox {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(CommandError::usage("--netbox takes the URL of a server, such as https://netbox.example"));
-        }
-        let token = match &args.token {
-            None => None,
-            Some(Credential::Env(name)) => {
-                let value = crate::cli::env::variable(name);
-                Some(Secret::new(value.ok_or_else(|| CommandError::failed(format!("Variable is not set: {name}")))?))
-            }
-            Some(Credential::File(file)) => {
-                let file = context.absolute(file)?;
-                let secret = crate::seal::read_private(&file);
-                Some(secret.map_err(|error| CommandError::new(Exit::Failed, error, Vec::new()))?)
-            }
-            Some(_) => return Err(CommandError::usage("--token takes env:VARIABLE or file:FILE")),
-        };
-        return netbox(url, token.as_ref(), args.user.as_deref()).map_err(failed);
+    let home = context.env.home.as_deref();
+    let Some(url) = &args.netbox else {
+        let file = context.absolute(args.file.as_deref().unwrap_or_else(|| "".as_ref()))?;
+        return Ok(read(&file, args.user.as_deref(), home)?);
+    };
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err(CommandError::usage("--netbox takes the URL of a server, such as https://netbox.example"));
     }
-    let file = context.absolute(args.file.as_deref().unwrap_or_else(|| "".as_ref()))?;
-    let bytes = std::fs::read(&file).map_err(|error| CommandError::failed(format!("Cannot read {}: {error}", file.display())))?;
-    of_file(&bytes, args.user.as_deref()).map_err(failed)
+    let token = match &args.token {
+        None => None,
+        Some(Credential::Env(name)) => {
+            let value = crate::cli::env::variable(name);
+            Some(Secret::new(value.ok_or_else(|| CommandError::failed(format!("Variable is not set: {name}")))?))
+        }
+        Some(Credential::File(file)) => Some(crate::seal::read_private(&context.absolute(file)?)?),
+        Some(_) => return Err(CommandError::usage("--token takes env:VARIABLE or file:FILE")),
+    };
+    Ok(netbox(url, token.as_ref(), args.user.as_deref())?)
 }

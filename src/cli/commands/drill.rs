@@ -33,7 +33,7 @@ use crate::ops::{Reader, Vault};
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault drill --identity admin/identity.txt\n  confvault drill pbx gw-1@golden --from offsite --target 4h\n  \
-     confvault drill --sample 5 --by 'A. Deputy' --html drill.html\n  confvault drill due\n  confvault drill show\n",
+     confvault drill --sample 5 --by 'A. Deputy' --html drill.html\n  confvault drill pbx --into lab-pbx\n  confvault drill due\n  confvault drill show\n",
     exit_codes!(), ";\nof a drill that failed: 13 damage or a foreign hand, 12 no identity opens it, 1 no mirror, else 3"
 ))]
 pub(crate) struct DrillArgs {
@@ -57,6 +57,12 @@ struct RunArgs {
     /// The mirror (default: the only one)
     #[arg(long, value_name = "MIRROR")]
     from: Option<DeviceName>,
+    /// Put it back to this device, too, which stands in for the one that is named: it is overwritten
+    #[arg(long, value_name = "DEVICE", requires = "points")]
+    into: Option<DeviceName>,
+    /// Do not ask before a stand-in is overwritten
+    #[arg(long, requires = "into")]
+    yes: bool,
     /// How long it may take, such as 4h or 30min (default: `recovery_target` of confvault.toml)
     #[arg(long, value_name = "TIME")]
     target: Option<Seconds>,
@@ -126,12 +132,25 @@ fn exercise(ui: &mut Ui, context: &Context, args: &RunArgs) -> Outcome {
     let around = Surroundings { env: &git, cancel: &cancel };
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     let vault = Vault::open(&context.root()?)?;
+    if let Some(onto) = args.into.as_ref().filter(|_| !args.yes) {
+        match ui.confirm(&format!("Overwrite device {onto}, which stands in?"))? {
+            Some(true) => {}
+            Some(false) => return Err(CommandError::failed("Nothing was done, as the answer was not `yes`")),
+            None => {
+                let error = CommandError::usage("Nothing is asked without a terminal, and nothing was done");
+                return Err(
+                    error.hint(format!("look with `confvault restore POINT --device --onto {onto} --plan`, then say `--yes`"))
+                );
+            }
+        }
+    }
     let keep = args.keep.as_deref().map(|dir| context.absolute(dir)).transpose()?;
     let seed = args.seed.unwrap_or_else(drill::seed);
     let options = Options {
         points: args.points.clone(),
         sample: args.sample.map(|count| Sample { count, seed }),
         from: args.from.clone(),
+        into: args.into.clone(),
         place: keep.map_or_else(|| Place::Temporary(context.env.temporary.clone()), Place::Keep),
         identities: args.identity.load(ui, context)?,
         by: args.by.clone().or_else(crate::cli::env::user),

@@ -3,7 +3,7 @@
 use crate::cli::time::{count, json as utc, size};
 use crate::cli::ui::Look;
 use crate::inventory::Seconds;
-use crate::ops::drill::{Choice, Held, Opened, Outcome, Proof, Protocol, Signed};
+use crate::ops::drill::{Choice, Held, Opened, Outcome, Proof, Protocol, Signed, StandIn};
 
 /// The rules that a recorded drill is evidence for; `docs/drills.md` says what each asks for.
 pub(super) const RULES: [(&str, &str); 5] = [
@@ -53,6 +53,7 @@ pub(super) fn blocks(id: &str, protocol: &Protocol, record: Option<(&Held, &Sign
     if protocol.devices.iter().any(|proof| !proof.checks.is_empty()) {
         blocks.push(checks(&protocol.devices));
     }
+    blocks.extend(protocol.stand_in.as_ref().map(stand_in));
     blocks.push(phases(protocol));
     blocks.push(findings(protocol));
     blocks.extend(record.map(|(held, signed)| of_record(held, signed)));
@@ -172,6 +173,26 @@ fn checks(proofs: &[Proof]) -> Block {
         })
     });
     Block::Table("Syntax checks", vec!["DEVICE", "RESULT", "TOOK", "COMMAND", ""], rows.collect())
+}
+
+fn stand_in(one: &StandIn) -> Block {
+    let (look, word) = match one.outcome.as_str() {
+        "done" => (Look::Good, "as the point: put back, made active, compared"),
+        "nothing" => (Look::Notice, "as the point already: nothing was put back"),
+        "went-back" => (Look::Bad, "taken back to how it stood, as a step failed"),
+        _ => (Look::Bad, "between: see `confvault restore --undo`"),
+    };
+    let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let mut facts = vec![
+        ("Device", (Look::Strong, one.device.to_string())),
+        ("Stands", (look, word.to_owned())),
+        ("Entries put back", plain(one.entries)),
+        ("Took", plain(took(one.took_ms))),
+        ("Generations", plain(format!("{} before, {} after", number(one.pre), number(one.post)))),
+    ];
+    facts.extend(one.change.as_ref().map(|change| ("Change", plain(change))));
+    facts.extend(one.health.iter().map(|health| ("Health", plain(health))));
+    Block::Facts("Stand-in", facts)
 }
 
 fn phases(protocol: &Protocol) -> Block {

@@ -1,14 +1,14 @@
 //! `confvault import`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
-use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::exit::exit_codes;
 use crate::cli::signals;
 use crate::cli::ui::Ui;
-use crate::collect::inventories::{Listed, of_file};
+use crate::collect::inventories::read;
 use crate::inventory::{Credential, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Release};
 use crate::ops::Vault;
@@ -35,7 +35,7 @@ enum ImportCommand {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault import oxidized ~oxidized/.config/oxidized/default.git --profile cisco-ios --plan\n  \
-     confvault import oxidized default.git --list router.db --map vyatta=linux --add --user backup\n",
+     confvault import oxidized default.git --config ~oxidized/.config/oxidized/config --map vyos=linux --add\n",
     exit_codes!()
 ))]
 struct OxidizedArgs {
@@ -99,8 +99,8 @@ struct Common {
     /// Release of a first state in which none is found
     #[arg(long, value_name = "RELEASE")]
     release: Option<Release>,
-    /// List of the devices with their models: a router.db, or a table as for `device import`
-    #[arg(long, value_name = "FILE")]
+    /// List of the devices with their models: the `config` of Oxidized, a router.db, or a table as for `device import`
+    #[arg(long, visible_alias = "config", value_name = "FILE")]
     list: Option<PathBuf>,
     /// Take states that are cut off; WHY stands in their generations
     #[arg(long, value_name = "WHY", num_args = 0..=1, require_equals = true, default_missing_value = "accepted")]
@@ -122,7 +122,8 @@ struct Common {
     credential: Option<Credential>,
 }
 
-fn mapping(text: &str) -> Result<(String, ProfileName), String> {
+/// Reads `MODEL=PROFILE`.
+pub(super) fn mapping(text: &str) -> Result<(String, ProfileName), String> {
     let (model, profile) = text.split_once('=').ok_or("a model and its profile, such as ios=cisco-ios")?;
     Ok((model.to_ascii_lowercase(), profile.parse::<ProfileName>().map_err(|error| error.to_string())?))
 }
@@ -144,7 +145,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Outcome 
         branch: common.branch.clone(),
         below: common.below.clone(),
         only: common.only.clone(),
-        listed: common.list.as_deref().map_or_else(|| Ok(Vec::new()), |file| list(context, file, common.user.as_deref()))?,
+        listed: match &common.list {
+            Some(file) => read(&context.absolute(file)?, common.user.as_deref(), context.env.home.as_deref())?,
+            None => Vec::new(),
+        },
         user: common.user.clone(),
         map: common.maps.iter().cloned().collect(),
         profile: common.profile.clone(),
@@ -162,6 +166,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Outcome 
     ui.finish_progress();
     let report = report?;
     let added = if common.add { adopt(&root, &report, common.credential.as_ref())? } else { Vec::new() };
+    super::device_import::tell_passwords(ui, report.listed.iter().filter(|listed| added.contains(&listed.name)));
     super::import_show::show(ui, report, &added, common.plan)
 }
 
@@ -171,11 +176,4 @@ fn layout(args: &GitArgs) -> Result<Layout, CommandError> {
         (None, Some(text)) => Layout::Pattern(text.parse::<Pattern>().map_err(crate::ops::Error::from)?),
         (None, None) => Layout::TopFolder,
     })
-}
-
-/// Reads the list of the other program.
-fn list(context: &Context, file: &Path, user: Option<&str>) -> Result<Vec<Listed>, CommandError> {
-    let file = context.absolute(file)?;
-    let bytes = std::fs::read(&file).map_err(|error| CommandError::failed(format!("Cannot read {}: {error}", file.display())))?;
-    of_file(&bytes, user).map_err(|error| CommandError::new(Exit::Failed, error, Vec::new()))
 }

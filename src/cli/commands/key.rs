@@ -11,9 +11,10 @@ use crate::cli::identity::AdminArgs;
 use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
+use crate::inventory::STORE_DIR;
 use crate::mirror::{GitEnv, GitUrl, Limits, Remote, fetch_facts};
 use crate::ops;
-use crate::ops::keys::{self, Change, JoinRequest, KeyChange, apply, trusted};
+use crate::ops::keys::{self, Change, JoinRequest, KeyChange, KeyRing, WentBack, apply, trusted};
 use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
 use crate::store::Record;
 
@@ -130,11 +131,15 @@ struct SignersArgs {}
 
 /// Compare the heads of the store with those that this installation has seen
 ///
-/// A line that went back, or aside, is not written to. If it is meant to be so (the store was put back from an older
-/// copy on purpose), `--accept` takes the heads as they are.
+/// A line that went back, went aside or is gone is not written to. `--put-back` sets refs to where they were seen, as
+/// far as the store still has what they stood on. If it is meant to be so (the store was put back from an older copy on
+/// purpose), `--accept` takes the heads as they are.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = concat!("Examples:\n  confvault key heads\n  confvault key heads --accept\n", exit_codes!()))]
+#[command(after_long_help = concat!("Examples:\n  confvault key heads\n  confvault key heads --put-back\n  confvault key heads --accept\n", exit_codes!()))]
 struct HeadsArgs {
+    /// Put back what the store still has
+    #[arg(long, conflicts_with = "accept")]
+    put_back: bool,
     /// Take the heads as they are
     #[arg(long)]
     accept: bool,
@@ -291,22 +296,55 @@ fn fetch(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
 }
 
 fn heads(ui: &mut Ui, context: &Context, args: &HeadsArgs) -> Outcome {
+    if args.put_back {
+        return put_back(ui, context);
+    }
     let (store, ring) = context.keys()?;
+    let seen = ring.seen()?;
     let refs = store.refs()?;
-    let back = keys::went_back(store.repo(), &refs, &ring.seen()?, "refs/")?;
+    let back = keys::went_back(store.repo(), store.facts(), &refs, &seen, "refs/")?;
     if args.accept {
         keys::accept(&ring, &refs)?;
     }
     if ui.json_wished() {
-        let list: Vec<_> = back.iter().map(|b| json!({ "ref": b.reference, "seen": b.seen, "found": b.found })).collect();
-        ui.json("key heads", &json!({ "went_back": list, "accepted": args.accept }))?;
+        ui.json("key heads", &json!({ "went_back": heads_value(&back), "accepted": args.accept }))?;
     } else {
         for back in &back {
-            let found = back.found.as_deref().unwrap_or("gone");
-            ui.line(&format!("{}: seen {}, found {found}", back.reference, back.seen))?;
+            ui.line(&shown(back))?;
         }
     }
     Ok(if back.is_empty() || args.accept { Exit::Done } else { Exit::Damage })
+}
+
+pub(super) fn heads_value(heads: &[WentBack]) -> Vec<Value> {
+    heads.iter().map(|b| json!({ "ref": b.reference, "seen": b.seen, "found": b.found })).collect()
+}
+
+fn shown(back: &WentBack) -> String {
+    format!("{}: seen {}, found {}", back.reference, back.seen, back.found.as_deref().unwrap_or("gone"))
+}
+
+fn put_back(ui: &mut Ui, context: &Context) -> Outcome {
+    let root = context.root()?;
+    let done = keys::put_back(&root.join(STORE_DIR), &KeyRing::at(&root))?;
+    if !done.done.is_empty() {
+        let names: Vec<&str> = done.done.iter().map(|back| back.reference.as_str()).collect();
+        let record = Record::new("put-back", if done.left.is_empty() { "done" } else { "partly" }).with("refs", names);
+        if let Err(error) = ops::record(&root, record) {
+            ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
+        }
+    }
+    if ui.json_wished() {
+        ui.json("key heads", &json!({ "put_back": heads_value(&done.done), "left": heads_value(&done.left) }))?;
+    } else {
+        for back in &done.done {
+            ui.line(&format!("put back {} at {}", back.reference, back.seen))?;
+        }
+        for back in &done.left {
+            ui.line(&format!("not in the store any more, or aside: {}", shown(back)))?;
+        }
+    }
+    Ok(if done.left.is_empty() { Exit::Done } else { Exit::Damage })
 }
 
 fn list(ui: &mut Ui, context: &Context) -> Outcome {

@@ -44,7 +44,7 @@ pub(super) fn diff(ui: &mut Ui, device: &DeviceName, diff: &ReleaseDiff) -> Outc
     if ui.json_wished() {
         ui.json("release diff", &json!({ "device": device, "diff": document(diff) }))?;
     } else {
-        print(ui, diff, &|_| true)?;
+        print(ui, diff, &|_, _| true)?;
         let count = |test: fn(&Fate) -> bool| diff.settings.iter().filter(|s| test(&s.fate)).count();
         let count = [
             (count(|f| matches!(f, Fate::Gone(_))), "gone"),
@@ -62,18 +62,38 @@ pub(super) fn diff(ui: &mut Ui, device: &DeviceName, diff: &ReleaseDiff) -> Outc
 
 fn parts(fate: &Fate) -> (Look, &'static str, String) {
     match fate {
-        Fate::Gone(value) => (Look::Bad, "gone", value.clone()),
-        Fate::New(value) => (Look::Good, "new", value.clone()),
+        Fate::Gone(value) => (Look::Bad, "gone", open(value)),
+        Fate::New(value) => (Look::Good, "new", open(value)),
         Fate::Renamed { to, values } if values.0 == values.1 => (Look::Notice, "renamed", format!("probably {to} now")),
-        Fate::Renamed { to, values } => (Look::Notice, "renamed", format!("probably {to} now: {} -> {}", values.0, values.1)),
-        Fate::Default(old, new) => (Look::Notice, "default", format!("{old} -> {new}")),
-        Fate::Changed(old, new) => (Look::Plain, "changed", format!("{old} -> {new}")),
+        Fate::Renamed { to, values } => (Look::Notice, "renamed", format!("probably {to} now: {}", pair(&values.0, &values.1))),
+        Fate::Default(old, new) => (Look::Notice, "default", pair(old, new)),
+        Fate::Changed(old, new) => (Look::Plain, "changed", pair(old, new)),
     }
 }
 
-pub(super) fn print(ui: &mut Ui, diff: &ReleaseDiff, wanted: &dyn Fn(&Fate) -> bool) -> Result<(), CommandError> {
+/// A value as it is read: a token says no more than that a secret stands there.
+fn open(value: &str) -> String {
+    let mut out = String::new();
+    let mut rest = value;
+    while let Some((before, behind)) = rest.split_once(TOKEN) {
+        let (_, behind) = behind.split_once("}}").unwrap_or((behind, ""));
+        out.extend([before, "(secret)"]);
+        rest = behind;
+    }
+    out + rest
+}
+
+fn pair(old: &str, new: &str) -> String {
+    let (old, new) = (open(old), open(new));
+    if old == new { format!("{old} changed") } else { format!("{old} -> {new}") }
+}
+
+/// What a token begins with ("Masking" in `docs/format.md`).
+const TOKEN: &str = "{{sealed:";
+
+pub(super) fn print(ui: &mut Ui, diff: &ReleaseDiff, wanted: &dyn Fn(&Fate, bool) -> bool) -> Result<(), CommandError> {
     let mut table = Table::default();
-    for file in diff.files.iter().filter(|file| wanted(&file.fate)) {
+    for file in diff.files.iter().filter(|file| wanted(&file.fate, true)) {
         let (look, word, more) = parts(&file.fate);
         let lost = if file.set > 0 && matches!(file.fate, Fate::Gone(_)) {
             format!("{} that it sets", time::count(file.set, "setting"))
@@ -84,7 +104,7 @@ pub(super) fn print(ui: &mut Ui, diff: &ReleaseDiff, wanted: &dyn Fn(&Fate) -> b
     }
     table.print(ui)?;
     let mut at = "";
-    for setting in diff.settings.iter().filter(|setting| wanted(&setting.fate)) {
+    for setting in diff.settings.iter().filter(|setting| wanted(&setting.fate, setting.set)) {
         if at != setting.file {
             ui.row(&[(Look::Strong, &safe(setting.file.as_bytes()))])?;
             at = &setting.file;
@@ -93,7 +113,8 @@ pub(super) fn print(ui: &mut Ui, diff: &ReleaseDiff, wanted: &dyn Fn(&Fate) -> b
         let shown = if setting.set { "" } else { ";" };
         let name = safe(format!("{shown}{}", setting.key).as_bytes());
         let more = safe(short(&more).as_bytes());
-        let place = safe(format!("  [{}] line {}", setting.section, setting.line).as_bytes());
+        let section = if setting.section.is_empty() { String::new() } else { format!("[{}] ", setting.section) };
+        let place = safe(format!("  {section}line {}", setting.line).as_bytes());
         ui.row(&[(look, &format!("  {word:<8} ")), (Look::Plain, &format!("{name}: {more}")), (Look::Dim, &place)])?;
     }
     for path in &diff.not_compared {
@@ -218,7 +239,8 @@ pub(super) fn begun(ui: &mut Ui, begun: Begun) -> Outcome {
 /// Prints what came of finishing.
 pub(super) fn finished(ui: &mut Ui, finished: Finished) -> Outcome {
     let device = finished.upgrade.device.clone();
-    let lacks = |fate: &Fate| matches!(fate, Fate::Gone(_) | Fate::Renamed { .. });
+    // What stands in a comment is not missed by the device.
+    let lacks = |fate: &Fate, set: bool| set && matches!(fate, Fate::Gone(_) | Fate::Renamed { .. });
     if ui.json_wished() {
         ui.json(
             "release finish",
@@ -272,16 +294,15 @@ pub(super) fn way(ui: &mut Ui, way: &Way, profile: &Profile) -> Outcome {
     ))?;
     ui.line(&format!("1. Keep what it has now: confvault snapshot {device}"))?;
     ui.line(&format!("2. Put the software of release {} back, as its vendor says ({})", way.back.1, profile.title()))?;
-    ui.line(&format!("3. Get the set of that release: confvault restore {point} --to FOLDER"))?;
-    ui.line("4. Put the files back on the device and let it read them")?;
+    ui.line(&format!("3. Look at what is put back: confvault restore {point} --device --plan"))?;
+    ui.line(&format!("4. Put it back: confvault restore {point} --device (or into a folder, with --to FOLDER)"))?;
     let last =
         if way.open { format!("confvault release rollback {device} --done") } else { format!("confvault snapshot {device}") };
     ui.line(&format!("5. Keep and check what it has then: {last}"))?;
     ui.line(&format!(
-        "What was changed in {} under {} does not come along. From now to then:",
+        "What was changed in {} since then does not come along. From now to then:",
         time::count(usize::try_from(way.lost).unwrap_or(usize::MAX), "generation"),
-        way.now.1
     ))?;
-    print(ui, &way.diff, &|_| true)?;
+    print(ui, &way.diff, &|_, _| true)?;
     Ok(Exit::Done)
 }

@@ -94,7 +94,7 @@ fn count(number: u64) -> usize {
 pub(super) fn between(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
     let Some(diff) = plan.between.as_ref().filter(|_| !ui.json_wished()) else { return Ok(()) };
     ui.row(&[(Look::Strong, &format!("What changed from {} to {}, by the newest set of each:", diff.old.1, diff.new.1))])?;
-    release_show::print(ui, diff, &|_| true)
+    release_show::print(ui, diff, &|_, _| true)
 }
 
 fn document(plan: &Plan) -> Value {

@@ -6,6 +6,7 @@ use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
+use crate::cli::hints;
 use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::time;
@@ -87,8 +88,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
         print(ui, &report)?
     }
     let (_, _, failed) = report.counts();
+    let lost = !report.lost.is_empty();
     tell_all(ui, report);
-    Ok(if failed > 0 { Exit::Partly } else { Exit::Done })
+    Ok(match (failed > 0, lost) {
+        (true, _) => Exit::Partly,
+        (false, true) => Exit::Damage,
+        (false, false) => Exit::Done,
+    })
 }
 
 /// The archive that is handed in.
@@ -130,6 +136,11 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
 pub(super) fn tell_all(ui: &mut Ui, report: Report) {
     let unannounced: Vec<(String, u64)> = report.unannounced().map(|d| (d.device.to_string(), d.number().unwrap_or(0))).collect();
     report.devices.into_iter().for_each(|device| tell(ui, device));
+    if let Some(first) = report.lost.first() {
+        let many = time::count(report.lost.len(), "ref");
+        let text = format!("{many} that this machine has seen went back or is gone, the first: {}", first.reference);
+        ui.finding(&[text], &hints::PUT_BACK.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
     for (device, number) in unannounced {
         ui.warn(&format!("{device}: generation {number} is an unannounced change; `confvault diff {device}@{number}` shows it"));
     }
@@ -172,6 +183,7 @@ fn document(report: &Report) -> Value {
         "unannounced_count": report.unannounced().count(),
         "unchanged_count": unchanged,
         "failed_count": failed,
+        "lost_refs": super::key::heads_value(&report.lost),
         "added_bytes": report.added_bytes,
         "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
     })

@@ -94,3 +94,19 @@ fn session(error: &SessionError) -> Advice {
     };
     advice(Exit::Failed, hints)
 }
+
+/// Advice on a list of devices.
+pub(in crate::cli) fn list(error: &crate::collect::inventories::ListError) -> Advice {
+    use crate::collect::inventories::ListError as E;
+    match error {
+        E::Line { .. } => advice(Exit::Failed, &["correct the line, or take it out; nothing was changed"]),
+        E::Column(_) => advice(Exit::Failed, &["a table has the columns name and source, or name, host and user"]),
+        E::Fetch(_) => {
+            advice(Exit::Failed, &["try the URL and the token with `curl -H 'Authorization: Token …' URL/api/dcim/devices/`"])
+        }
+        E::Answer(_) => advice(Exit::Failed, &["name the URL of the server, such as https://netbox.example"]),
+        E::Config(_) => advice(Exit::Failed, &["name the file `config` of Oxidized, or its list itself, the router.db"]),
+        E::Elsewhere(_) => advice(Exit::Failed, &["write the devices into a table with the columns name, host, user and model"]),
+        E::Read { .. } => advice(Exit::Failed, &[]),
+    }
+}

@@ -93,7 +93,7 @@ pub(super) fn end(
         Some(note) => record.with("note", note),
         None => record,
     });
-    transaction.commit()?;
+    vault.commit(transaction)?;
     let reader = Reader::open(vault.root(), None)?;
     let summaries = summaries(&reader, &item, world)?;
     Ok(Ended { report, item, summaries })

@@ -81,7 +81,7 @@ pub(crate) fn open_taking(
         transaction.expect_open(Open::Change(intent.ticket.clone()), None);
         transaction.set_open(Open::Change(intent.ticket.clone()), Some(item.line()));
     }
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(Opened { id, report, item: whole.then_some(item) })
 }
 

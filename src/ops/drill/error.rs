@@ -20,6 +20,12 @@ pub enum DrillError {
     /// A device was named more than once.
     #[error("Device was named more than once: {0}")]
     Twice(DeviceName),
+    /// The stand-in is the device itself.
+    #[error("Stand-in is the device itself: {0}")]
+    Itself(DeviceName),
+    /// One device is put back to a stand-in.
+    #[error("One device is to be named for a stand-in: {0}")]
+    OneForOne(DeviceName),
     /// The folder to keep is not empty.
     #[error("Folder is not empty: {}", .0.display())]
     NotEmpty(PathBuf),

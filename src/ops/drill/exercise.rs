@@ -8,12 +8,12 @@ use chrono::Utc;
 
 use super::beside::Here;
 use super::check::{self, checks};
-use super::due::{Last, last, next};
 use super::place::Site;
 use super::protocol::{MirrorFacts, Opened, Outcome, Phase, Proof, Protocol};
 use super::prove::{Bench, is_damage, make, millis};
-use super::{DrillError, Finding, Options, What, choose};
-use crate::inventory::{STORE_DIR, Seconds};
+use super::record::{finish, record};
+use super::{DrillError, Finding, Options, What, choose, standin};
+use crate::inventory::STORE_DIR;
 use crate::mirror::{MirrorError, clone_store, git_version, independence};
 use crate::model::{DeviceName, Point};
 use crate::ops::keys::{KeyRing, Seen, trusted};
@@ -21,7 +21,7 @@ use crate::ops::mirror::{Place, Surroundings, runs_since_push};
 use crate::ops::signatures::survey;
 use crate::ops::snapshot::{World, reason};
 use crate::ops::{Error, Reader, Vault};
-use crate::store::{Feature, Open, Record, Refs, RunId, Store};
+use crate::store::{Feature, Refs, RunId, Store};
 
 /// The most findings of signatures that are written down.
 const MOST: usize = 50;
@@ -55,6 +55,9 @@ pub fn drill(
     let refs = vault.store.refs()?;
     let mirror = choose::mirror(vault, options.from.as_ref())?;
     let (points, choice) = choose::points(vault, &refs, options)?;
+    if let Some(onto) = &options.into {
+        standin::check(vault, &points, onto)?;
+    }
     let site = Site::new(&options.place)?;
     let (began, clock) = (Utc::now(), Instant::now());
     let target = options.target.or(vault.inventory.policy.recovery_target);
@@ -81,10 +84,12 @@ pub fn drill(
         opened: Opened::Nothing,
         phases: Vec::new(),
         devices: Vec::new(),
+        stand_in: None,
         findings: Vec::new(),
         next_due: None,
     };
-    let mut run = Run { vault, options, around, world, progress, here, mirror, site: &site, protocol, begun: Instant::now() };
+    let crew = Crew { vault, options, around, world, progress };
+    let mut run = Run { crew, here, mirror, site: &site, protocol, begun: Instant::now() };
     run.exercise(&points)?;
     let Run { mut protocol, .. } = run;
     protocol.took_ms = millis(clock);
@@ -98,13 +103,19 @@ pub fn drill(
     Ok(Drilled { run: id, protocol, recorded })
 }
 
+/// Who drills, for what, with what.
+#[derive(Clone, Copy)]
+pub(super) struct Crew<'a> {
+    pub(super) vault: &'a Vault,
+    pub(super) options: &'a Options,
+    pub(super) around: Surroundings<'a>,
+    pub(super) world: &'a World<'a>,
+    pub(super) progress: Progress<'a>,
+}
+
 /// A drill in the making.
 struct Run<'a> {
-    vault: &'a Vault,
-    options: &'a Options,
-    around: Surroundings<'a>,
-    world: &'a World<'a>,
-    progress: Progress<'a>,
+    crew: Crew<'a>,
     here: Here<'a>,
     mirror: Place,
     site: &'a Site,
@@ -117,7 +128,7 @@ impl Run<'_> {
         self.of_mirror();
         self.phase("fetch", points.len());
         let root = self.site.dir();
-        let cloned = match clone_store(self.mirror.remote(self.around), &root.join(STORE_DIR)) {
+        let cloned = match clone_store(self.mirror.remote(self.crew.around), &root.join(STORE_DIR)) {
             Ok(cloned) => cloned,
             Err(MirrorError::Cancelled) => return Err(DrillError::Stopped.into()),
             Err(error) => {
@@ -133,7 +144,7 @@ impl Run<'_> {
         let refs = store.refs()?;
         self.protocol.mirror.store = Some(store.facts().commit.to_string());
         let ring = KeyRing::at(root);
-        ring.pin(&self.vault.ring.pinned()?)?;
+        ring.pin(&self.crew.vault.ring.pinned()?)?;
         let trust = match trusted(&store, &ring) {
             Ok(trusted) => trusted.trust,
             Err(error) => return self.nothing(points, Finding::new(What::Untrusted, None, reason(&error))),
@@ -162,8 +173,11 @@ impl Run<'_> {
         let (proofs, findings) = self.prove(&bench, points)?;
         self.protocol.devices = proofs;
         self.phase("check", points.len());
-        let of_checks = if self.options.check { self.check(&reader, &refs, &to, points)? } else { Vec::new() };
+        let of_checks = if self.crew.options.check { self.check(&reader, &refs, &to, points)? } else { Vec::new() };
         self.protocol.findings.extend(findings.into_iter().chain(of_checks));
+        if let (Some(onto), [point]) = (&self.crew.options.into, points) {
+            self.stand_in(&reader, point, onto);
+        }
         self.end_phase();
         Ok(())
     }
@@ -186,8 +200,8 @@ impl Run<'_> {
 
     fn phase(&mut self, name: &str, devices: usize) {
         self.end_phase();
-        let known = ["fetch", "signatures", "open", "restore", "check"];
-        (self.progress)(known.into_iter().find(|known| *known == name).unwrap_or("drill"), 0, devices as u64);
+        let known = ["fetch", "signatures", "open", "restore", "check", "stand-in"];
+        (self.crew.progress)(known.into_iter().find(|known| *known == name).unwrap_or("drill"), 0, devices as u64);
         self.protocol.phases.push(Phase { phase: name.to_owned(), took_ms: 0 });
         self.begun = Instant::now();
     }
@@ -210,7 +224,7 @@ impl Run<'_> {
     fn open(&self, store: &Store) -> Result<(Reader, Opened), Error> {
         let root = self.site.dir();
         let closed = |opened| Ok((Reader::open(root, None)?, opened));
-        match &self.options.identities {
+        match &self.crew.options.identities {
             _ if !store.facts().has(Feature::Sealing) => closed(Opened::Clear),
             None => closed(Opened::Nothing),
             Some(own) => match Reader::open(root, Some(own)) {
@@ -240,12 +254,12 @@ impl Run<'_> {
     /// Runs the checks of the devices that are back whole.
     fn check(&mut self, reader: &Reader, refs: &Refs, to: &std::path::Path, points: &[Point]) -> Result<Vec<Finding>, Error> {
         let dir = self.site.dir().join("checks");
-        let limit = Duration::from_secs(self.vault.inventory.policy.timeout.0);
+        let limit = Duration::from_secs(self.crew.vault.inventory.policy.timeout.0);
         let around = check::Surroundings {
-            path: check::Surroundings::search((self.world.env)("PATH")),
+            path: check::Surroundings::search((self.crew.world.env)("PATH")),
             dir: &dir,
             limit,
-            cancel: self.around.cancel,
+            cancel: self.crew.around.cancel,
         };
         let whole: Vec<Point> =
             points.iter().filter(|p| self.proof(&p.device).is_some_and(|p| p.outcome == Outcome::Proven)).cloned().collect();
@@ -285,6 +299,23 @@ impl Run<'_> {
         Ok(findings)
     }
 
+    /// Puts a device that is back whole to its stand-in, too.
+    fn stand_in(&mut self, reader: &Reader, point: &Point, onto: &DeviceName) {
+        if self.proof(&point.device).is_none_or(|proof| proof.outcome != Outcome::Proven) {
+            let text = format!("Nothing was put back to stand-in {onto}, as the device was not proven");
+            return self.find(Finding::new(What::StandIn, Some(&point.device), text));
+        }
+        self.phase("stand-in", 1);
+        let (done, finding) = standin::put_back(&self.crew, reader, point, onto);
+        self.protocol.stand_in = done;
+        if let Some(finding) = finding {
+            self.find(finding);
+            if let Some(proof) = self.protocol.devices.first_mut() {
+                proof.outcome = Outcome::Failed;
+            }
+        }
+    }
+
     fn proof(&self, device: &DeviceName) -> Option<&Proof> {
         self.protocol.devices.iter().find(|proof| proof.device == *device)
     }
@@ -296,8 +327,8 @@ impl Run<'_> {
         refs: &Refs,
         point: &Point,
     ) -> Result<(std::sync::Arc<crate::profile::Profile>, crate::store::Manifest), Error> {
-        let device = self.vault.inventory.device(&point.device)?;
-        let (profile, _) = self.vault.profile(&device.profile)?;
+        let device = self.crew.vault.inventory.device(&point.device)?;
+        let (profile, _) = self.crew.vault.profile(&device.profile)?;
         let generation = reader.store.resolve(refs, point)?;
         Ok((profile, reader.store.manifest(&generation)?))
     }
@@ -306,19 +337,19 @@ impl Run<'_> {
     fn each(&self, phase: &'static str, points: &[Point], work: &(dyn Fn(&Point) + Sync)) -> Result<(), Error> {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let one = || {
-            while !self.around.cancel.load(Ordering::Relaxed) {
+            while !self.crew.around.cancel.load(Ordering::Relaxed) {
                 let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                 work(point);
-                (self.progress)(phase, done.fetch_add(1, Ordering::Relaxed) as u64 + 1, points.len() as u64);
+                (self.crew.progress)(phase, done.fetch_add(1, Ordering::Relaxed) as u64 + 1, points.len() as u64);
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.options.jobs.clamp(1, 64) {
+            for _ in 1..self.crew.options.jobs.clamp(1, 64) {
                 scope.spawn(one);
             }
             one();
         });
-        if self.around.cancel.load(Ordering::Relaxed) { Err(DrillError::Stopped.into()) } else { Ok(()) }
+        if self.crew.around.cancel.load(Ordering::Relaxed) { Err(DrillError::Stopped.into()) } else { Ok(()) }
     }
 }
 
@@ -346,49 +377,4 @@ fn is_hostile(error: &MirrorError) -> bool {
         MirrorError::Git { message, .. } => WORDS.iter().any(|word| message.contains(word)),
         _ => false,
     }
-}
-
-/// Judges the time, puts the gravest first, and says when the next is due.
-fn finish(vault: &Vault, protocol: &mut Protocol, target: Option<Seconds>) {
-    if let Some(target) = target.filter(|target| protocol.took_ms > target.0.saturating_mul(1000)) {
-        let text = format!("It took {:.1} s and may take {target}", protocol.took_ms as f64 / 1000.0);
-        protocol.findings.push(Finding::new(What::Late, None, text));
-    }
-    protocol.findings.sort_by(|a, b| (!a.fails, a.what, &a.device).cmp(&(!b.fails, b.what, &b.device)));
-    let end = protocol.began + chrono::TimeDelta::milliseconds(i64::try_from(protocol.took_ms).unwrap_or(0));
-    let passed = protocol.passed();
-    protocol.next_due = vault.inventory.policy.drill_every.map(|every| if passed { next(end, every) } else { end });
-}
-
-/// Writes the record, and of each device when it was proven, in one transaction.
-fn record(vault: &Vault, run: &RunId, protocol: &Protocol) -> Result<(), Error> {
-    let transaction = vault.begin(run)?;
-    let known = last(&vault.store, transaction.refs())?;
-    let names: Vec<&str> = protocol.devices.iter().map(|proof| proof.device.as_str()).collect();
-    let document = serde_json::to_value(protocol).expect("names, numbers, times and texts are JSON");
-    let record = Record::new("drill", if protocol.passed() { "passed" } else { "failed" })
-        .with("mirror", protocol.mirror.name.as_str())
-        .with("devices", names)
-        .with("findings", protocol.findings.len())
-        .with("took_ms", protocol.took_ms)
-        .with("protocol", document);
-    transaction.record(record);
-    for proof in &protocol.devices {
-        let passed = proof.outcome == Outcome::Proven;
-        let before = known.get(&proof.device).and_then(|last| last.proven);
-        let item = Last {
-            v: 1,
-            device: proof.device.clone(),
-            drill: run.to_string(),
-            time: protocol.began,
-            mirror: protocol.mirror.name.clone(),
-            generation: proof.generation,
-            passed,
-            proven: if passed { Some(protocol.began) } else { before },
-        };
-        let text = serde_json::to_vec(&item).expect("names, numbers and times are JSON");
-        transaction.set_open(Open::Drill(proof.device.clone()), Some(text));
-    }
-    transaction.commit()?;
-    Ok(())
 }

@@ -2,8 +2,8 @@
 //! (`docs/drills.md`).
 //!
 //! Everything that is put back comes from the mirror and is opened with what the administrator has, as if
-//! the store and its machine were lost. The store here is only compared with, and takes the record; the
-//! mirror takes nothing. A drill that finds something wrong is no error of the job: the protocol says so.
+//! the store and its machine were lost. The store here is only compared with, and takes the record (and what any
+//! restore records of a stand-in); the mirror takes nothing. A drill that finds something wrong is no error of the job: the protocol says so.
 
 mod beside;
 mod check;
@@ -15,6 +15,8 @@ mod history;
 mod place;
 mod protocol;
 mod prove;
+mod record;
+mod standin;
 
 use std::path::PathBuf;
 
@@ -26,7 +28,7 @@ pub use due::{Due, Last, due};
 pub use error::DrillError;
 pub use exercise::{Drilled, Progress, drill};
 pub use history::{Held, RecordSignature, Signed, find, list, signed};
-pub use protocol::{Checked, Choice, Failure, Finding, MirrorFacts, Opened, Outcome, Phase, Proof, Protocol, What};
+pub use protocol::{Checked, Choice, Failure, Finding, MirrorFacts, Opened, Outcome, Phase, Proof, Protocol, StandIn, What};
 
 /// What is exercised, and how.
 pub struct Options {
@@ -40,6 +42,8 @@ pub struct Options {
     pub place: Place,
     /// What the administrator opens the mirror with.
     pub identities: Option<Identities>,
+    /// Another device that the set is put back to, beside the empty place; for one point only.
+    pub into: Option<DeviceName>,
     /// Who exercises.
     pub by: Option<String>,
     /// What is to be said of it.

@@ -34,6 +34,9 @@ pub struct Protocol {
     pub phases: Vec<Phase>,
     /// The devices, sorted.
     pub devices: Vec<Proof>,
+    /// The device that stood in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<StandIn>,
     /// What was found, gravest first.
     pub findings: Vec<Finding>,
     /// When the next drill of these devices is due, where a policy says so.
@@ -111,7 +114,7 @@ pub enum Opened {
 /// A part of a drill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `fetch`, `signatures`, `open`, `restore`, `check`.
+    /// `fetch`, `signatures`, `open`, `restore`, `check`, `stand-in`.
     pub phase: String,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
@@ -197,6 +200,27 @@ impl Proof {
     }
 }
 
+/// A device that stood in for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// The device.
+    pub device: DeviceName,
+    /// `done`, `nothing` (it stood as the point already), `went-back`, `stuck`.
+    pub outcome: String,
+    /// Entries that were to be put back.
+    pub entries: u64,
+    /// The change that it was recorded as.
+    pub change: Option<String>,
+    /// The generation of the stand-in before.
+    pub pre: Option<u64>,
+    /// The generation of the stand-in after.
+    pub post: Option<u64>,
+    /// Its health, before and after, in words.
+    pub health: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
 /// A syntax check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
@@ -262,6 +286,8 @@ pub enum What {
     NotRestored,
     /// A syntax check failed.
     CheckFailed,
+    /// It could not be put back to the stand-in.
+    StandIn,
     /// It took longer than it may.
     Late,
     /// The mirror has more than the store here.
@@ -306,7 +332,9 @@ impl What {
             }
             What::NoIdentity | What::IdentityRefused => Some(Failure::Identity),
             What::Unreachable => Some(Failure::Unreachable),
-            What::Missing | What::Behind | What::NotRestored | What::CheckFailed | What::Late => Some(Failure::Partly),
+            What::Missing | What::Behind | What::NotRestored | What::CheckFailed | What::StandIn | What::Late => {
+                Some(Failure::Partly)
+            }
             What::Ahead
             | What::NotCompared
             | What::NotChecked

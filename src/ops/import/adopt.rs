@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Report;
 use crate::inventory::{Credential, DeviceChange, Editor, SourceUrl};
 use crate::model::DeviceName;
-use crate::ops::Error;
+use crate::ops::{Error, enlist};
 
 /// Takes the devices of a report into the inventory that are not there and not gone: with the source that a
 /// list has for them, else handed in (`push:`) and disabled until they get one. `credential` says where the
@@ -22,19 +22,17 @@ pub fn adopt(root: &Path, report: &Report, credential: Option<&Credential>) -> R
         if !here || editor.inventory().device(&name).is_ok() {
             continue;
         }
-        let listed = report.listed.iter().find(|listed| listed.name == name);
-        let source = listed.map_or(SourceUrl::Push, |listed| listed.source.clone());
-        let mut changes = Vec::new();
-        let mut set = |key, value: Option<String>| changes.extend(value.map(|value| DeviceChange::Set(key, value)));
-        set("profile", device.profile.as_ref().map(ToString::to_string));
-        set("site", listed.and_then(|l| l.site.as_ref()).map(ToString::to_string));
-        let own = listed.and_then(|l| l.credential.as_ref()).or(credential);
-        set("credential", own.filter(|_| listed.is_some()).cloned().map(String::from));
-        let off = listed.is_none_or(|listed| !listed.enabled);
-        changes.extend(off.then_some(DeviceChange::Flag("enabled", false)));
-        let labels = listed.into_iter().flat_map(|listed| &listed.labels);
-        changes.extend(labels.map(|(key, value)| DeviceChange::Label(key.clone(), value.clone())));
-        editor.add_device(&name, &source, &changes)?;
+        match report.listed.iter().find(|listed| listed.name == name) {
+            Some(listed) => {
+                let changes = enlist::changes(listed, device.profile.as_ref(), credential);
+                editor.add_device(&name, &listed.source, &changes)?;
+            }
+            None => {
+                let profile = device.profile.iter().map(|profile| DeviceChange::Set("profile", profile.to_string()));
+                let changes: Vec<_> = profile.chain([DeviceChange::Flag("enabled", false)]).collect();
+                editor.add_device(&name, &SourceUrl::Push, &changes)?;
+            }
+        }
         added.push(name);
     }
     if !added.is_empty() {

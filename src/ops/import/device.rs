@@ -55,7 +55,7 @@ impl Shared<'_> {
     /// Takes the history of a device as far as the store does not have it.
     pub(super) fn take(&self, job: &Job, transaction: &Transaction<'_>) -> Result<Imported, Error> {
         let store = &self.vault.store;
-        check_device(&self.seen, store.repo(), transaction.refs(), &job.device)?;
+        check_device(&self.seen, store, transaction.refs(), &job.device)?;
         let paths = paths(job)?;
         let known = self.known(job, transaction)?;
         let mut chain = transaction.chain(&job.device)?;

@@ -219,7 +219,7 @@ pub fn import(
     run(&shared, &jobs, &mut report, progress)?;
     report.devices.sort_by(|a, b| a.name.cmp(&b.name));
     if !options.plan {
-        remember(&vault.ring, vault.store.repo(), &vault.store.refs()?)?;
+        remember(&vault.ring, &vault.store, &vault.store.refs()?, vault.signing.as_ref(), &[])?;
     }
     report.took = begun.elapsed();
     Ok(report)
@@ -263,7 +263,7 @@ fn run(shared: &Shared<'_>, jobs: &[Job], report: &mut Report, progress: &mut dy
         }
     });
     if let Some(error) = trouble {
-        return Err(error.into());
+        return Err(error);
     }
     let last = open.into_inner().unwrap_or_else(PoisonError::into_inner);
     commits.push(commit(shared, last, &mut done)?);
@@ -273,7 +273,7 @@ fn run(shared: &Shared<'_>, jobs: &[Job], report: &mut Report, progress: &mut dy
 }
 
 /// Commits what waits, with the records of the devices that were left out; gives the bytes that were added.
-fn commit(shared: &Shared<'_>, transaction: Transaction<'_>, done: &mut [DeviceReport]) -> Result<u64, crate::store::Error> {
+fn commit(shared: &Shared<'_>, transaction: Transaction<'_>, done: &mut [DeviceReport]) -> Result<u64, Error> {
     if shared.options.plan {
         return Ok(0);
     }
@@ -283,7 +283,7 @@ fn commit(shared: &Shared<'_>, transaction: Transaction<'_>, done: &mut [DeviceR
                 .record(Record::new("import", "failed").with("device", device.name.as_str()).with("reason", reason(error)));
         }
     }
-    let committed = transaction.commit()?;
+    let committed = shared.vault.commit(transaction)?;
     for device in done.iter_mut() {
         if committed.moved.iter().any(|moved| moved.as_str() == device.name) {
             device.result = Err(Error::Moved);

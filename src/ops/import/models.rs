@@ -10,6 +10,7 @@ use super::{ImportError, Options};
 use crate::collect::inventories::{Listed, profile_for, router_db};
 use crate::inventory::ProfileName;
 use crate::model::{ConfigPath, DeviceName, Scope};
+use crate::ops::enlist::profile_of;
 use crate::ops::{Error, Vault};
 use crate::profile::Profile;
 use crate::store::object::TREE;
@@ -59,7 +60,7 @@ impl<'a> Models<'a> {
         let model = listed.and_then(|l| l.model.clone()).or(noted);
         let mapped = |word: &String| self.options.map.get(&word.to_ascii_lowercase()).cloned().or_else(|| profile_for(word));
         let name = declared.map(|d| d.profile.clone());
-        let name = name.or_else(|| listed.and_then(|l| l.profile.clone()).filter(|_| model.is_none()));
+        let name = name.or_else(|| listed.and_then(|listed| profile_of(listed, &self.options.map, None)));
         let name = name.or_else(|| model.as_ref().and_then(mapped)).or_else(|| self.options.profile.clone());
         let Some(name) = name else { return Ok(Err(ImportError::NoProfile { model })) };
         let (profile, rules) = self.profile(&name)?;

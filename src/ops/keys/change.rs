@@ -100,9 +100,7 @@ pub fn apply(
         Ok(())
     })?;
     // Seen at once, so that this installation notices if it is taken back.
-    let mut seen = ring.seen()?;
-    seen.insert(STORE_REF.to_owned(), store.facts().commit.to_string());
-    ring.set_seen(&seen)?;
+    ring.change_seen(|seen| Ok(seen.insert(STORE_REF.to_owned(), store.facts().commit.to_string())))?;
     Ok(done)
 }
 

@@ -10,6 +10,7 @@ mod admin;
 mod change;
 mod found;
 mod join;
+mod put_back;
 mod refresh;
 mod ring;
 mod trusted;
@@ -19,10 +20,13 @@ pub use admin::{AdminFolder, Announce};
 pub use change::{Change, KeyChange, apply, word};
 pub use found::{Founded, found};
 pub use join::JoinRequest;
+pub use put_back::{PutBack, put_back};
 pub use refresh::refresh;
 pub use ring::{KeyRing, Seen};
 pub use trusted::{Trusted, trusted};
-pub use watch::{WentBack, accept, check_device, heads, remember, went_back};
+pub use watch::{
+    WentBack, accept, check_all, check_collector, check_device, check_names, heads, remember, was_removed, went_back,
+};
 
 use std::path::PathBuf;
 
@@ -68,8 +72,8 @@ pub enum KeyError {
         /// The commit that is there.
         found: String,
     },
-    /// A line is older than, or beside, what this installation has seen.
-    #[error("The line went back or aside: {reference}, seen before at {seen}")]
+    /// A ref is gone, or older than, or beside, what this installation has seen.
+    #[error("The line went back, went aside or is gone: {reference}, seen before at {seen}")]
     LineWentBack {
         /// The ref.
         reference: String,

@@ -32,9 +32,7 @@ pub fn refresh(store: &Store, ring: &KeyRing, came: &FetchedFacts) -> Result<boo
     }
     let edit = RefEdit { name: STORE_REF.to_owned(), expected: Some(here), new: Some(came.head) };
     batch.commit(|_, _| Ok::<_, StoreError>(vec![edit]))?;
-    let mut seen = ring.seen()?;
-    seen.insert(STORE_REF.to_owned(), came.head.to_string());
-    ring.set_seen(&seen)?;
+    ring.change_seen(|seen| Ok(seen.insert(STORE_REF.to_owned(), came.head.to_string())))?;
     Ok(true)
 }
 

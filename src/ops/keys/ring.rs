@@ -1,8 +1,10 @@
 //! The key folder of an installation: `DIR/keys`, beside the store and never in it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::KeyError;
 use crate::fsio;
@@ -14,6 +16,9 @@ use crate::seal::{
 
 /// The heads that this installation has seen: ref and commit, as hexadecimal digits.
 pub type Seen = BTreeMap<String, String>;
+
+/// How long another process that changes the heads is waited for.
+const WAIT: Duration = Duration::from_secs(10);
 
 const SEEN_HEAD: &str = "# confvault-seen 1";
 
@@ -170,11 +175,36 @@ impl KeyRing {
         body.lines().map(line).collect::<Option<_>>().ok_or(KeyError::Damaged { what: "a line", path })
     }
 
-    /// Remembers heads.
+    /// Changes the heads that this installation has seen, alone among all processes.
     ///
     /// # Errors
-    /// The disk refused.
-    pub fn set_seen(&self, seen: &Seen) -> Result<(), KeyError> {
+    /// What `change` gives; the file is damaged, or the disk refused.
+    pub fn change_seen<T>(&self, change: impl FnOnce(&mut Seen) -> Result<T, KeyError>) -> Result<T, KeyError> {
+        let _alone = self.lock()?;
+        let before = self.seen()?;
+        let mut now = before.clone();
+        let out = change(&mut now)?;
+        if now != before {
+            self.set_seen(&now)?;
+        }
+        Ok(out)
+    }
+
+    /// Locks the folder for other processes; the lock ends with the handle.
+    fn lock(&self) -> Result<File, KeyError> {
+        let refused = |e| fsio::Error::new("lock", &self.dir, e);
+        let folder = File::open(&self.dir).map_err(refused)?;
+        let begin = Instant::now();
+        while !fsio::try_lock(&folder)? {
+            if begin.elapsed() > WAIT {
+                return Err(refused(io::ErrorKind::WouldBlock.into()).into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(folder)
+    }
+
+    fn set_seen(&self, seen: &Seen) -> Result<(), KeyError> {
         let mut text = format!("{SEEN_HEAD}\n");
         for (name, commit) in seen {
             text.extend([commit.as_str(), " ", name.as_str(), "\n"]);

@@ -28,12 +28,16 @@ pub struct Trusted {
 /// [`KeyError::Untrusted`], [`KeyError::RolledBack`], and what reading gives.
 pub fn trusted(store: &Store, ring: &KeyRing) -> Result<Trusted, KeyError> {
     let commit = store.facts().commit;
-    let mut seen = ring.seen()?;
-    let before = seen.get(STORE_REF).cloned();
+    let before = ring.seen()?.get(STORE_REF).cloned();
     if before.as_deref() != Some(&commit.to_string()) {
         follow(store.repo(), commit, &ring.pinned()?, before.as_deref())?;
-        seen.insert(STORE_REF.to_owned(), commit.to_string());
-        ring.set_seen(&seen)?;
+        ring.change_seen(|seen| {
+            // Another process may have seen what comes after it.
+            if seen.get(STORE_REF) == before.as_ref() {
+                seen.insert(STORE_REF.to_owned(), commit.to_string());
+            }
+            Ok(())
+        })?;
     }
     Ok(Trusted { commit, trust: Trust::parse(store.facts().files())? })
 }

@@ -206,7 +206,7 @@ pub fn begin(vault: &Vault, plan: &Plan, world: &World<'_>, progress: &mut dyn F
         Some(why) => record.with("unreviewed", why.as_str()),
         None => record,
     });
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(Begun { report, upgrade: Some(upgrade) })
 }
 
@@ -322,7 +322,7 @@ fn end(vault: &Vault, report: &Report, device: &DeviceName, close: bool, record:
         transaction.set_open(Open::Upgrade(device.clone()), None);
     }
     transaction.record(record);
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(())
 }
 

@@ -144,6 +144,6 @@ pub fn decide(
     records.push(state.with("items", review.items.len()).with("undecided", undecided).with("generation", review.generation));
     let transaction = vault.store.begin(vault.who(&Vault::new_run()))?;
     records.into_iter().for_each(|record| transaction.record(record));
-    transaction.commit()?;
+    vault.commit(transaction)?;
     Ok(())
 }

@@ -59,7 +59,7 @@ pub(super) fn hits(passage: &Passage, uses: &Uses) -> Vec<Hit> {
         let word = bare(&topic.text);
         // Vendors write `app_queues` too.
         let singular = word.strip_suffix('s').filter(|word| is_module(word));
-        let names = [Some(word.as_str()), singular];
+        let names = [Some(uses.whole(&word)), singular];
         if let Some((name, at)) = names.into_iter().flatten().find_map(|name| Some((name, uses.module(name)?))) {
             add(HitKind::Module, name, at);
         } else if let Some(at) = uses.stems.get(&word).filter(|_| topics.len() == 1) {
@@ -73,8 +73,8 @@ pub(super) fn hits(passage: &Passage, uses: &Uses) -> Vec<Hit> {
         let plain = bare(&word.text);
         if let Some(at) = uses.files.get(&word.text.to_lowercase()) {
             add(HitKind::File, &word.text.to_lowercase(), at);
-        } else if let Some(at) = uses.module(&plain).filter(|_| is_module(&plain)) {
-            add(HitKind::Module, &plain, at);
+        } else if let Some(at) = uses.module(uses.whole(&plain)).filter(|_| is_module(uses.whole(&plain))) {
+            add(HitKind::Module, uses.whole(&plain), at);
         } else if let Some(name) = by_application(word, uses) {
             add(HitKind::Module, &name, &uses.modules[&name]);
         }

@@ -44,7 +44,9 @@ impl Passage {
 }
 
 /// Cuts a text into passages. In notes that have a chapter of notes (`User Notes`, `Upgrade Notes`), only that
-/// counts, without what is for developers, unless `all` is asked for: the rest names every commit again.
+/// counts, without what is for developers, unless `all` is asked for: the rest names every commit again. Where there is
+/// none, or nothing in it, and the commits are told one by one (`Commit Details`), only these count: what stands before
+/// them lists the same commits by other orders.
 #[must_use]
 pub fn passages(name: &str, text: &str, all: bool) -> Vec<Passage> {
     let lines: Vec<&str> = text.lines().collect();
@@ -68,8 +70,9 @@ pub fn passages(name: &str, text: &str, all: bool) -> Vec<Passage> {
         }
     }
     cutter.end();
-    let chapters = cutter.out.iter().any(|(kind, _)| *kind == Chapter::Notes);
-    let fits = |kind: &Chapter| all || !chapters || *kind == Chapter::Notes;
+    let has = |chapter| cutter.out.iter().any(|(kind, _)| *kind == chapter);
+    let only = [Chapter::Notes, Chapter::Details].into_iter().find(|chapter| has(*chapter)).filter(|_| !all);
+    let fits = |kind: &Chapter| only.is_none_or(|only| *kind == only);
     cutter.out.into_iter().filter(|(kind, _)| fits(kind)).map(|(_, passage)| passage).collect()
 }
 
@@ -78,6 +81,8 @@ enum Chapter {
     #[default]
     Other,
     Notes,
+    /// Each commit with all that is said of it.
+    Details,
 }
 
 #[derive(Default)]
@@ -100,10 +105,12 @@ impl Cutter {
             self.version = Some(version);
         }
         let lower = heading.to_ascii_lowercase();
-        let notes = lower.trim_end_matches(':').ends_with("notes") && !lower.contains("developer");
+        let words = lower.trim_end_matches(':');
         // A chapter goes on in the headings below it.
-        if notes {
+        if words.ends_with("notes") && !lower.contains("developer") {
             (self.chapter, self.level) = (Chapter::Notes, level);
+        } else if matches!(words, "detail" | "details" | "commit details") {
+            (self.chapter, self.level) = (Chapter::Details, level);
         } else if level <= self.level {
             (self.chapter, self.level) = (Chapter::Other, level);
         }
@@ -123,7 +130,9 @@ impl Cutter {
         let heading = (1..=6).contains(&level) && bare[level..].starts_with(' ');
         if heading && indent == 0 {
             let title = bare[level..].trim();
-            if bare.len() == trimmed.len() {
+            // A commit is one passage, whatever is said of it.
+            let commit = self.chapter == Chapter::Details && level > self.level;
+            if bare.len() == trimmed.len() && !commit {
                 self.chapter(title, level);
                 // The heading of a commit is all that is said of it.
                 self.blank = false;
@@ -224,6 +233,16 @@ mod tests {
         assert_eq!(topics, [("res_a", Some("2.1.0")), ("res_b", Some("2.1.0"))]);
         assert_eq!(found[0].title(), "res_a: New Words.");
         assert_eq!(passages("x.md", text, true).len(), 5);
+    }
+
+    #[test]
+    fn a_log_without_notes_tells_each_commit_once() {
+        let new = "## Change Log for Release x-2.1.0\n### Summary:\n- Commits: 1\n### User Notes:\n\n### Commit List:\n\n-  res_a: Fix\n\n\
+                   ### Commit Details:\n\n#### res_a: Fix\n  Author: A\n\n  Words.\n\n  * More.\n\n  Resolves: #1\n\n#### res_b: Other\n  Author: B\n";
+        let found = |text| passages("x.md", text, false).into_iter().map(|p| (p.topic, p.line)).collect::<Vec<_>>();
+        assert_eq!(found(new), [("res_a".to_owned(), 12), ("res_b".to_owned(), 21)]);
+        let old = "Summary:\n-----\n\n- res_a: Fix\n\nUser Notes:\n-----\n\nDetail:\n-----\n\n- ### res_a: Fix\n  Author: A\n\n  Words.\n";
+        assert_eq!(found(old), [("res_a".to_owned(), 12)]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Uses {
     pub applications: BTreeMap<String, (String, u32)>,
     /// Keys that are set, in lower case.
     pub options: BTreeMap<String, (String, u32)>,
+    /// Other names of modules, and the module that each is a part of.
+    pub parts: BTreeMap<String, String>,
     /// Sections.
     pub sections: BTreeMap<String, (String, u32)>,
 }
@@ -43,6 +45,9 @@ impl Uses {
         let profile = reader.profile_of(&generation.device)?;
         let set = reader.store.read_set(refs, generation, reader.masked())?;
         let mut uses = Self::default();
+        for module in profile.modules() {
+            uses.parts.extend(module.also.iter().map(|part| (part.clone(), module.name.clone())));
+        }
         for line in set.manifest().lines.iter().filter(|line| line.kind == Kind::File) {
             let readable = line.body.is_some_and(|body| !body.form.sealed() && body.size <= LARGEST_BYTES);
             if readable {
@@ -101,6 +106,12 @@ impl Uses {
                 self.modules.entry(name).or_insert_with(|| (path.to_owned(), line));
             }
         }
+    }
+
+    /// The module that a name stands for: of a part, the whole.
+    #[must_use]
+    pub fn whole<'n>(&'n self, name: &'n str) -> &'n str {
+        self.parts.get(name).map_or(name, String::as_str)
     }
 
     /// Where a module is used: it is loaded by name, or, where all modules are loaded, a file or an application

@@ -29,6 +29,7 @@ impl Transaction<'_> {
         let Planned { devices, records, open, expected, files } =
             planned.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut moved: Vec<DeviceName> = Vec::new();
+        let mut written = Vec::new();
         let committed = batch.commit(|refs, batch| {
             check_facts(refs, store.facts().commit)?;
             for (what, content) in &expected {
@@ -67,6 +68,7 @@ impl Transaction<'_> {
                 }
                 edits.push(journal::write(store.repo(), batch, refs, &who, &add)?);
             }
+            written.clone_from(&edits);
             Ok::<_, Error>(edits)
         })?;
         store.damage().forget(store.repo(), devices.iter().filter(|(d, p)| p.snapshot && !moved.contains(d)).map(|(d, _)| d));
@@ -74,7 +76,7 @@ impl Transaction<'_> {
         let looks = devices.into_iter().filter(|(device, _)| !moved.contains(device));
         let looks: look::Records = looks.filter_map(|(device, plan)| Some((device, Some(plan.look?)))).collect();
         look::save(store.repo(), &looks);
-        Ok(Done { committed, moved })
+        Ok(Done { committed, moved, written })
     }
 }
 

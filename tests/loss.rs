@@ -1,0 +1,164 @@
+//! What gets lost beside the program, and what a killed one leaves.
+//!
+//! `packed-refs` has no checksum: one that is cut at the end of a line reads as whole. What was behind the cut is
+//! noticed, nothing goes on on top of the loss, and one command puts it back.
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "support/env.rs"]
+mod env;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use env::{Run, TestEnv};
+
+fn cv(env: &TestEnv, store: &str, args: &[&str]) -> Run {
+    let mut all = vec!["-C", store];
+    all.extend(args);
+    env.cv(&all)
+}
+
+/// A store in `cv`: two devices, two releases, a large file, logs, a name, one that was removed, and an open change.
+fn store() -> TestEnv {
+    let env = TestEnv::new();
+    env.cv(&["init", "cv", "--collector", "central"]).succeeded();
+    let policy = env.read("cv/confvault.toml").replace("#large_over = \"8 MiB\"", "large_over = \"1 KiB\"");
+    env.write("cv/confvault.toml", policy);
+    env.write("pbx/sip.conf", "[100]\nsecret=one\n");
+    env.write("gw/config", "hostname gw\n");
+    env.write("gw/flash.bin", [0, 1, 2, 3].repeat(1000));
+    let cv = |args: &[&str]| cv(&env, "cv", args).succeeded();
+    cv(&["device", "add", "pbx", "--source", "dir:../pbx", "--profile", "asterisk", "--release", "1.0"]);
+    cv(&["device", "add", "gw", "--source", "dir:../gw", "--release", "7"]);
+    cv(&["snapshot"]);
+    cv(&["device", "set", "pbx", "--release", "2.0"]);
+    cv(&["snapshot"]);
+    cv(&["name", "pbx@1", "golden"]);
+    cv(&["name", "pbx@1", "old"]);
+    cv(&["unname", "pbx", "old"]);
+    cv(&["change", "open", "gw", "--ticket", "CHG-1", "--why", "test"]);
+    env
+}
+
+fn refs(git_dir: &Path) -> BTreeMap<String, String> {
+    let out = Command::new("git").args(["for-each-ref", "--format=%(objectname) %(refname)"]).current_dir(git_dir).output();
+    let text = String::from_utf8(out.unwrap().stdout).unwrap();
+    text.lines().map(|l| l.split_once(' ').unwrap()).map(|(id, name)| (name.to_owned(), id.to_owned())).collect()
+}
+
+fn is_behind(git_dir: &Path, old: &str, new: &str) -> bool {
+    let git = Command::new("git").args(["merge-base", "--is-ancestor", old, new]).current_dir(git_dir).status();
+    old == new || git.unwrap().success()
+}
+
+fn copy(env: &TestEnv, to: &str) {
+    let _gone = fs::remove_dir_all(env.path(to));
+    assert!(Command::new("cp").arg("-a").args([env.path("cv"), env.path(to)]).status().unwrap().success());
+}
+
+/// Every cut of a text: at the end of each line, in the middle of one, and all of it.
+fn cuts(text: &str) -> Vec<usize> {
+    let ends = text.match_indices('\n').map(|(at, _)| at + 1).filter(|at| *at < text.len());
+    ends.flat_map(|at| [at, at + 20]).chain([0]).collect()
+}
+
+#[test]
+fn what_a_cut_of_packed_refs_took_is_noticed_kept_and_put_back() {
+    let env = store();
+    let before = refs(&env.path("cv/store.git"));
+    for part in ["heads/gw/7", "heads/pbx/1.0", "heads/pbx/2.0", "large/gw/1", "tags/pbx/golden", "heads/_store"] {
+        assert!(before.contains_key(&format!("refs/{part}")), "{before:?}");
+    }
+    let text = env.read("cv/store.git/packed-refs");
+    for cut in cuts(&text) {
+        copy(&env, "trial");
+        let git_dir = env.path("trial/store.git");
+        env.write("trial/store.git/packed-refs", &text[..cut]);
+        env.write("pbx/sip.conf", format!("[100]\nsecret=one\n; {cut}\n"));
+        let lost: Vec<&String> = before.keys().filter(|name| !text[..cut].contains(&format!(" {name}\n"))).collect();
+        if lost.is_empty() && text[..cut].ends_with('\n') {
+            // Only the peeled value of the last name: it is found again.
+            cv(&env, "trial", &["snapshot"]).succeeded();
+            continue;
+        }
+        let noticed = cv(&env, "trial", &["snapshot"]);
+        assert!([3, 13].contains(&noticed.code), "cut at {cut}: {} {}", noticed.code, noticed.stderr);
+        assert!(noticed.stderr.contains("key heads --put-back"), "cut at {cut}: {}", noticed.stderr);
+        for refused in [&["check"][..], &["maintain"], &["maintain", "--quick"]] {
+            cv(&env, "trial", refused).failed(13);
+        }
+        assert_ne!(cv(&env, "trial", &["name", "pbx@2", "golden"]).code, 0, "cut at {cut}");
+        // A ref that was lost did not begin anew.
+        let now = refs(&git_dir);
+        assert!(lost.iter().all(|name| !now.contains_key(*name)), "cut at {cut}: {now:?}");
+
+        cv(&env, "trial", &["key", "heads", "--put-back"]).succeeded();
+        let now = refs(&git_dir);
+        assert!(now.keys().eq(before.keys()), "cut at {cut}: {now:?}");
+        for (name, id) in &before {
+            assert!(is_behind(&git_dir, id, &now[name]), "cut at {cut}: {name}");
+        }
+        cv(&env, "trial", &["key", "heads"]).succeeded();
+        cv(&env, "trial", &["snapshot"]).succeeded();
+        cv(&env, "trial", &["maintain"]).succeeded();
+        assert!(cv(&env, "trial", &["check", "--read-data"]).succeeded().contains("clean"), "cut at {cut}");
+        assert_eq!(cv(&env, "trial", &["log", "pbx", "--json"]).json()["generations"].as_array().unwrap().len(), 3);
+        // Neither a name that stands nor one that was removed can be given to another generation.
+        cv(&env, "trial", &["name", "pbx@2", "golden"]).failed(1);
+        cv(&env, "trial", &["name", "pbx@2", "old"]).failed(1);
+        cv(&env, "trial", &["change", "close", "CHG-1"]).succeeded();
+        assert!(cv(&env, "trial", &["journal"]).succeeded().contains("put-back"), "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_a_killed_run_had_collected_goes_with_the_next() {
+    let env = store();
+    let left = || -> Vec<String> {
+        let names = fs::read_dir(env.path("cv/store.git/confvault")).unwrap();
+        names.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.starts_with("spool-")).collect()
+    };
+    env.write("gw/flash.bin", [3, 2, 1, 0].repeat(1000));
+    let killed = env.run(env.command(&["-C", "cv", "snapshot"]).env("CONFVAULT_FAULT", "kill:6"));
+    assert_eq!((killed.code, left().len()), (-1, 1), "{killed}");
+    cv(&env, "cv", &["snapshot"]).succeeded();
+    assert_eq!(left(), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_store_has_no_more_is_named_and_left() {
+    let env = store();
+    copy(&env, "old");
+    env.write("pbx/sip.conf", "[100]\nsecret=two\n");
+    cv(&env, "cv", &["snapshot", "pbx"]).succeeded();
+    // An older copy of the store, put back beside the keys of now.
+    fs::remove_dir_all(env.path("cv/store.git")).unwrap();
+    fs::rename(env.path("old/store.git"), env.path("cv/store.git")).unwrap();
+    cv(&env, "cv", &["snapshot"]).failed(13);
+    let said = cv(&env, "cv", &["key", "heads", "--put-back"]);
+    assert_eq!(said.code, 13, "{}", said.stderr);
+    assert!(said.text().contains("not in the store any more, or aside: refs/heads/pbx/2.0"), "{}", said.text());
+    cv(&env, "cv", &["maintain"]).failed(13);
+    cv(&env, "cv", &["key", "heads", "--accept"]).succeeded();
+    cv(&env, "cv", &["snapshot"]).succeeded();
+    cv(&env, "cv", &["check", "--read-data"]).succeeded();
+}
+
+#[test]
+fn names_that_come_and_go_and_what_is_forgotten_are_no_loss() {
+    let env = store();
+    cv(&env, "cv", &["unname", "pbx", "golden"]).succeeded();
+    cv(&env, "cv", &["snapshot"]).succeeded();
+    // A name that is given anew to its generation is another tag.
+    cv(&env, "cv", &["name", "pbx@1", "golden", "--note", "again"]).succeeded();
+    cv(&env, "cv", &["name", "pbx@1", "old"]).succeeded();
+    cv(&env, "cv", &["change", "close", "CHG-1"]).succeeded();
+    cv(&env, "cv", &["device", "remove", "gw"]).succeeded();
+    cv(&env, "cv", &["forget", "gw", "--reason", "retired", "--yes"]).succeeded();
+    cv(&env, "cv", &["key", "heads"]).succeeded();
+    cv(&env, "cv", &["snapshot"]).succeeded();
+    cv(&env, "cv", &["maintain"]).succeeded();
+    cv(&env, "cv", &["check", "--read-data"]).succeeded();
+}
