@@ -30,24 +30,42 @@ fn blocks() -> Vec<String> {
     parts.map(|part| part.split("```").next().unwrap().to_owned()).collect()
 }
 
+/// All programs of a bare machine: those that the page names, and what every system has.
+const BARE: &[&str] = &[
+    "age", "bash", "cat", "chmod", "cut", "git", "grep", "ln", "mkdir", "rm", "sed", "sort", "ssh-keygen", "stat", "tail", "tr", "zstd",
+];
+
 /// Runs the page for a point; only the values of its first block are others.
 fn by_hand(lab: &Lab, identity: &Path, point: &str) -> Output {
+    by_hand_from(lab, &lab.store_dir(), identity, point)
+}
+
+/// The same from a copy of the store.
+fn by_hand_from(lab: &Lab, mirror: &Path, identity: &Path, point: &str) -> Output {
     let work = lab.dir.path().join("bare-machine");
     std::fs::remove_dir_all(&work).ok();
     std::fs::create_dir(&work).unwrap();
+    let bin = lab.dir.path().join("bin");
+    if !bin.exists() {
+        std::fs::create_dir(&bin).unwrap();
+        for program in BARE {
+            let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join(program)).find(|p| p.is_file());
+            symlink(found.unwrap_or_else(|| panic!("{program} is needed")), bin.join(program)).unwrap();
+        }
+    }
     let blocks = blocks();
     assert!(blocks.len() >= 5, "the page lost its commands");
     for name in ["MIRROR=", "IDENTITY=", "POINT=", "OUT="] {
         assert!(blocks[0].contains(name), "the first block of the page does not set {name}");
     }
     let mut script = String::from("set -eu\n");
-    script += &format!("MIRROR='{}'\nIDENTITY='{}'\n", lab.store_dir().display(), identity.display());
+    script += &format!("MIRROR='{}'\nIDENTITY='{}'\n", mirror.display(), identity.display());
     script += &format!("POINT='{point}'\nOUT=$PWD/restored\n");
     for block in &blocks[1..] {
         script += block;
     }
-    let mut bash = Command::new("bash");
-    bash.arg("-c").arg(script).current_dir(&work).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    let mut bash = Command::new(bin.join("bash"));
+    bash.arg("-c").arg(script).current_dir(&work).env_clear().env("PATH", &bin);
     bash.env("HOME", &work).env("GIT_CONFIG_NOSYSTEM", "1");
     bash.output().unwrap()
 }
@@ -111,6 +129,66 @@ fn the_page_restores_a_sealed_store() {
     let identity = lab.admin().identity_file().unwrap();
     ok(&by_hand(&lab, &identity, "pbx/1.0"));
     equal(&lab, "pbx");
+}
+
+/// RELIABILITY 60: a bare machine, a copy of the store, one identity, and the page: everything comes back.
+#[test]
+fn all_devices_come_back_on_a_bare_machine() {
+    let lab = Lab::sealed();
+    hard(&lab);
+    // Devices of other families, one of them with a name that is a part of another's.
+    for (device, profile, path, text) in [
+        ("gw-1", "cisco-ios", "running-config", format!("hostname gw-1\nsnmp-server community {CANARY} RO\nenable secret 0 {CANARY}x\nend\n")),
+        ("gw", "generic", "etc/frr/frr.conf", "router bgp 65001\n".to_owned()),
+        ("phone", "generic", "a b/c%d.xml", format!("<x><password>{CANARY}</password></x>")),
+    ] {
+        lab.add(device, profile);
+        lab.write(device, path, text);
+    }
+    assert!(lab.try_snapshot().unwrap().devices.iter().all(|d| d.result.is_ok()));
+    // A second epoch, a second release: what was written before and after must both come back.
+    keys_rotated(&lab);
+    lab.write("gw-1", "running-config", format!("hostname gw-1\nsnmp-server community {CANARY}new RO\nend\n"));
+    let file = lab.root().join("confvault.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let at = text.find("[devices.gw-1]").unwrap();
+    let text = format!("{}{}", &text[..at], text[at..].replacen("release = \"1.0\"", "release = \"15.7(3)M6\"", 1));
+    std::fs::write(&file, text).unwrap();
+    assert!(lab.try_snapshot().unwrap().devices.iter().all(|d| d.result.is_ok()));
+
+    // The store as it lies on a stick, and what an administrator took along; nothing else is left.
+    let stick = lab.dir.path().join("stick");
+    std::fs::create_dir(&stick).unwrap();
+    let copied = Command::new("cp").arg("-r").arg(lab.store_dir()).arg(stick.join("store.git")).status().unwrap();
+    assert!(copied.success());
+    std::fs::copy(lab.admin().identity_file().unwrap(), stick.join("identity.txt")).unwrap();
+    std::fs::remove_dir_all(lab.root()).unwrap();
+    std::fs::remove_dir_all(lab.admin().dir()).unwrap();
+    let mut git = Command::new("git");
+    git.arg("-C").arg(stick.join("store.git")).args(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"]);
+    let heads = git.output().unwrap();
+    let heads = String::from_utf8(heads.stdout).unwrap();
+    let lines: Vec<&str> = heads.lines().filter(|name| !name.starts_with('_')).collect();
+    assert_eq!(lines, ["gw-1/1.0", "gw-1/15.7(3)M6", "gw/1.0", "pbx/1.0", "phone/1.0"]);
+    for line in lines {
+        ok(&by_hand_from(&lab, &stick.join("store.git"), &stick.join("identity.txt"), line));
+        match line {
+            // The set as it was before it changed.
+            "gw-1/1.0" => {
+                let restored = lab.dir.path().join("bare-machine/restored/voip/running-config");
+                assert!(std::fs::read_to_string(restored).unwrap().contains(&format!("enable secret 0 {CANARY}x\n")));
+            }
+            line => equal(&lab, line.split('/').next().unwrap()),
+        }
+    }
+}
+
+fn keys_rotated(lab: &Lab) {
+    use confvault::ops::keys::{KeyChange, KeyRing, apply};
+    let mut store = confvault::store::Store::open(&lab.store_dir()).unwrap();
+    let (ring, now) = (KeyRing::at(&lab.root()), chrono::Utc::now());
+    let done = apply(&mut store, &ring, &KeyChange::Rotate, &lab.identities(), &lab.admin().key().unwrap(), now).unwrap();
+    assert_eq!(done.epoch, 2);
 }
 
 #[test]
