@@ -32,7 +32,23 @@ fn blocks() -> Vec<String> {
 
 /// All programs of a bare machine: those that the page names, and what every system has.
 const BARE: &[&str] = &[
-    "age", "bash", "cat", "chmod", "cut", "git", "grep", "ln", "mkdir", "rm", "sed", "sort", "ssh-keygen", "stat", "tail", "tr", "zstd",
+    "age",
+    "bash",
+    "cat",
+    "chmod",
+    "cut",
+    "git",
+    "grep",
+    "ln",
+    "mkdir",
+    "rm",
+    "sed",
+    "sort",
+    "ssh-keygen",
+    "stat",
+    "tail",
+    "tr",
+    "zstd",
 ];
 
 /// Runs the page for a point; only the values of its first block are others.
@@ -49,7 +65,8 @@ fn by_hand_from(lab: &Lab, mirror: &Path, identity: &Path, point: &str) -> Outpu
     if !bin.exists() {
         std::fs::create_dir(&bin).unwrap();
         for program in BARE {
-            let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join(program)).find(|p| p.is_file());
+            let found =
+                std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join(program)).find(|p| p.is_file());
             symlink(found.unwrap_or_else(|| panic!("{program} is needed")), bin.join(program)).unwrap();
         }
     }
@@ -138,7 +155,12 @@ fn all_devices_come_back_on_a_bare_machine() {
     hard(&lab);
     // Devices of other families, one of them with a name that is a part of another's.
     for (device, profile, path, text) in [
-        ("gw-1", "cisco-ios", "running-config", format!("hostname gw-1\nsnmp-server community {CANARY} RO\nenable secret 0 {CANARY}x\nend\n")),
+        (
+            "gw-1",
+            "cisco-ios",
+            "running-config",
+            format!("hostname gw-1\nsnmp-server community {CANARY} RO\nenable secret 0 {CANARY}x\nend\n"),
+        ),
         ("gw", "generic", "etc/frr/frr.conf", "router bgp 65001\n".to_owned()),
         ("phone", "generic", "a b/c%d.xml", format!("<x><password>{CANARY}</password></x>")),
     ] {

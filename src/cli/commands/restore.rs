@@ -113,6 +113,7 @@ impl RestoreArgs {
             overwrite: self.overwrite,
             special_bits: self.special_bits,
             no_owners: self.no_owners,
+            passing: false,
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct RestoreOptions {
     pub special_bits: bool,
     /// Leave owners as they come.
     pub no_owners: bool,
+    /// It does not stay: nothing waits for the disk.
+    pub passing: bool,
 }
 
 /// Why an entry was left out.

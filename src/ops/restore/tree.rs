@@ -28,7 +28,8 @@ pub fn restore(set: &SetReader<'_>, access: Access<'_>, to: &Path, options: &Res
     if !options.overwrite {
         refuse_existing(to, &places)?;
     }
-    let mut out = TreeWriter::open(to, tree_options(options, Durability::EachCommit))?;
+    let sync = if options.passing { Durability::Never } else { Durability::EachCommit };
+    let mut out = TreeWriter::open(to, tree_options(options, sync))?;
     let mut restored = Restored::default();
     stage(set, &places, None, options, &mut out, &mut restored)?;
     finish(out.finish()?, &mut restored);
