@@ -187,43 +187,6 @@ fn a_line_that_went_back_is_not_written_to() {
     cv(&env, &["snapshot"]).succeeded();
 }
 
-/// Kills a command at its n-th step for every n; the store must be as before or as after, and usable at once.
-fn killed_at_every_step(prepare: &[&[&str]], args: &[&str], usable: &[&str]) -> usize {
-    let env = store();
-    for args in prepare {
-        cv(&env, args).succeeded();
-    }
-    let state = |env: &TestEnv| cv(env, &["key", "list", "--json"]).json();
-    let before = state(&env);
-    for n in 1..500 {
-        let mut all = vec!["-C", "cv"];
-        all.extend(args);
-        let run = env.run(env.command(&all).env("CONFVAULT_FAULT", format!("kill:{n}")));
-        let now = state(&env);
-        assert!(cv(&env, &["snapshot"]).succeeded().contains("unchanged 1"), "step {n}");
-        cv(&env, usable).succeeded();
-        if run.code == 0 {
-            assert_ne!(now, before);
-            return n;
-        }
-        if now != before {
-            // Killed after it was done: the next one is not the same any more.
-            return n;
-        }
-    }
-    panic!("no end of steps")
-}
-
-#[test]
-fn a_kill_in_the_middle_of_a_change_of_keys_loses_nothing() {
-    let usable = ["secrets", "pbx", "--identity", IDENTITY, "--json"];
-    let steps = killed_at_every_step(&[], &["key", "rotate"], &usable);
-    assert!(steps > 5, "{steps}");
-    let add = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
-    assert!(killed_at_every_step(&[], &["key", "add", add], &usable) > 5);
-    assert!(killed_at_every_step(&[&["key", "add", add]], &["key", "remove", add], &usable) > 5);
-}
-
 #[test]
 fn no_message_and_no_process_shows_a_secret() {
     let env = store();
