@@ -177,11 +177,11 @@ fn a_collector_opens_nothing_with_all_that_it_has() {
 fn a_new_rule_masks_anew_and_what_was_in_clear_is_named() {
     let lab = Lab::sealed();
     lab.add("pbx", "asterisk");
-    lab.write("pbx", "etc/asterisk/extensions.conf", "[globals]\nTRUNKPIN => 48151623\nOFFICE => 100\n");
+    lab.write("pbx", "etc/asterisk/extensions.conf", "[globals]\nSITECODE => 48151623\nOFFICE => 100\n");
     lab.snapshot("pbx");
     assert_eq!(secrets::exposed(&lab.vault(), &[]).unwrap(), []);
     let mut inventory = std::fs::read_to_string(lab.root().join("confvault.toml")).unwrap();
-    inventory.push_str("\n[[always-mask]]\nregex = '^TRUNKPIN => (?<secret>\\d+)'\n");
+    inventory.push_str("\n[[always-mask]]\nregex = '^SITECODE => (?<secret>\\d+)'\n");
     std::fs::write(lab.root().join("confvault.toml"), inventory).unwrap();
     let Outcome::Generation(second) = lab.snapshot("pbx") else { panic!("masked by new rules, and no generation") };
     assert_eq!((second.number, second.kind), (2, GenerationKind::Remask));

@@ -3,7 +3,8 @@
 //! No report of this file holds a secret: what was masked is named by rule, line and token, and of what
 //! looks like a secret only the first characters are shown.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use memchr::memmem;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::profile::Profile;
 use crate::seal::{DeviceKeys, OPENING, Opener, Token};
 use crate::store::decode::Access;
 use crate::store::manifest::{Form, Line};
-use crate::store::{Error as StoreError, Generation};
+use crate::store::{Entry, Error as StoreError, Generation, JournalQuery, Refs};
 
 /// A rule that is not known any more, or that cannot be told without an identity.
 const UNKNOWN: &str = "-";
@@ -132,10 +133,12 @@ pub fn list(
             listing.places.push(Place { path: path.clone(), line, rule, token, clear: false });
         }
         if suspects {
+            // The digits of a token look like a secret, and are none.
+            let tokens: Vec<_> = self::tokens(text).into_iter().map(|(at, token)| at..at + token.to_string().len()).collect();
             for span in profile.suspects(&line.path, text, &spans) {
-                let value = &text[span.range.clone()];
-                if memmem::find(value, OPENING).is_none() {
-                    listing.suspects.push(suspect(&path, text, span.range.start, value));
+                let next = tokens.partition_point(|token| token.end <= span.range.start);
+                if tokens.get(next).is_none_or(|token| token.start >= span.range.end) {
+                    listing.suspects.push(suspect(&path, text, span.range.start, &text[span.range.clone()]));
                 }
             }
         }
@@ -174,7 +177,35 @@ pub struct Exposed {
     pub token: Option<String>,
     /// The generations in which it stands in clear.
     pub generations: Vec<u64>,
+    /// The mirrors that were sent one of these generations, as far as the journal tells.
+    pub mirrors: Vec<DeviceName>,
 }
+
+/// The runs that a mirror was not sent; nothing for a mirror that was never pushed to.
+type NotSent = Option<HashSet<String>>;
+
+/// Reads in the journal of this collector what each mirror of the inventory was sent. A push of which only a part went
+/// through counts as whole: what may be there is taken to be there.
+fn not_sent(vault: &Vault, refs: &Refs) -> Result<Vec<(DeviceName, NotSent)>, Error> {
+    let mut open: BTreeMap<DeviceName, HashSet<String>> =
+        vault.inventory.mirrors.keys().map(|name| (name.clone(), HashSet::new())).collect();
+    let mut sent = Vec::new();
+    let query = JournalQuery { collector: Some(vault.inventory.collector.clone()), ..JournalQuery::default() };
+    vault.store.each_record(refs, &query, &mut |Entry { record, .. }| {
+        let mirror = record.more.get("mirror").and_then(serde_json::Value::as_str);
+        let name = mirror.filter(|_| record.action == "mirror-push" && record.outcome != "failed");
+        if let Some((name, runs)) = name.and_then(|name| open.remove_entry(&name.parse::<DeviceName>().ok()?)) {
+            sent.push((name, Some(runs)));
+        }
+        open.values_mut().for_each(|runs| runs.extend([record.run.clone()]));
+        if open.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    sent.extend(open.into_keys().map(|name| (name, None)));
+    Ok(sent)
+}
+
+/// Generations that show a value, and the mirrors that were sent one of them.
+type Where = (Vec<u64>, BTreeSet<DeviceName>);
 
 /// What a stored file shows: rule and token.
 type Shown = BTreeSet<(String, Option<String>)>;
@@ -187,6 +218,7 @@ type Shown = BTreeSet<(String, Option<String>)>;
 pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Error> {
     let refs = vault.store.refs()?;
     let mut all = Vec::new();
+    let not_sent = not_sent(vault, &refs)?;
     let devices = if devices.is_empty() { vault.store.devices(&refs) } else { devices.to_vec() };
     for device in devices {
         // A device that left the inventory is read by the rules that are always there.
@@ -195,7 +227,7 @@ pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Er
             Ok(name) => vault.profile(&name)?.0,
             Err(_) => vault.profiles.get("generic")?,
         };
-        let mut found: BTreeMap<(String, String, Option<String>), Vec<u64>> = BTreeMap::new();
+        let mut found: BTreeMap<(String, String, Option<String>), Where> = BTreeMap::new();
         // What a file shows depends on its content, the key, and the rules for its path.
         let mut known: HashMap<(Digest, u32, String), Shown> = HashMap::new();
         for generation in vault.store.history(&refs, &device)? {
@@ -203,6 +235,12 @@ pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Er
             let reader = vault.store.read_set(&refs, &generation, Access::default())?;
             let epoch = reader.manifest().epoch;
             let keys = keys_of(vault, &generation, epoch)?;
+            let was_sent = |runs: &NotSent| match (runs, &generation.run) {
+                (Some(runs), Some(run)) => !runs.contains(run),
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
+            let sent_to: Vec<&DeviceName> = not_sent.iter().filter(|(_, runs)| was_sent(runs)).map(|(name, _)| name).collect();
             for line in reader.manifest().lines.iter().filter(|l| l.kind == Kind::File) {
                 let Some(body) = line.body else { continue };
                 let id = (body.stored, epoch, line.shown());
@@ -221,13 +259,15 @@ pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Er
                 };
                 for (rule, token) in shown {
                     let key = (line.shown(), rule.clone(), token.clone());
-                    found.entry(key).or_default().push(generation.number);
+                    let (generations, mirrors) = found.entry(key).or_default();
+                    generations.push(generation.number);
+                    mirrors.extend(sent_to.iter().copied().cloned());
                 }
             }
         }
-        all.extend(found.into_iter().map(|((path, rule, token), mut generations)| {
+        all.extend(found.into_iter().map(|((path, rule, token), (mut generations, mirrors))| {
             generations.sort_unstable();
-            Exposed { device: device.clone(), path, rule, token, generations }
+            Exposed { device: device.clone(), path, rule, token, generations, mirrors: mirrors.into_iter().collect() }
         }));
     }
     all.sort();

@@ -1,5 +1,7 @@
 //! `confvault secrets`
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::cli::Outcome;
@@ -99,7 +101,7 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
 fn exposed(ui: &mut Ui, context: &Context, args: &ExposedArgs) -> Outcome {
     let vault = Vault::open(&context.root()?)?;
     let found = secrets::exposed(&vault, &args.devices)?;
-    let mirrors: Vec<&str> = vault.inventory.mirrors.keys().map(DeviceName::as_str).collect();
+    let mirrors: BTreeSet<&str> = found.iter().flat_map(|value| value.mirrors.iter().map(DeviceName::as_str)).collect();
     if ui.json_wished() {
         ui.json("secrets exposed", &json!({ "exposed": found, "mirrors": mirrors }))?;
         return Ok(Exit::Done);
@@ -108,15 +110,18 @@ fn exposed(ui: &mut Ui, context: &Context, args: &ExposedArgs) -> Outcome {
         ui.status("nothing that a rule of today knows stands in clear");
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["DEVICE", "FILE", "RULE", "GENERATIONS", "TOKEN"]);
-    for Exposed { device, path, rule, token, generations } in &found {
+    let mut table = Table::new(&["DEVICE", "FILE", "RULE", "GENERATIONS", "MIRRORS", "TOKEN"]);
+    for Exposed { device, path, rule, token, generations, mirrors } in &found {
         let token = token.clone().unwrap_or_default();
-        table.row(vec![(Look::Strong, device.to_string()), plain(path), plain(rule), plain(ranges(generations)), plain(token)]);
+        let mirrors = mirrors.iter().map(DeviceName::as_str).collect::<Vec<_>>().join(", ");
+        let cells = [path.clone(), rule.clone(), ranges(generations), mirrors, token];
+        table.row(std::iter::once((Look::Strong, device.to_string())).chain(cells.map(plain)).collect());
     }
     table.print(ui)?;
     ui.warn("These values stand in clear in the generations shown: change them on the devices");
     if !mirrors.is_empty() {
-        ui.warn(&format!("Whatever was pushed shows them on its mirror too: {}", mirrors.join(", ")));
+        let mirrors = mirrors.into_iter().collect::<Vec<_>>().join(", ");
+        ui.warn(&format!("They were pushed, and whoever had a mirror then may have them: {mirrors}"));
     }
     Ok(Exit::Done)
 }
