@@ -12,8 +12,32 @@ pub struct MirrorForgotten {
     pub gone: Vec<String>,
     /// Refs that the mirror would not let go, with its reasons.
     pub refused: Vec<(String, String)>,
-    /// The mirror is a folder of this machine, and its packs were cleaned.
+    /// The mirror is a folder of this machine, its packs were cleaned, and what the refs stood for is in none of them.
     pub cleaned: bool,
+    /// Something was to be done.
+    acted: bool,
+    /// Packs of it are not cleaned by git, as a file beside them says so.
+    kept: bool,
+}
+
+impl MirrorForgotten {
+    /// What the administrator of the mirror has to run in its repository for the bytes to be gone, one command a
+    /// line; none if they are, or if nothing was to be done.
+    #[must_use]
+    pub fn by_hand(&self) -> Vec<String> {
+        if !self.acted || (self.cleaned && self.refused.is_empty()) {
+            return Vec::new();
+        }
+        // A device chooses a part of the name: nothing of it may be read by a shell.
+        let quoted = |name: &str| format!("'{}'", name.replace('\'', r"'\''"));
+        let mut commands: Vec<String> =
+            self.refused.iter().map(|(name, _)| format!("git update-ref -d {}", quoted(name))).collect();
+        if self.kept {
+            commands.push("rm -f objects/pack/*.keep".to_owned());
+        }
+        commands.extend(["git reflog expire --expire=now --all".to_owned(), "git gc --prune=now".to_owned()]);
+        commands
+    }
 }
 
 /// Removes refs from a mirror, each on its own; those that are not there are left out. In a mirror that is a
@@ -29,6 +53,7 @@ pub fn forget(remote: Remote<'_>, refs: &[String], act: bool) -> Result<MirrorFo
         done.gone = there.into_iter().cloned().collect();
         return Ok(done);
     }
+    done.acted = true;
     let outbox = Outbox::new(None)?;
     // In portions, as a command line has an end.
     for some in there.chunks(200) {
@@ -49,8 +74,17 @@ pub fn forget(remote: Remote<'_>, refs: &[String], act: bool) -> Result<MirrorFo
         }
     }
     if let Some(path) = remote.url.local_path().filter(|_| !done.gone.is_empty()) {
+        Call::local(remote, "reflog", &path).args(["expire", "--expire=now", "--all"]).run(text)?;
         let (_, ended) = Call::local(remote, "gc", &path).arg("--prune=now").arg("--quiet").run(text)?;
-        done.cleaned = ended.status.success();
+        // A pack that is kept, or a repository that borrows, is not cleaned by that.
+        let mut left = false;
+        for name in &done.gone {
+            let id = theirs[name].id.to_string();
+            left |= Call::local(remote, "cat-file", &path).arg("-e").arg(id).run(text)?.1.status.success();
+        }
+        done.cleaned = ended.status.success() && !left;
+        let packs = std::fs::read_dir(path.join("objects/pack")).into_iter().flatten().flatten();
+        done.kept = packs.map(|entry| entry.path()).any(|pack| pack.extension().is_some_and(|e| e == "keep"));
     }
     Ok(done)
 }

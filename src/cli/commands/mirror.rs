@@ -107,8 +107,8 @@ struct HookArgs {}
 /// Take from a mirror what was forgotten here
 ///
 /// Deletes on the mirror what tombstones name; it needs the right to delete there, which pushing does not need. Shows
-/// what will go, and does it only with --yes. Where the mirror is a folder, its bytes go at once; elsewhere its host has
-/// to clean up (`git gc --prune=now`).
+/// what will go, and does it only with --yes. Where the mirror is a folder, its bytes go at once; elsewhere, and where the
+/// mirror refuses, the commands are printed that its administrator has to run there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!("Examples:\n  confvault mirror forget offsite\n  confvault mirror forget offsite --yes\n", exit_codes!()))]
 struct ForgetArgs {
@@ -159,7 +159,7 @@ fn forget_on(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome {
     let done = forget(&vault, &place, args.yes, around)?;
     if ui.json_wished() {
         let refused: Vec<_> = done.refused.iter().map(|(name, why)| json!({ "ref": name, "reason": why })).collect();
-        ui.json("mirror forget", &json!({ "refs": done.gone, "refused": refused, "done": args.yes, "cleaned": done.cleaned }))?;
+        ui.json("mirror forget", &json!({ "refs": done.gone, "refused": refused, "done": args.yes, "cleaned": done.cleaned, "by_hand": done.by_hand() }))?;
     } else {
         for name in &done.gone {
             ui.line(name)?;
@@ -168,10 +168,15 @@ fn forget_on(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome {
             ui.warn(&format!("{name}: {why}"));
         }
         match (args.yes, done.gone.is_empty()) {
-            (_, true) => ui.status("nothing to forget there"),
+            (_, true) if done.refused.is_empty() => ui.status("nothing to forget there"),
+            (_, true) => {}
             (false, _) => ui.status("nothing was done; run it again with --yes"),
-            (true, _) if !done.cleaned => ui.status("the bytes go when the mirror's host cleans up: `git gc --prune=now`"),
             (true, _) => {}
+        }
+        let by_hand = done.by_hand();
+        if !by_hand.is_empty() {
+            ui.status("The bytes are gone once the mirror's administrator has run in its repository:");
+            by_hand.iter().try_for_each(|command| ui.line(command))?;
         }
     }
     Ok(if done.refused.is_empty() { Exit::Done } else { Exit::Partly })
