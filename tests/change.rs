@@ -13,6 +13,8 @@
 
 #[path = "support/env.rs"]
 mod env;
+#[path = "support/liar.rs"]
+mod liar;
 #[path = "support/play.rs"]
 mod play;
 #[path = "support/simulator.rs"]

@@ -13,6 +13,8 @@
 
 #[path = "collect/act.rs"]
 mod act;
+#[path = "collect/canaries.rs"]
+mod canaries;
 #[path = "collect/console.rs"]
 mod console;
 #[path = "collect/dir.rs"]
@@ -27,6 +29,12 @@ mod fleet;
 mod ios;
 #[path = "support/junos.rs"]
 mod junos;
+#[path = "support/liar.rs"]
+mod liar;
+#[path = "collect/lies.rs"]
+mod lies;
+#[path = "collect/limits.rs"]
+mod limits;
 #[path = "support/live.rs"]
 mod live;
 #[path = "collect/old_algorithms.rs"]
@@ -49,3 +57,7 @@ mod ssh;
 mod sshd;
 #[path = "support/sshd.rs"]
 mod sshd_server;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "collect/surroundings.rs"]
+mod surroundings;

@@ -65,12 +65,14 @@ pub enum CollectError {
     /// Files that the profile requires are not there.
     #[error("Set is not whole, nothing matches {}", .0.join(", "))]
     NotWhole(Vec<String>),
-    /// The set lost more than it may.
-    #[error("Set shrank by {lost} %, from {before_bytes} to {now_bytes} bytes, and at most {allowed} is allowed (max_shrink)")]
+    /// The set, or an answer of it, lost more than it may.
+    #[error("{what} shrank by {lost} %, from {before_bytes} to {now_bytes} bytes, and at most {allowed} is allowed (max_shrink)")]
     Shrank {
-        /// Size of the generation before, in bytes.
+        /// `Set`, or the path of the answer.
+        what: String,
+        /// Size in the generation before, in bytes.
         before_bytes: u64,
-        /// Size of this set, in bytes.
+        /// Size now, in bytes.
         now_bytes: u64,
         /// What was lost, in percent.
         lost: u64,
@@ -109,6 +111,9 @@ pub enum CollectError {
     /// A folder has no backup set of DRS.
     #[error("Folder has no backup set of DRS: {}", .0.display())]
     NoBackupSet(PathBuf),
+    /// The only backup set that is not taken yet is still being written.
+    #[error("Backup is in progress: {0}")]
+    BackupRunning(String),
     /// An archive is hostile, or not whole.
     #[error("Archive is refused: {what}")]
     Archive {

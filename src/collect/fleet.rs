@@ -57,6 +57,28 @@ pub fn default_jobs() -> usize {
     (cores * 16).clamp(16, 128)
 }
 
+/// Open files that one device needs at most, in the middle: a socket, a way through another host, files in flight.
+const FILES_OF_A_JOB: u64 = 4;
+/// Open files that are not those of a device: the store, its packs, the terminal.
+const FILES_OF_OURS: u64 = 28;
+
+/// The number of jobs that the limit of open files allows, at most `jobs`; the limit is raised as far as it may be.
+#[must_use]
+pub fn jobs_within_limits(jobs: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = FILES_OF_OURS + FILES_OF_A_JOB * jobs as u64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let mut limit = current.unwrap_or(u64::MAX);
+    if limit < wanted {
+        let raised = wanted.min(maximum.unwrap_or(u64::MAX));
+        if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }).is_ok() {
+            limit = raised;
+        }
+    }
+    let possible = usize::try_from(limit.saturating_sub(FILES_OF_OURS) / FILES_OF_A_JOB).unwrap_or(usize::MAX);
+    jobs.min(possible).max(1)
+}
+
 /// One try of one device.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {

@@ -5,7 +5,7 @@
 //! a device has a pin, nothing else counts for it; else the user's `known_hosts` does. What neither
 //! knows is refused, and nothing here learns a key by itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest as _, Sha1};
@@ -216,24 +216,46 @@ pub fn list_name(host: &str, port: u16) -> String {
     if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") }
 }
 
+/// A key to be pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The device.
+    pub device: DeviceName,
+    /// Its key.
+    pub key: HostKey,
+    /// What stands behind it in the file: how it came to be trusted.
+    pub comment: String,
+}
+
 /// Pins a key for a device in place of the keys that it has; lines of other devices stay as they are.
+///
+/// # Errors
+/// As [`pin_all`].
+pub fn pin(root: &Path, device: &DeviceName, key: &HostKey, comment: &str) -> Result<(), HostKeyError> {
+    pin_all(root, &[Pin { device: device.clone(), key: key.clone(), comment: comment.to_owned() }])
+}
+
+/// Pins a key for each of the devices, as [`pin`] does.
 ///
 /// # Errors
 /// [`HostKeyError::Read`], [`HostKeyError::Write`], and [`HostKeyError::Line`] where the file has lines
 /// that are no host keys.
-pub fn pin(root: &Path, device: &DeviceName, key: &HostKey, comment: &str) -> Result<(), HostKeyError> {
+pub fn pin_all(root: &Path, pins: &[Pin]) -> Result<(), HostKeyError> {
     let path = root.join(PINS_FILE);
     KnownHosts::read(&path, true)?;
     let old = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         text => text.map_err(|source| HostKeyError::Read { path: path.clone(), source })?,
     };
-    let prefix = format!("{device} ");
-    let mut text: String = old.lines().filter(|line| !line.starts_with(&prefix)).flat_map(|line| [line, "\n"]).collect();
-    let mut public = key.0.clone();
-    public.set_comment(comment.chars().filter(|c| !c.is_control()).collect::<String>());
-    let written = public.to_openssh().map_err(|_| HostKeyError::NotAKey)?;
-    text.push_str(&format!("{device} {written}\n"));
+    let devices: BTreeSet<&str> = pins.iter().map(|pin| pin.device.as_str()).collect();
+    let stays = |line: &&str| line.split_once(' ').is_none_or(|(device, _)| !devices.contains(device));
+    let mut text: String = old.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
+    for pin in pins {
+        let mut public = pin.key.0.clone();
+        public.set_comment(pin.comment.chars().filter(|c| !c.is_control()).collect::<String>());
+        let written = public.to_openssh().map_err(|_| HostKeyError::NotAKey)?;
+        text.push_str(&format!("{} {written}\n", pin.device));
+    }
     crate::fsio::write_file(&path, text.as_bytes(), 0o644)
         .map_err(|error| HostKeyError::Write { path: path.clone(), source: Box::new(error) })
 }

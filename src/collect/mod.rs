@@ -39,7 +39,7 @@ use crate::profile::Profile;
 pub use ask::{Answers, ask, can_ask};
 pub use error::CollectError;
 pub use network::Network;
-pub use shrink::{SetSize, check_shrink};
+pub use shrink::{Sizes, check_shrink};
 pub use ssh::{ConnectError, Shown, show_host_key};
 
 /// What a source needs beside the device: one for a whole run, shared by all threads.

@@ -9,6 +9,7 @@ pub mod check;
 pub mod compare;
 pub mod device_restore;
 pub mod drill;
+pub mod drs;
 pub mod enlist;
 mod error;
 pub mod forget;
@@ -36,6 +37,7 @@ pub mod signatures;
 pub mod snapshot;
 mod spool;
 pub mod take_over;
+pub mod trust;
 mod unfinished;
 mod vault;
 

@@ -1,15 +1,12 @@
-//! What an administrator asks of one device without storing anything: its host key, whether it can be
-//! collected, a backup of its own.
+//! What an administrator asks of one device without storing anything: whether it can be collected.
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use super::Error;
 use super::snapshot::World;
 use super::spool::spool;
-use crate::collect::drs::{Progress, backup};
-use crate::collect::{Collected, Context, Network, Shown, Step, collect, show_host_key};
+use crate::collect::{Collected, Context, Network, Step, collect};
 use crate::inventory::{Device, Inventory, SourceUrl};
 use crate::model::DeviceName;
 use crate::profile::Profiles;
@@ -49,21 +46,6 @@ pub(super) fn with_context<T>(
     work(&context)
 }
 
-/// Gives the host key that a device shows, without logging in.
-///
-/// # Errors
-/// The device cannot be reached, or its source is no host.
-pub fn host_key(root: &Path, name: &DeviceName, world: &World<'_>) -> Result<Shown, Error> {
-    let inventory = Inventory::load(root)?;
-    let device = inventory.device(name)?;
-    let (SourceUrl::Ssh(remote) | SourceUrl::Sftp(remote) | SourceUrl::DrsSftp(remote)) = &device.source else {
-        return Err(crate::collect::CollectError::NotSupported(device.source.clone()).into());
-    };
-    with_context(&inventory, world, None, |context| {
-        show_host_key(device, remote, context).map_err(|error| crate::collect::CollectError::from(error).into())
-    })
-}
-
 /// Tells whether the source of a device is reached over the network by SSH.
 #[must_use]
 pub fn has_host_key(device: &Device) -> bool {
@@ -82,25 +64,4 @@ pub fn test(root: &Path, name: &DeviceName, world: &World<'_>) -> Result<Tested,
     let trace = |step: Step| steps.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(step);
     let result = with_context(&inventory, world, Some(&trace), |context| Ok(collect(device, &profile, None, context)))?;
     Ok(Tested { steps: steps.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), result })
-}
-
-/// Has a call manager make a backup and follows it to its end.
-///
-/// # Errors
-/// The node cannot be reached, refuses, or a component fails.
-pub fn drs_backup(
-    root: &Path,
-    node: &DeviceName,
-    features: &str,
-    target: &str,
-    world: &World<'_>,
-    told: &mut dyn FnMut(&Progress),
-) -> Result<Progress, Error> {
-    let mut inventory = Inventory::load(root)?;
-    // DRS itself ends a backup after 20 hours.
-    inventory.policy.timeout = crate::inventory::Seconds(21 * 3600);
-    let device = inventory.device(node)?;
-    let profile = Profiles::load(Some(&inventory.profiles_dir()))?.get(device.profile.as_str())?;
-    let pause: Option<Duration> = None;
-    with_context(&inventory, world, None, |context| Ok(backup(device, &profile, features, target, pause, context, told)?))
 }

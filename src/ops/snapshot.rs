@@ -19,7 +19,7 @@ use super::keys::{Seen, WentBack, check_device, remember};
 use super::spool::spool;
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
-use crate::collect::{Collected, Context, Network, SetSize, Skipped, check_shrink, collect, is_unchanged, look_rules};
+use crate::collect::{Collected, Context, Network, Sizes, Skipped, check_shrink, collect, is_unchanged, look_rules};
 use crate::fsio::{self, Scratch};
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Digest};
@@ -445,24 +445,23 @@ impl Run<'_> {
         transaction: &Transaction<'_>,
     ) -> Result<Option<String>, Error> {
         let store = &self.vault.store;
-        let mut before = SetSize::default();
-        let mut count = |bytes: u64| before = SetSize { files: before.files + 1, bytes: before.bytes + bytes };
-        match look {
+        let (profile, _) = &self.profiles[&device.profile];
+        let before = match look {
             Some(look) => {
                 let files = look.entries.iter().filter(|e| e.kind == crate::model::Kind::File);
-                files.filter(|e| e.scope != crate::model::Scope::Logs).for_each(|e| count(e.stamp.size));
+                Sizes::count(profile, files.map(|entry| (entry.scope, &entry.path, entry.stamp.size)))
             }
             None => match store.newest(transaction.refs(), &device.name) {
                 Err(crate::store::Error::NoDevice { .. }) => return Ok(None),
                 newest => {
-                    let manifest = store.manifest(&newest?)?;
-                    let files = manifest.lines.iter().filter(|l| l.kind == crate::model::Kind::File);
-                    files.filter_map(|l| l.body.as_ref()).for_each(|body| count(body.size));
+                    let lines = store.manifest(&newest?)?.lines;
+                    let files = lines.iter().filter(|l| l.kind == crate::model::Kind::File);
+                    Sizes::count(profile, files.filter_map(|line| Some((line.scope, &line.path, line.body?.size))))
                 }
             },
-        }
+        };
         let allowed = device.max_shrink.unwrap_or(self.vault.inventory.policy.max_shrink);
-        match check_shrink(before, SetSize::of(&collected.set), allowed) {
+        match check_shrink(&before, &Sizes::of(profile, &collected.set), profile, allowed) {
             Err(error) => match &self.options.accept {
                 Some(why) => Ok(Some(format!("{error}: {why}"))),
                 None => Err(error.into()),

@@ -150,3 +150,25 @@ fn the_same_over_sftp() {
     let error = rig.collect_with(&table, Some(&look(&first))).unwrap_err();
     assert!(whole(&error).contains("UCM/CCMDB on pub-1: status FAILURE"), "{}", whole(&error));
 }
+
+#[test]
+fn two_sets_of_one_second_and_a_list_that_is_being_written() {
+    let rig = Rig::new();
+    let folder = rig.path("drs");
+    let table = "source = \"drs:drs\"\nprofile = \"cucm\"\n";
+    write_set(&folder, ONE, "14.0.1.11900-132", GOOD, true);
+    fs::copy(folder.join(format!("{ONE}_pub-1_drfComponent.xml")), folder.join(format!("{ONE}_cuc-1_drfComponent.xml"))).unwrap();
+    old(&folder);
+    let error = rig.collect(table).unwrap_err();
+    assert!(whole(&error).contains("the set: it has 2 lists"), "{}", whole(&error));
+    fs::remove_file(folder.join(format!("{ONE}_cuc-1_drfComponent.xml"))).unwrap();
+    // Half of a list that is young is not finished; an old one is broken.
+    let list = folder.join(format!("{ONE}_pub-1_drfComponent.xml"));
+    let whole_list = fs::read(&list).unwrap();
+    fs::write(&list, &whole_list[..whole_list.len() / 2]).unwrap();
+    let error = rig.collect(table).unwrap_err();
+    assert!(matches!(&error, CollectError::BackupRunning(stamp) if stamp == ONE), "{}", whole(&error));
+    old(&folder);
+    let error = rig.collect(table).unwrap_err();
+    assert!(whole(&error).contains("drfComponent.xml is no XML, or cut off"), "{}", whole(&error));
+}

@@ -3,14 +3,14 @@
 use std::fs;
 
 use crate::env::TestEnv;
-use crate::play::{Exchange, Play};
+use crate::play::{Exchange, Pager, Play};
 use crate::simulator::{Device, Fault, Simulator};
 
 const CONFIG: &str = "Building configuration...\n\nCurrent configuration : 99 bytes\n!\nhostname gw\n!\nenable secret 5 $1$canary$canary7f3aaaaaaaaaaa\n!\n\
-                      interface x\n description y\n!\nline vty 0 4\nend\n";
+                      interface x\n description y\n!\nline vty 0 4\n";
 
 fn device() -> Device {
-    let mut play = Play::gateway("gw", CONFIG);
+    let mut play = Play::gateway("gw", &format!("{CONFIG}{}end\n", " transport input ssh\n".repeat(80)));
     let first = "Cisco IOS Software, C2900 Software (C2900-K9-M), Version 15.7(3)M6, RELEASE SOFTWARE (fc1)\n";
     play.exchange.retain(|e| e.command != "show version");
     play.exchange.push(Exchange {
@@ -78,24 +78,130 @@ fn a_first_contact_is_accepted_loudly_and_recorded() {
     env.run(&mut command).succeeded();
 }
 
-#[test]
-fn a_truncated_answer_makes_no_generation() {
+/// A store with a device that had one good snapshot, and what a simulator needs to take its place.
+fn once_good() -> (TestEnv, russh::keys::PrivateKey, String) {
     let good = Simulator::one("gw", device());
     let env = TestEnv::with_store();
     add(&env, &good, "env:PW");
     env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
     let mut command = env.command(&["snapshot"]);
     env.run(command.env("PW", "lab")).succeeded();
-    let address = good.address.to_string();
-    let key = good.key.clone();
-    drop(good);
+    (env, good.key.clone(), good.address.to_string())
+}
+
+/// The device again, at its address and with its key.
+fn again(device: Device, key: &russh::keys::PrivateKey, address: &str) -> Simulator {
     std::thread::sleep(std::time::Duration::from_millis(300));
-    let bad = device().fault(Fault::Half("show running-config"));
-    let _bad = Simulator::with_key([("gw".to_owned(), bad)].into(), key, &address);
+    Simulator::with_key([("gw".to_owned(), device)].into(), key.clone(), address)
+}
+
+#[test]
+fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
+    const RUN: &str = "show running-config";
+    let (env, key, address) = once_good();
+    let refuse = |text| device().fault(Fault::Refuse(RUN, text));
+    let mut paged = device();
+    paged.play.pager = Some(Pager { text: " --More-- ".into(), lines: 3, erase: String::new(), off: "nothing".into() });
+    let mut shrunk = device();
+    shrunk.play.exchange.retain(|e| e.command != RUN);
+    let short = "Building configuration...\n\nCurrent configuration : 9 bytes\n!\nhostname gw\n!\n!\n!\n!\n!\nend\n";
+    shrunk.play.exchange.push(Exchange { command: RUN.into(), output: short.into(), ..Exchange::default() });
+    let cases = [
+        ("cut off", device().fault(Fault::Half(RUN))),
+        ("closed the session", device().fault(Fault::Cut(RUN))),
+        ("permission denied", refuse("% Permission denied")),
+        ("Authorization failed", refuse("% Authorization failed.")),
+        ("Invalid input", refuse("% Invalid input detected at '^' marker.")),
+        ("cut off: 0 lines", device().fault(Fault::Empty(RUN))),
+        ("The answer is paged", paged),
+        ("Set shrank by", shrunk),
+    ];
+    let count = cases.len();
+    let mut device_file = env.read("confvault.toml");
+    device_file = device_file.replace("[policy]\n", "[policy]\nmax_shrink = \"20 %\"\n");
+    env.write("confvault.toml", device_file);
+    for (words, device) in cases {
+        let _simulator = again(device, &key, &address);
+        let mut command = env.command(&["snapshot"]);
+        let said = env.run(command.env("PW", "lab")).failed(3);
+        assert!(said.to_lowercase().contains(&words.to_lowercase()), "{words}: {said}");
+        assert_eq!(env.cv(&["log", "gw", "--json"]).json()["generations"].as_array().unwrap().len(), 1, "{words}");
+    }
+    let journal = env.cv(&["journal"]).succeeded();
+    assert_eq!(journal.lines().filter(|line| line.contains("failed")).count(), count, "{journal}");
+    let _good = again(device(), &key, &address);
     let mut command = env.command(&["snapshot"]);
-    let said = env.run(command.env("PW", "lab")).failed(3);
-    assert!(said.contains("cut off"), "{said}");
-    assert!(!env.cv(&["log", "gw"]).succeeded().contains("generation 2"));
+    assert!(env.run(command.env("PW", "lab")).succeeded().contains("unchanged 1"));
+}
+
+/// Nothing on the command line, in the inventory or in the ssh configuration makes a changed key a good one.
+#[test]
+fn no_switch_makes_a_changed_host_key_good() {
+    let (env, key, address) = once_good();
+    let other = Simulator::one("x", device()).key.clone();
+    assert_ne!(other.public_key(), key.public_key());
+    let imposter = again(device(), &other, &address);
+    env.write("../home/.ssh/config", "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n");
+    for args in [
+        &["snapshot"][..],
+        &["snapshot", "gw", "--accept=yes", "--full"],
+        &["device", "test", "gw"],
+        &["diff", "gw", "now"],
+        &["device", "trust", "gw"],
+        &["device", "trust", "--all", "--accept-new"],
+        &["drs", "backup", "gw", "--via", "gw", "--target", "NAS"],
+    ] {
+        let mut command = env.command(args);
+        let run = env.run(command.env("PW", "lab"));
+        let text = format!("{run}");
+        assert!(text.contains("changed"), "{args:?}: {run}");
+        // `device trust` only shows; the others fail.
+        assert_eq!(run.code == 0, args.starts_with(&["device", "trust"]), "{args:?}: {run}");
+    }
+    assert_eq!(imposter.credentials(), 0, "a credential was sent");
+    let helps = [&["--help"][..], &["snapshot", "--help"], &["device", "--help"], &["device", "test", "--help"]];
+    for args in helps {
+        let help = env.cv(args).succeeded();
+        for word in ["insecure", "no-check", "host-key", "known-hosts"] {
+            assert!(!help.contains(word), "{args:?} has {word}");
+        }
+    }
+    // The key of before is still the one that counts.
+    drop(imposter);
+    let _good = again(device(), &key, &address);
+    let mut command = env.command(&["snapshot"]);
+    assert!(env.run(command.env("PW", "lab")).succeeded().contains("unchanged 1"));
+}
+
+#[test]
+fn the_keys_of_a_whole_fleet_are_pinned_at_once() {
+    let simulator = Simulator::start((0..40).map(|i| (format!("gw-{i}"), device())).collect());
+    let mute = Simulator::one("mute", device().fault(Fault::Password));
+    let gone = mute.address;
+    drop(mute);
+    let env = TestEnv::with_store();
+    let list: String = (0..40).map(|i| format!("gw-{i},ssh://gw-{i}@{},cisco-ios\n", simulator.address)).collect();
+    env.write("fleet.csv", format!("name,source,profile\n{list}gone,ssh://x@{gone},cisco-ios\nfolder,dir:x,generic\n"));
+    env.cv(&["device", "import", "fleet.csv"]).succeeded();
+    // One has a key already, and another one than it shows.
+    let other = Simulator::one("x", device());
+    env.write("known_hosts", format!("# of the site\ngw-7 {}\n", other.public_key()));
+    let run = env.cv(&["device", "trust", "--all", "--accept-new"]);
+    assert_eq!(run.code, 3, "{run}");
+    assert!(run.stderr.contains("Device gone: ") && run.stderr.contains("without comparison"), "{run}");
+    let shown = run.text();
+    assert_eq!(shown.lines().filter(|line| line.ends_with("pinned")).count(), 39, "{run}");
+    assert!(shown.lines().any(|line| line.starts_with("gw-7 ") && line.contains("changed, expected SHA256:")), "{run}");
+    let pins = env.read("known_hosts");
+    assert!(pins.starts_with("# of the site\ngw-7 "), "{pins}");
+    assert_eq!(pins.lines().filter(|line| line.contains(&simulator.public_key()[..60])).count(), 39, "{pins}");
+    assert!(pins.contains("accepted without comparison"), "{pins}");
+    let journal = env.cv(&["journal"]).succeeded();
+    assert_eq!(journal.lines().filter(|line| line.contains("trust")).count(), 39, "{journal}");
+    assert_eq!(simulator.credentials(), 0);
+    // All are in one commit of the journal.
+    let again = env.cv(&["device", "trust", "--all", "--accept-new"]);
+    assert_eq!(again.text().lines().filter(|line| line.ends_with("known")).count(), 39, "{again}");
 }
 
 #[test]
@@ -171,4 +277,62 @@ fn a_call_manager_is_told_to_back_up_and_its_set_is_taken() {
     let run = env.run(command.env("PW", "lab"));
     assert!(run.stderr.contains("UCM/CCMDB on PUB-1: SUCCESS"), "{run}");
     assert!(run.succeeded().contains("generation 1"));
+}
+
+#[test]
+fn every_backup_set_is_a_generation_in_its_order() {
+    let env = TestEnv::with_store();
+    env.cv(&["device", "add", "cucm", "--source", "drs:drs", "--profile", "cucm"]).succeeded();
+    let set = |stamp: &str, version: &str, status: &str| {
+        env.write(&format!("drs/{stamp}_PUB-1_UCM_CCMDB.tar"), format!("archive of {stamp}"));
+        env.write(
+            &format!("drs/{stamp}_PUB-1_drfComponent.xml"),
+            format!(
+                "<list><FeatureObject><Version>{version}</Version><FeatureName>UCM</FeatureName><Status>{status}</Status><vServerObject>\
+                 <ServerObj><ServerName>PUB-1</ServerName><Status>{status}</Status><vComponentObject><ComponentObject>\
+                 <ComponentName>CCMDB</ComponentName><Status>{status}</Status></ComponentObject></vComponentObject></ServerObj>\
+                 </vServerObject></FeatureObject></list>"
+            ),
+        );
+    };
+    let none = env.cv(&["snapshot"]).failed(3);
+    assert!(none.contains("Source is missing"), "{none}");
+    set("2026-01-01-02-00-00", "14.0.1.11900-132", "SUCCESS");
+    set("2026-01-02-02-00-00", "14.0.1.11900-132", "SUCCESS");
+    set("2026-01-03-02-00-00", "14.0.1.11900-132", "ERROR");
+    set("2026-01-04-02-00-00", "15.0.1.12900-234", "SUCCESS");
+    let run = env.cv(&["snapshot"]);
+    assert!(run.stderr.contains("3 new"), "{run}");
+    // The one that is not whole is told of, and is no generation.
+    assert!(run.stderr.contains("2026-01-03-02-00-00 is not whole: UCM/CCMDB on PUB-1: status ERROR"), "{run}");
+    let numbers = |run: &crate::env::Run| -> Vec<(u64, String)> {
+        let log = run.json();
+        let list = log["generations"].as_array().unwrap().clone();
+        list.iter().map(|g| (g["number"].as_u64().unwrap(), g["release"].as_str().unwrap().to_owned())).collect()
+    };
+    let log = env.cv(&["log", "cucm", "--json"]);
+    let (old, new) = ("14.0.1.11900-132".to_owned(), "15.0.1.12900-234".to_owned());
+    assert_eq!(numbers(&log), [(3, new.clone()), (2, old.clone()), (1, old.clone())]);
+    for (number, stamp) in [(1, "2026-01-01"), (2, "2026-01-02"), (3, "2026-01-04")] {
+        let listed = String::from_utf8(env.cv(&["ls", &format!("cucm@{number}")]).stdout).unwrap();
+        assert!(listed.lines().filter(|line| line.contains(stamp)).count() == 2, "{number}: {listed}");
+    }
+    // DRS removes the old ones; nothing is taken twice, and what comes is taken.
+    for file in std::fs::read_dir(env.path("drs")).unwrap() {
+        let path = file.unwrap().path();
+        if !path.file_name().unwrap().to_str().unwrap().starts_with("2026-01-04") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(env.cv(&["snapshot"]).succeeded().contains("unchanged 3"));
+    assert!(env.cv(&["snapshot", "--full"]).succeeded().contains("unchanged 3"));
+    set("2026-01-05-02-00-00", "15.0.1.12900-234", "ERROR");
+    let failed = env.cv(&["snapshot"]).failed(3);
+    assert!(failed.contains("UCM/CCMDB on PUB-1: status ERROR") && failed.contains("hint: read the component's log"), "{failed}");
+    set("2026-01-06-02-00-00", "15.0.1.12900-234", "SUCCESS");
+    env.cv(&["snapshot"]).succeeded();
+    assert_eq!(numbers(&env.cv(&["log", "cucm", "--json"]))[0], (4, new));
+    // It comes back byte for byte.
+    let shown = env.cv(&["show", "cucm@2", "2026-01-02-02-00-00_PUB-1_UCM_CCMDB.tar"]);
+    assert_eq!(shown.stdout, b"archive of 2026-01-02-02-00-00");
 }

@@ -174,6 +174,63 @@ fn what_cannot_be_read_fails_the_device_unless_sudo_reads_it() {
 }
 
 #[test]
+fn sudo_of_debian_reads_what_the_login_may_not() {
+    if !available() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    assert!(std::path::Path::new("/usr/bin/sudo").exists(), "no sudo: `sh tests/all.sh` installs what the tests need");
+    let sshd = Sshd::start("");
+    tree(&sshd);
+    let closed = sshd.path("tree/closed");
+    fs::create_dir(&closed).unwrap();
+    fs::write(closed.join("secret.conf"), "root's\n").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let rig = rig(&sshd);
+    // Its commands are not among what sudo allows.
+    rig.profile("host", &HOST[..HOST.find("[session]").unwrap()]);
+    let path = sshd.path("tree").display().to_string();
+    let table = table(&sshd, "sftp", &path);
+    let error = rig.collect(&table).unwrap_err();
+    assert!(whole(&error).contains("closed: permission denied"), "{}", whole(&error));
+    let table = table + "become = \"sudo\"\n";
+    let first = rig.collect(&table).unwrap_or_else(|e| panic!("{}\n{}", whole(&e), sshd.log()));
+    check_tree(&first);
+    assert_eq!(file(&first, "closed/secret.conf"), b"root's\n");
+    let owner = |path: &str| first.set.entries().iter().find(|e| e.path.to_string() == path).unwrap().owner.unwrap().uid;
+    assert_eq!((owner("closed/secret.conf"), owner("a.conf")), (0, 4242));
+    let second = rig.collect_with(&table, Some(&look(&first))).unwrap();
+    assert!(second.set.entries().iter().any(|e| matches!(e.content, Content::Same(_))));
+    // Where sudo does not let the login, it asks nobody and says so.
+    fs::write(sshd.path("sudoers"), "").unwrap();
+    let error = rig.collect(&table).unwrap_err();
+    assert!(whole(&error).contains("sudo"), "{}", whole(&error));
+}
+
+/// A login that could run what the set has, and cannot any more, gives no set without it.
+#[test]
+fn a_right_that_was_lost_is_no_smaller_set() {
+    if !available() {
+        return;
+    }
+    let sshd = Sshd::start("");
+    sshd.write("tree/a.conf", "alpha\n");
+    let rig = rig(&sshd);
+    let program = sshd.write("bin/facts", "#!/bin/sh\necho facts\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let head = &HOST[..HOST.find("[[command]]").unwrap()];
+    rig.profile("host", &format!("{head}[[command]]\nrun = \"facts\"\npath = \"facts\"\nscope = \"voip\"\nrequired = true\n"));
+    let table = table(&sshd, "sftp", &sshd.path("tree").display().to_string());
+    let first = rig.collect(&table).unwrap();
+    assert_eq!(file(&first, "facts"), b"facts\n");
+    fs::remove_file(program).unwrap();
+    let error = rig.collect_with(&table, Some(&look(&first))).unwrap_err();
+    assert!(whole(&error).contains("The command failed with exit status 127"), "{}", whole(&error));
+    // A login that never could has a warning.
+    let never = rig.collect(&table).unwrap();
+    assert!(never.warnings.iter().any(|w| w == "The login may not run `facts`"), "{:?}", never.warnings);
+}
+
+#[test]
 fn exec_runs_commands_and_tells_a_failure_by_its_status() {
     if !available() {
         return;

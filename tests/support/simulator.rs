@@ -1,8 +1,8 @@
 //! Devices that speak real SSH and play recorded sessions (`fixtures/devices/README.md`), with faults.
 #![allow(dead_code)]
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::liar::{Liar, Lie};
 use crate::play::{Exchange, Play, lines};
 
 /// What goes wrong on a device; commands are named as they are sent.
@@ -49,7 +50,7 @@ pub enum Fault {
     BannerFlood,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Device {
     pub play: Play,
     pub password: String,
@@ -57,11 +58,13 @@ pub struct Device {
     pub fault: Fault,
     /// Only keyboard-interactive, as CUCM does.
     pub keyboard: bool,
+    /// What its SFTP says that is not so.
+    pub lie: Option<Lie>,
 }
 
 impl Device {
     pub fn new(play: Play) -> Self {
-        Self { play, password: "lab".into(), enable: "enable-lab".into(), fault: Fault::None, keyboard: false }
+        Self { play, password: "lab".into(), enable: "enable-lab".into(), fault: Fault::None, keyboard: false, lie: None }
     }
     pub fn fault(mut self, fault: Fault) -> Self {
         self.fault = fault;
@@ -75,6 +78,13 @@ pub struct Counts {
     /// Passwords, answers and keys that were sent.
     pub credentials: AtomicUsize,
     pub commands: Mutex<Vec<String>>,
+    /// Addresses that connections came from.
+    pub peers: Mutex<BTreeSet<IpAddr>>,
+    /// Sessions between their log-in and their `exit` or end, and the most that there were.
+    pub live: AtomicUsize,
+    pub peak: AtomicUsize,
+    /// So many more connections are closed before a word is said.
+    pub turn_away: AtomicUsize,
 }
 
 /// A server with devices by user name.
@@ -131,8 +141,12 @@ impl Simulator {
             let listener = TcpListener::bind(address).await.unwrap();
             let address = listener.local_addr().unwrap();
             tokio::spawn(async move {
-                while let Ok((mut socket, _)) = listener.accept().await {
+                while let Ok((mut socket, peer)) = listener.accept().await {
                     shared.counts_connection();
+                    shared.peers.lock().unwrap().insert(peer.ip());
+                    if shared.turn_away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+                        continue;
+                    }
                     if mute || flood {
                         tokio::spawn(async move {
                             use tokio::io::AsyncWriteExt as _;
@@ -142,7 +156,14 @@ impl Simulator {
                         });
                         continue;
                     }
-                    let handler = Connection { devices: devices.clone(), counts: shared.clone(), device: None, state: None };
+                    let handler = Connection {
+                        devices: devices.clone(),
+                        counts: shared.clone(),
+                        device: None,
+                        state: None,
+                        liar: None,
+                        at_work: false,
+                    };
                     let config = config.clone();
                     tokio::spawn(async move {
                         if let Ok(session) = server::run_stream(config, socket, handler).await {
@@ -177,6 +198,14 @@ struct Connection {
     counts: Arc<Counts>,
     device: Option<Device>,
     state: Option<Shell>,
+    liar: Option<Liar>,
+    at_work: bool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 struct Shell {
@@ -207,11 +236,19 @@ enum Next {
 }
 
 impl Connection {
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.at_work) {
+            self.counts.live.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     fn log_in(&mut self, user: &str, right: impl Fn(&Device) -> bool) -> Auth {
         self.counts.credentials.fetch_add(1, Ordering::SeqCst);
         match self.devices.get(user) {
             Some(device) if device.fault != Fault::Password && right(device) => {
                 self.device = Some(device.clone());
+                self.at_work = true;
+                self.counts.peak.fetch_max(self.counts.live.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 Auth::Accept
             }
             _ => Auth::reject(),
@@ -433,8 +470,29 @@ impl server::Handler for Connection {
         session.close(channel)
     }
 
+    async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Self::Error> {
+        match self.device.as_ref().and_then(|device| device.lie.clone()) {
+            Some(lie) if name == "sftp" => {
+                self.liar = Some(Liar::new(lie));
+                session.channel_success(channel)
+            }
+            _ => session.channel_failure(channel),
+        }
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        match self.liar {
+            Some(_) => session.close(channel),
+            None => Ok(()),
+        }
+    }
+
     async fn data(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
         let Some(device) = self.device.clone() else { return Ok(()) };
+        if let Some(liar) = &mut self.liar {
+            let answer = liar.answer(data);
+            return session.data(channel, answer);
+        }
         let mut out: Vec<u8> = Vec::new();
         for &byte in data {
             let state = self.state.as_mut().unwrap();
@@ -470,6 +528,7 @@ impl server::Handler for Connection {
             }
             if line == "exit" || line == "quit" {
                 state.dead = true;
+                self.leave();
                 session.data(channel, out)?;
                 session.eof(channel)?;
                 return session.close(channel);

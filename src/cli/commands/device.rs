@@ -53,6 +53,9 @@ struct Keys {
     /// Where the credential is: agent, key:FILE, env:VARIABLE, file:FILE, command:PROGRAM, store
     #[arg(long, value_name = "WHERE")]
     credential: Option<Credential>,
+    /// Where the second one is: the passphrase of a key file, or the enable password
+    #[arg(long, value_name = "WHERE")]
+    credential2: Option<Credential>,
 }
 
 impl Keys {
@@ -63,6 +66,7 @@ impl Keys {
         set("release", self.release.as_ref().map(ToString::to_string));
         set("site", self.site.as_ref().map(ToString::to_string));
         set("credential", self.credential.clone().map(String::from));
+        set("credential2", self.credential2.clone().map(String::from));
         changes.extend(self.labels.iter().map(|label| DeviceChange::Label(label.key.clone(), label.value.clone())));
         changes
     }

@@ -9,11 +9,10 @@ use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::signals;
 use crate::cli::ui::{Look, Ui};
 use crate::collect::Shown;
-use crate::collect::hostkeys::{Verdict, pin};
+use crate::collect::hostkeys::Verdict;
 use crate::model::DeviceName;
-use crate::ops::reach;
 use crate::ops::snapshot::World;
-use crate::store::Record;
+use crate::ops::trust::{Trusted, host_keys, trust};
 
 /// Show the host key of a device, and pin it
 ///
@@ -42,10 +41,6 @@ pub(crate) struct TrustArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TrustArgs) -> Outcome {
     let root = context.root()?;
-    let names: Vec<DeviceName> = match &args.name {
-        Some(name) => vec![name.clone()],
-        None => context.inventory()?.devices().filter(|d| d.enabled && reach::has_host_key(d)).map(|d| d.name.clone()).collect(),
-    };
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     if args.accept_new {
@@ -54,35 +49,41 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TrustArgs) -> Outcome {
         );
     }
     let mut failed = false;
-    let mut found = Vec::new();
-    for name in names {
-        match one(ui, &root, &name, args, &world) {
-            Ok(value) => found.push(value),
+    let mut found: Vec<Found> = Vec::new();
+    for (device, shown) in host_keys(&root, args.name.as_slice(), &world)? {
+        match shown.map_err(CommandError::from).and_then(|shown| judge(device.clone(), shown, args)) {
+            Ok(one) => found.push(one),
             Err(error) if args.all => {
                 failed = true;
                 let mut texts = error.texts();
-                texts[0] = format!("Device {name}: {}", texts[0]);
-                ui.finding(&texts, error.hints());
+                texts[0] = format!("Device {device}: {}", texts[0]);
+                let hints: Vec<String> = error.hints().iter().map(|hint| hint.replace("NAME", device.as_str())).collect();
+                ui.finding(&texts, &hints);
             }
             Err(error) => return Err(error),
         }
     }
+    let trusted = |one: &Found| Some(Trusted { device: one.device.clone(), key: one.shown.key.clone(), how: one.how? });
+    trust(&root, &found.iter().filter_map(trusted).collect::<Vec<_>>())?;
     if ui.json_wished() {
-        ui.json("device trust", &json!({ "devices": found }))?;
+        ui.json("device trust", &json!({ "devices": found.iter().map(Found::document).collect::<Vec<_>>() }))?;
+    } else {
+        found.iter().try_for_each(|one| one.print(ui))?;
     }
     Ok(if failed { Exit::Partly } else { Exit::Done })
 }
 
-fn one(
-    ui: &mut Ui,
-    root: &std::path::Path,
-    name: &DeviceName,
-    args: &TrustArgs,
-    world: &World<'_>,
-) -> Result<serde_json::Value, CommandError> {
-    let Shown { key, verdict, address } = reach::host_key(root, name, world)?;
-    let (kind, fingerprint) = (key.kind(), key.fingerprint());
-    let how = match (&args.fingerprint, &verdict) {
+/// A host key, and what is done with it.
+struct Found {
+    device: DeviceName,
+    shown: Shown,
+    /// How it came to be trusted, where it does now.
+    how: Option<&'static str>,
+}
+
+fn judge(device: DeviceName, shown: Shown, args: &TrustArgs) -> Result<Found, CommandError> {
+    let (kind, fingerprint) = (shown.key.kind(), shown.key.fingerprint());
+    let how = match (&args.fingerprint, &shown.verdict) {
         (Some(wanted), _) if *wanted != fingerprint => {
             return Err(CommandError::failed(format!("Host key has another fingerprint: {kind} {fingerprint}"))
                 .hint("somebody may be in the way, or the device got a new key: ask whoever looks after it"));
@@ -92,25 +93,37 @@ fn one(
         (None, Verdict::Unknown) if args.accept_new => Some("accepted without comparison"),
         (None, _) => None,
     };
-    if let Some(how) = how {
-        pin(root, name, &key, &format!("{how} {}", chrono::Utc::now().format("%Y-%m-%d")))
-            .map_err(|error| crate::collect::CollectError::from(crate::collect::ConnectError::from(error)))?;
-        let record = Record::new("trust", "done").with("device", name.as_str());
-        crate::ops::record(root, record.with("reason", format!("{kind} {fingerprint}, {how}")))?;
-    }
-    let state = match (how, &verdict) {
-        (Some(_), _) => "pinned".to_owned(),
-        (None, Verdict::Known) => "known".to_owned(),
-        (None, Verdict::Unknown) => "not known".to_owned(),
-        (None, Verdict::Revoked) => "revoked".to_owned(),
-        (None, Verdict::Changed(expected)) => format!("changed, expected {}", expected.join(" or ")),
-    };
-    if !ui.json_wished() {
-        let look = if how.is_some() || verdict == Verdict::Known { Look::Good } else { Look::Bad };
-        ui.row(&[(Look::Strong, name.as_str()), (Look::Plain, &format!("  {address}  {kind} {fingerprint}  ")), (look, &state)])?;
-        if how.is_none() && verdict != Verdict::Known {
-            ui.status(&format!("compare it, then `confvault device trust {name} --fingerprint {fingerprint}`"));
+    Ok(Found { device, shown, how })
+}
+
+impl Found {
+    fn state(&self) -> String {
+        match (self.how, &self.shown.verdict) {
+            (Some(_), _) => "pinned".to_owned(),
+            (None, Verdict::Known) => "known".to_owned(),
+            (None, Verdict::Unknown) => "not known".to_owned(),
+            (None, Verdict::Revoked) => "revoked".to_owned(),
+            (None, Verdict::Changed(expected)) => format!("changed, expected {}", expected.join(" or ")),
         }
     }
-    Ok(json!({ "device": name, "address": address, "kind": kind, "fingerprint": fingerprint, "state": state }))
+
+    fn print(&self, ui: &mut Ui) -> Result<(), CommandError> {
+        let Self { device, shown, how } = self;
+        let (kind, fingerprint) = (shown.key.kind(), shown.key.fingerprint());
+        let good = how.is_some() || shown.verdict == Verdict::Known;
+        let look = if good { Look::Good } else { Look::Bad };
+        let place = format!("  {}  {kind} {fingerprint}  ", shown.address);
+        ui.row(&[(Look::Strong, device.as_str()), (Look::Plain, &place), (look, &self.state())])?;
+        if !good {
+            ui.status(&format!("compare it, then `confvault device trust {device} --fingerprint {fingerprint}`"));
+        }
+        Ok(())
+    }
+
+    fn document(&self) -> serde_json::Value {
+        let Shown { key, address, .. } = &self.shown;
+        json!({
+            "device": self.device, "address": address, "kind": key.kind(), "fingerprint": key.fingerprint(), "state": self.state()
+        })
+    }
 }

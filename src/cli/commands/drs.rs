@@ -8,11 +8,10 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::signals;
 use crate::cli::ui::Ui;
+use crate::collect::drs::{Order, Progress};
 use crate::model::DeviceName;
-use crate::ops::Vault;
-use crate::ops::reach::drs_backup;
-use crate::ops::snapshot::{Options, World, snapshot};
-use crate::store;
+use crate::ops::drs::{Taken, backup_and_take};
+use crate::ops::snapshot::World;
 
 /// Cisco's Disaster Recovery System
 #[derive(Debug, clap::Args)]
@@ -52,37 +51,26 @@ struct BackupArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DrsArgs) -> Outcome {
     let DrsCommand::Backup(args) = &args.command;
-    let root = context.root()?;
-    let vault = Vault::open(&root)?;
-    vault.inventory.device(&args.device)?;
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
+    let order = Order { features: args.features.clone(), target: args.target.clone(), pause: None };
     let mut seen = 0;
-    let progress = drs_backup(&root, &args.via, &args.features, &args.target, &world, &mut |progress| {
-        for row in progress.rows.iter().skip(seen).filter(|row| row.status != "Active") {
+    let mut told = |progress: &Progress| {
+        for row in progress.rows.iter().filter(|row| row.is_over()).skip(seen) {
             ui.status(&format!("{:>3} %  {}/{} on {}: {}", progress.percent, row.feature, row.component, row.server, row.status));
         }
-        seen = progress.rows.iter().filter(|row| row.status != "Active").count();
-    })?;
-    let options =
-        Options { devices: vec![args.device.clone()], note: Some(format!("drs backup {}", progress.file)), ..Options::default() };
-    let report = snapshot(&vault, &options, &world, &mut |_| {})?;
-    let mut numbers = Vec::new();
-    for device in report.devices {
-        match device.result {
-            Ok(store::Outcome::Generation(generation)) => numbers.push(generation.number),
-            Ok(store::Outcome::Unchanged { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if numbers.is_empty() {
+        seen = progress.rows.iter().filter(|row| row.is_over()).count();
+    };
+    let taken = backup_and_take(&context.root()?, &args.device, &args.via, &order, &world, &mut told)?;
+    let Taken { progress, generations } = taken;
+    if generations.is_empty() {
         return Err(CommandError::failed(format!("The backup was made and its set is not in the folder: {}", progress.file))
             .hint("check that the backup device in DRS writes to the folder of the device's source"));
     }
     if ui.json_wished() {
-        ui.json("drs backup", &json!({ "device": args.device, "file": progress.file, "generations": numbers }))?;
+        ui.json("drs backup", &json!({ "device": args.device, "file": progress.file, "generations": generations }))?;
     } else {
-        let list = numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = generations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         ui.line(&format!("{}  generation {list}", args.device))?;
     }
     Ok(Exit::Done)

@@ -30,6 +30,7 @@ pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
         E::NoCommands { .. } => &["choose a profile with commands, or a source `sftp://` or `dir:`"],
         E::BackupSet { remedy, .. } => return (Exit::Failed, vec![(*remedy).to_owned()]),
         E::NoBackupSet(_) => &["let DRS write there, or begin with `confvault drs backup`"],
+        E::BackupRunning(_) => &["run `confvault snapshot NAME` again when it is done"],
         E::NotPushed => &["hand it in with `confvault snapshot NAME --from FILE.tar`"],
         E::NotSupported(_) => &["`dir:`, `sftp://`, `ssh://` and `drs:` can be collected"],
         E::Archive { .. } => &["make it anew, such as with `tar -C FOLDER -cf FILE.tar .`"],

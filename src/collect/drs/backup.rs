@@ -4,14 +4,25 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 
-use crate::collect::session::SessionError;
+use super::remedy::{REMEDY_RUNNING, remedy};
+use crate::collect::fleet::MayPass as _;
+use crate::collect::session::{Session, SessionError, Wire};
 use crate::collect::ssh::{connect, open_session};
 use crate::collect::{CollectError, Context};
 use crate::inventory::{Device, SourceUrl};
-use crate::profile::Profile;
+use crate::profile::{Profile, Session as Script};
 
 /// The pause between two looks at the progress.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long a pause goes on after the run was cancelled.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long the status may still be that of the backup before.
+const BEGINNING: Duration = Duration::from_secs(300);
+/// How often in a row the command line may be lost; the backup goes on without it.
+const LOSSES: u32 = 10;
+/// Words of a status that no component comes back from.
+const FAILED: [&str; 6] = ["ERROR", "FAIL", "CANCEL", "ABORT", "TIMEOUT", "TIMED"];
+const STATUS: &str = "utils disaster_recovery status backup";
 /// Answers above this size are none, in bytes.
 const ANSWER_LIMIT: u64 = 4 << 20;
 
@@ -26,6 +37,15 @@ pub struct Row {
     pub component: String,
     /// Its status: `Active`, `SUCCESS`, or what failed.
     pub status: String,
+}
+
+impl Row {
+    /// Tells whether the component is done with, well or not.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let status = self.status.to_ascii_uppercase();
+        status == "SUCCESS" || FAILED.iter().any(|word| status.contains(word))
+    }
 }
 
 /// How far a backup is.
@@ -48,10 +68,18 @@ impl Progress {
         self.status.contains("in progress") || (self.percent < 100 && self.rows.iter().any(|row| row.status == "Active"))
     }
 
-    /// The first component that failed.
+    /// The first component that failed; once nothing runs any more, the first that is no success.
     #[must_use]
     pub fn failed(&self) -> Option<&Row> {
-        self.rows.iter().find(|row| !matches!(row.status.as_str(), "SUCCESS" | "Active"))
+        let running = self.is_running();
+        self.rows.iter().find(|row| row.status != "SUCCESS" && (row.is_over() || !running))
+    }
+
+    /// The time stamp of the set, where there is one.
+    #[must_use]
+    pub fn stamp(&self) -> Option<&str> {
+        let stamp = self.file.get(..super::set::STAMP)?;
+        super::set::is_stamp(stamp).then_some(stamp)
     }
 
     /// Reads the answer to `utils disaster_recovery status backup`.
@@ -79,85 +107,135 @@ impl Progress {
     }
 }
 
-/// Starts a backup on the call manager `node` and follows it to its end.
-///
-/// `features` is a list such as `UCM,CDR_CAR`, `target` the name of the backup device in DRS; both are
-/// words. `told` is given the progress at each look.
+/// What is to be backed up, and where to.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// A list such as `UCM,CDR_CAR`.
+    pub features: String,
+    /// The name of the backup device in DRS.
+    pub target: String,
+    /// The pause between two looks at the progress; nothing for 5 s.
+    pub pause: Option<Duration>,
+}
+
+/// Starts a backup on the call manager `node` and follows it to its end. `told` is given the progress at each
+/// look. A command line that is lost on the way is opened again: the backup goes on without it.
 ///
 /// # Errors
-/// [`CollectError::BackupSet`] where a component fails; else as for a session.
+/// [`CollectError::BackupSet`] where a component fails, DRS refuses or nothing begins; else as for a session.
 pub fn backup(
     node: &Device,
     profile: &Profile,
-    features: &str,
-    target: &str,
-    pause: Option<Duration>,
+    order: &Order,
     context: &Context<'_>,
     told: &mut dyn FnMut(&Progress),
 ) -> Result<Progress, CollectError> {
-    let SourceUrl::Ssh(remote) = &node.source else { return Err(CollectError::NotSupported(node.source.clone())) };
     let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-,".contains(&b));
-    if !word(features) || !word(target) {
+    if !word(&order.features) || !word(&order.target) {
         return Err(CollectError::NotText { what: "a feature or the name of a backup device (letters, digits, `_`, `-`)" });
     }
     let Some(script) = profile.session() else {
         return Err(CollectError::NoCommands { profile: node.profile.clone() });
     };
-    let link = connect(node, remote, context)?;
-    let mut session = open_session(&link, script, node, context, ANSWER_LIMIT)?;
-    let mut ask = |line: &str| -> Result<String, CollectError> {
+    let mut run = Backup { node, script, order, context, before: Progress::default(), begun: None };
+    let mut losses = 0;
+    loop {
+        let looks_before = run.begun;
+        match run.follow(told, &mut losses) {
+            // Before it was told to begin, nothing is lost; a start is never sent twice.
+            Err(error) if looks_before.or(run.begun).is_some() && error.may_pass() && losses < LOSSES => {
+                losses += 1;
+                run.pause()?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A backup that is followed, over as many connections as it takes.
+struct Backup<'a> {
+    node: &'a Device,
+    script: &'a Script,
+    order: &'a Order,
+    context: &'a Context<'a>,
+    /// The status before it was begun.
+    before: Progress,
+    /// When it was begun.
+    begun: Option<Instant>,
+}
+
+impl Backup<'_> {
+    fn follow(&mut self, told: &mut dyn FnMut(&Progress), losses: &mut u32) -> Result<Progress, CollectError> {
+        let SourceUrl::Ssh(remote) = &self.node.source else {
+            return Err(CollectError::NotSupported(self.node.source.clone()));
+        };
+        let link = connect(self.node, remote, self.context)?;
+        let mut session = open_session(&link, self.script, self.node, self.context, ANSWER_LIMIT)?;
+        if self.begun.is_none() {
+            self.before = Progress::parse(&self.ask(&mut session, STATUS)?);
+            if self.before.is_running() {
+                return Err(fault(&self.before, "the backup", "another one is in progress".into(), REMEDY_RUNNING));
+            }
+            let Order { features, target, .. } = self.order;
+            // From here on it may run, whatever becomes of the answer.
+            self.begun = Some(Instant::now());
+            self.ask(&mut session, &format!("utils disaster_recovery backup network {features} {target}"))?;
+        }
+        loop {
+            self.pause()?;
+            let progress = Progress::parse(&self.ask(&mut session, STATUS)?);
+            *losses = 0;
+            // Right after the start the status is still that of the last backup, or there is none.
+            let fresh = progress.file != self.before.file || progress.is_running();
+            if !fresh {
+                let patience = self.order.pause.map_or(BEGINNING, |pause| BEGINNING.min(pause * 60));
+                if self.begun.is_some_and(|begun| begun.elapsed() < patience) {
+                    continue;
+                }
+                return Err(fault(&progress, "the backup", "it did not begin".into(), super::set::REMEDY_ABORTED));
+            }
+            told(&progress);
+            if let Some(row) = progress.failed() {
+                let component = format!("{}/{} on {}", row.feature, row.component, row.server);
+                return Err(fault(&progress, &component, format!("status {}", row.status), super::set::REMEDY_LOG));
+            }
+            if !progress.is_running() {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// Sends a line. What DRS says of a fault is one, with its remedy.
+    fn ask<W: Wire>(&self, session: &mut Session<'_, W>, line: &str) -> Result<String, CollectError> {
         let bytes = session.ask(line, None, Some(Duration::from_secs(120)))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let refusal = script.refusals.iter().find_map(|pattern| {
-            text.lines().find(|line| pattern.is_match(line.as_bytes())).map(|line| super::super::ssh::plain(line.trim()))
-        });
-        match refusal {
-            Some(phrase) => Err(SessionError::Refused { command: line.to_owned(), phrase }.into()),
+        let plain = |line: &str| super::super::ssh::plain(line.trim());
+        if let Some((said, remedy)) = text.lines().find_map(|line| Some((plain(line), remedy(line)?))) {
+            return Err(fault(&self.before, "the backup", said, remedy));
+        }
+        let refused = |line: &&str| self.script.refusals.iter().any(|pattern| pattern.is_match(line.as_bytes()));
+        match text.lines().find(refused) {
+            Some(phrase) => Err(SessionError::Refused { command: line.to_owned(), phrase: plain(phrase) }.into()),
             None => Ok(text),
         }
-    };
-    let before = Progress::parse(&ask("utils disaster_recovery status backup")?);
-    if before.is_running() {
-        return Err(SessionError::Refused {
-            command: "utils disaster_recovery backup network".into(),
-            phrase: "a backup is in progress".into(),
-        }
-        .into());
     }
-    ask(&format!("utils disaster_recovery backup network {features} {target}"))?;
-    let begun = Instant::now();
-    loop {
-        std::thread::sleep(pause.unwrap_or(PAUSE));
-        context.check_cancel()?;
-        let progress = Progress::parse(&ask("utils disaster_recovery status backup")?);
-        // Right after the start the status is still that of the last backup, or there is none.
-        let fresh = progress.file != before.file || progress.is_running();
-        if !fresh && begun.elapsed() < Duration::from_secs(300).min(pause.map_or(Duration::MAX, |p| p * 60)) {
-            continue;
-        }
-        told(&progress);
-        if let Some(row) = progress.failed() {
-            return Err(CollectError::BackupSet {
-                stamp: progress.file.chars().take(19).collect(),
-                component: format!("{}/{} on {}", row.feature, row.component, row.server),
-                reason: format!("status {}", row.status),
-                remedy: super::set::REMEDY_LOG,
-                more: 0,
-            });
-        }
-        if fresh && !progress.is_running() {
-            return Ok(progress);
-        }
-        if !fresh {
-            return Err(CollectError::BackupSet {
-                stamp: progress.file.chars().take(19).collect(),
-                component: "the backup".into(),
-                reason: "it did not begin".into(),
-                remedy: super::set::REMEDY_ABORTED,
-                more: 0,
-            });
+
+    /// Waits for the next look, and no longer than the run.
+    fn pause(&self) -> Result<(), CollectError> {
+        let until = Instant::now() + self.order.pause.unwrap_or(PAUSE);
+        loop {
+            self.context.check_cancel()?;
+            match until.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => std::thread::sleep(left.min(LOOK)),
+            }
         }
     }
+}
+
+fn fault(progress: &Progress, component: &str, reason: String, remedy: &'static str) -> CollectError {
+    let stamp = progress.stamp().unwrap_or("-").to_owned();
+    CollectError::BackupSet { stamp, component: component.to_owned(), reason, remedy, more: 0 }
 }
 
 #[cfg(test)]
@@ -177,5 +255,11 @@ mod tests {
         let failed = Progress::parse(&text.replace("Active", "ERROR").replace("in progress", "done"));
         assert_eq!(failed.failed().unwrap().component, "TFTP");
         assert!(!Progress::parse("drfCliMsg: No backup status available").is_running());
+        // A word that nobody knows is no failure as long as the backup goes on, and one at its end.
+        let unknown = text.replace("Active", "Waiting");
+        assert!(Progress::parse(&unknown).failed().is_none());
+        assert!(Progress::parse(&unknown.replace("in progress", "done")).failed().is_some());
+        assert_eq!(progress.stamp(), Some("2026-01-17-10-11-23"));
+        assert_eq!(Progress::parse("Tar Filename: TAR file not created").stamp(), None);
     }
 }

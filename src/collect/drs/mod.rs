@@ -8,6 +8,7 @@
 mod backup;
 mod component;
 mod local;
+mod remedy;
 mod remote;
 mod set;
 
@@ -18,7 +19,7 @@ use crate::profile::Profile;
 use super::tree::{Node, Plan, collected};
 use super::{CollectError, Collected, Context};
 
-pub use backup::{Progress, Row, backup};
+pub use backup::{Order, Progress, Row, backup};
 pub use component::{Component, Contents, NotComponents, Part, parse};
 pub use set::Fault;
 
@@ -28,6 +29,8 @@ use set::{BackupSet, Item, judge, sets, stamp_of};
 const LIST_LIMIT: u64 = 16 << 20;
 /// DRS ends a backup after this time, in nanoseconds.
 const LONGEST_RUN_NS: i64 = 20 * 3600 * 1_000_000_000;
+/// A list that is cut off and younger than this is still being written, in nanoseconds.
+const WRITING_NS: i64 = 600 * 1_000_000_000;
 /// A newest set older than this is told of, in nanoseconds.
 const OLD_NS: i64 = 8 * 24 * 3600 * 1_000_000_000;
 
@@ -41,6 +44,10 @@ trait Folder {
     fn fetch(&mut self, plan: &mut Plan<'_>, device: &Device, context: &Context<'_>) -> Result<Fetched, CollectError>;
     /// The time of the folder's files, in nanoseconds since 1970.
     fn now_ns(&self) -> i64;
+    /// What the administrator should know of the way to it.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What came of a set.
@@ -91,8 +98,8 @@ fn collect(
         return Err(CollectError::NoBackupSet(place.to_owned()));
     };
     let taken = taken(look, context);
-    let mut warnings = Vec::new();
-    let mut failure = None;
+    let mut warnings = folder.warnings();
+    let (mut failure, mut running) = (None, None);
     let mut whole = Vec::new();
     for set in all {
         // What was taken already is only looked at again if nothing newer is there.
@@ -104,7 +111,10 @@ fn collect(
                 warnings.extend(failure.take().map(|error: CollectError| error.to_string()));
                 whole.push((set, version));
             }
-            Judged::Running => warnings.push(format!("A backup is in progress: {}", set.stamp)),
+            Judged::Running => {
+                warnings.push(format!("A backup is in progress: {}", set.stamp));
+                running = Some(set.stamp);
+            }
             Judged::Faulty(error) => failure = Some(error),
         }
     }
@@ -113,7 +123,10 @@ fn collect(
     let (index, more) = match (first_new, failure) {
         (Some(index), failure) => (index, index + 1 < whole.len() || failure.is_some()),
         (None, Some(failure)) => return Err(failure),
-        (None, None) if whole.is_empty() => return Err(CollectError::NoBackupSet(place.to_owned())),
+        (None, None) if whole.is_empty() => {
+            let none = || CollectError::NoBackupSet(place.to_owned());
+            return Err(running.map_or_else(none, CollectError::BackupRunning));
+        }
         (None, None) => (whole.len() - 1, false),
     };
     let (set, version) = whole.swap_remove(index);
@@ -169,8 +182,12 @@ fn whole_or_fault(folder: &mut dyn Folder, set: &BackupSet) -> Result<Judged, Co
         }
         return Ok(fault("the set", "it has no drfComponent.xml".into(), set::REMEDY_ABORTED, 0));
     };
+    if set.lists > 1 {
+        return Ok(fault("the set", format!("it has {} lists", set.lists), set::REMEDY_MIXED, 0));
+    }
     let contents = match parse(&folder.list(list)?) {
         Ok(contents) => contents,
+        Err(_) if folder.now_ns() - list.mtime_ns < WRITING_NS => return Ok(Judged::Running),
         Err(error) => return Ok(fault("the set", error.to_string(), set::REMEDY_ABORTED, 0)),
     };
     let faults = judge(set, &contents);

@@ -79,4 +79,8 @@ impl Folder for Far<'_, '_> {
     fn now_ns(&self) -> i64 {
         self.now_ns
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.link.warnings()
+    }
 }

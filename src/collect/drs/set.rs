@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::component::Contents;
 
 /// Length of `YYYY-MM-DD-HH-MM-SS`.
-const STAMP: usize = 19;
+pub(super) const STAMP: usize = 19;
 /// The end of the name of the file that lists a set, in lower case.
 const LIST: &[u8] = b"drfcomponent.xml";
 
@@ -24,6 +24,8 @@ pub(super) struct Item {
 pub(super) struct BackupSet {
     pub(super) stamp: String,
     pub(super) list: Option<Item>,
+    /// How many lists there are; two products that back up into one folder in the same second make two.
+    pub(super) lists: usize,
     pub(super) archives: Vec<Item>,
 }
 
@@ -45,14 +47,19 @@ pub struct Fault {
     pub remedy: &'static str,
 }
 
+/// Is the text a time stamp of DRS?
+pub(super) fn is_stamp(text: &str) -> bool {
+    text.len() == STAMP
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            4 | 7 | 10 | 13 | 16 => b == b'-',
+            _ => b.is_ascii_digit(),
+        })
+}
+
 /// The time stamp of a file of DRS, or nothing for any other file.
 pub(super) fn stamp_of(name: &[u8]) -> Option<&str> {
     let stamp = std::str::from_utf8(name.get(..STAMP)?).ok()?;
-    let good = stamp.bytes().enumerate().all(|(at, b)| match at {
-        4 | 7 | 10 | 13 | 16 => b == b'-',
-        _ => b.is_ascii_digit(),
-    });
-    (good && name.get(STAMP) == Some(&b'_')).then_some(stamp)
+    (is_stamp(stamp) && name.get(STAMP) == Some(&b'_')).then_some(stamp)
 }
 
 /// Sorts the files of a folder into sets, oldest first. Files of other programs are left out.
@@ -63,6 +70,7 @@ pub(super) fn sets(items: Vec<Item>) -> Vec<BackupSet> {
         let set = sets.entry(stamp.clone()).or_insert_with(|| BackupSet { stamp, ..BackupSet::default() });
         let name = item.name.to_ascii_lowercase();
         if name.ends_with(LIST) {
+            set.lists += 1;
             set.list = Some(item);
         } else if name.ends_with(b".tar") {
             set.archives.push(item);
@@ -80,6 +88,9 @@ const REMEDY_MISSING: &str = "check space and write rights on the SFTP server, a
 const REMEDY_EMPTY: &str = "free space on the SFTP server and in the common partition; then back up again";
 const REMEDY_VERSION: &str =
     "bring all nodes to one version, then back up again; a restore needs exactly the version of the backup";
+/// For a set with two lists.
+pub(super) const REMEDY_MIXED: &str =
+    "two products back up into this folder at the same time: give each a folder, and a device, of its own";
 /// For a set without its list that is old.
 pub(super) const REMEDY_ABORTED: &str =
     "see `utils disaster_recovery history backup`; a backup that was cancelled, or ran for over 20 h, has to be made anew";
@@ -154,6 +165,7 @@ mod tests {
         let set = |archives: &[(&str, u64)]| BackupSet {
             stamp: T.into(),
             list: None,
+            lists: 1,
             archives: archives.iter().map(|(name, size)| item(&format!("{T}_{name}.tar"), *size)).collect(),
         };
         // Old releases write feature and component in lower case.

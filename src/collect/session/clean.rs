@@ -63,6 +63,12 @@ pub(super) fn tidy(raw: &[u8], marks: &[Range<usize>]) -> Vec<u8> {
     out
 }
 
+/// Tells whether a pager stayed in the answer: text goes on right behind one that was not wiped out.
+pub(super) fn is_paged(raw: &[u8], marks: &[Range<usize>]) -> bool {
+    let stays = |mark: &&Range<usize>| raw.get(mark.end..).is_some_and(|tail| wiped(tail) == 0);
+    marks.iter().filter(stays).any(|mark| !matches!(raw.get(mark.end), None | Some(b'\r' | b'\n')))
+}
+
 /// Length of what wipes a pager out: backspaces, escape sequences, lone CRs, and blanks that are followed
 /// by more of them. Blanks of an indented line stay.
 fn wiped(tail: &[u8]) -> usize {
@@ -125,6 +131,8 @@ mod tests {
         // Not wiped out: it was a part of the configuration.
         assert_eq!(tidy(b"a\r\n--More--\r\nb\r\n", &[3..11]), b"a\n--More--\nb\n");
         assert_eq!(tidy(b"a\r\n--More-- text\r\n", &[3..11]), b"a\n--More-- text\n");
+        assert!(!is_paged(raw, &[3..11]) && !is_paged(b"a\r\n--More--\r\nb\r\n", &[3..11]));
+        assert!(is_paged(b"a\r\n--More--b\r\n", &[3..11]));
     }
 
     #[test]

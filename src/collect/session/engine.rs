@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::clean::{strip_echo, tidy};
+use super::clean::{is_paged, strip_echo, tidy};
 use super::judge::{ends_with, judge};
 use super::prompt::{last_line, line_start, split_last};
 use super::{Limits, Read, Replies, SessionError, Wire, WireError};
@@ -134,6 +134,9 @@ impl<'a, W: Wire> Session<'a, W> {
         let cut = raw.len() - body.len();
         let marks: Vec<_> =
             self.marks.iter().filter(|m| m.start >= cut && m.end <= end).map(|m| m.start - cut..m.end - cut).collect();
+        if is_paged(body, &marks) {
+            return Err(SessionError::Paged { command: text.to_owned() });
+        }
         Ok(tidy(body, &marks))
     }
 

@@ -90,7 +90,7 @@ pub(super) fn collect(
         contents = fetch::fetch(&link, sftp, &roots, &mut plan, device, context, &mut read_bytes)?;
         context.step(begun, || format!("{read_bytes} bytes fetched"));
     }
-    let commands = commands(&link, device, profile, context)?;
+    let commands = commands(&link, device, profile, look, context)?;
     drop(link);
     let files = contents.iter().flatten().count() + commands.entries.len();
     if files == 0 && !context.partial {
@@ -122,11 +122,23 @@ pub(super) fn clock(link: &Link<'_>) -> i64 {
     }
 }
 
-/// Runs the profile's commands beside the files. A login that may only use SFTP has none of them.
-fn commands(link: &Link<'_>, device: &Device, profile: &Profile, context: &Context<'_>) -> Result<ssh::Answers, CollectError> {
+/// Runs the profile's commands beside the files. A login that may only use SFTP has none of them; one that lost the
+/// right to run what the set had before gives no set.
+fn commands(
+    link: &Link<'_>,
+    device: &Device,
+    profile: &Profile,
+    look: Option<&Look>,
+    context: &Context<'_>,
+) -> Result<ssh::Answers, CollectError> {
+    let had = |path: &ConfigPath| match (look, context.previous) {
+        (Some(look), _) => look.entries.iter().any(|entry| entry.path == *path),
+        (None, Some(previous)) => previous().contains(path),
+        (None, None) => false,
+    };
     let default = Script::default();
     let script = profile.session().unwrap_or(&default);
-    let mut answers = ssh::Answers::default();
+    let mut answers = ssh::Answers { warnings: link.warnings(), ..ssh::Answers::default() };
     if script.mode != SessionMode::Exec {
         return Ok(answers);
     }
@@ -139,9 +151,12 @@ fn commands(link: &Link<'_>, device: &Device, profile: &Profile, context: &Conte
                 context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
                 ssh::push(&mut answers, command, bytes);
             }
-            Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. })) => {
+            Err(error @ CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. })) => {
                 context.step(begun, || format!("the login may not run `{}`", command.run));
                 if command.required {
+                    if had(&command.path) {
+                        return Err(error);
+                    }
                     answers.warnings.push(format!("The login may not run `{}`", command.run));
                 }
             }

@@ -100,6 +100,12 @@ impl Link<'_> {
         wait_for(self.core.socket.as_fd(), wanted(&self.core.session), time)
     }
 
+    /// What the administrator should know of the connection.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let old = super::algorithms::old_ones(&self.core.session);
+        old.into_iter().map(|name| format!("Old SSH algorithm in use: {name}")).collect()
+    }
+
     /// Opens a channel for a command or a terminal.
     pub(crate) fn channel(&self) -> Result<Channel, ConnectError> {
         self.call("opening a channel", |session| session.channel_session())

@@ -109,10 +109,7 @@ pub(super) fn run_commands(
     let default = Script::default();
     let script = profile.session().unwrap_or(&default);
     let total = device.max_size.unwrap_or(context.policy.max_size).0.min(MEMORY);
-    let mut answers = Answers::default();
-    for old in algorithms::old_ones(&link.core.session) {
-        answers.warnings.push(format!("Old SSH algorithm in use: {old}"));
-    }
+    let mut answers = Answers { warnings: link.warnings(), ..Answers::default() };
     match script.mode {
         SessionMode::Terminal => in_terminal(link, script, device, profile, context, total, &mut answers)?,
         SessionMode::Exec => in_channels(link, script, profile, context, total, &mut answers)?,
@@ -289,7 +286,8 @@ pub(super) fn push(answers: &mut Answers, command: &Command, bytes: Vec<u8>) {
         kind: Kind::File,
         mode: 0o644,
         owner: None,
-        stamp: Stamp::default(),
+        // The size counts when the next answer is compared with this one.
+        stamp: Stamp { size: bytes.len() as u64, ..Stamp::default() },
         content: Content::Bytes(bytes),
     });
 }

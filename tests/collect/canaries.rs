@@ -1,0 +1,205 @@
+//! Passwords on their way to a device: never an argument, never in an environment but the user's own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crate::env::{Run, TestEnv};
+use crate::play::{Exchange, Play};
+use crate::simulator::{Device, Simulator};
+use crate::sshd_server::{Sshd, available};
+
+const PASSWORD: &str = "pw-canary-7f3a91";
+const ENABLE: &str = "en-canary-52cc08";
+const PASSPHRASE: &str = "ph-canary-9b1d44";
+/// What is looked for by each test; the processes of another may have its own.
+const PASSWORDS: &[&str] = &[PASSWORD, ENABLE];
+const PASSPHRASES: &[&str] = &[PASSPHRASE];
+const CONTROL: &str = "ct-canary-30fe77";
+
+/// Reads the arguments and the environment of every process of the machine, over and over.
+struct Sampler {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Sampler {
+    fn start(canaries: &'static [&'static str]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let (mut rounds, mut found) = (0, Vec::new());
+            while !ended.load(Ordering::SeqCst) {
+                for entry in fs::read_dir("/proc").unwrap().flatten() {
+                    let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+                    for file in ["cmdline", "environ"] {
+                        let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
+                        let leaks = |canary: &&&str| memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
+                        if let Some(canary) = canaries.iter().find(leaks) {
+                            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                            found.push(format!("{canary} in {file} of {id} {}", name.trim()));
+                        }
+                    }
+                }
+                rounds += 1;
+            }
+            found.sort();
+            found.dedup();
+            (rounds, found)
+        });
+        Self { stop, thread }
+    }
+
+    fn finish(self) -> Vec<String> {
+        self.stop.store(true, Ordering::SeqCst);
+        let (rounds, found) = self.thread.join().unwrap();
+        assert!(rounds > 0, "nothing was looked at");
+        found
+    }
+}
+
+fn private(env: &TestEnv, name: &str, text: &str) {
+    env.write(name, text);
+    fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Runs a command under the eyes of the sampler. What it prints has no canary either.
+fn watched(env: &TestEnv, canaries: &'static [&'static str], args: &[&str], stdin: Option<&str>, user: bool) -> Run {
+    let sampler = Sampler::start(canaries);
+    let mut command = env.command(args);
+    if user {
+        command.env("GW_PASSWORD", PASSWORD).env("GW_ENABLE", ENABLE);
+    }
+    if let Some(name) = stdin {
+        command.stdin(fs::File::open(env.path(name)).unwrap());
+    }
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let own = format!("environ of {} ", child.id());
+    let run = env.ended(child.wait_with_output().unwrap());
+    let mut found = sampler.finish();
+    // Its own environment is as the user gave it.
+    found.retain(|place| !user || !place.contains(&own));
+    assert!(found.is_empty(), "{args:?}: {found:?}");
+    let said = format!("{}{}", run.stderr, String::from_utf8_lossy(&run.stdout));
+    assert!(!canaries.iter().any(|canary| said.contains(canary)), "{args:?}: {said}");
+    run
+}
+
+#[test]
+fn the_sampler_sees_what_it_looks_for() {
+    for (arguments, environment) in [(true, false), (false, true)] {
+        let sampler = Sampler::start(&[CONTROL]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 0.4; true"]);
+        if arguments {
+            command.arg(format!("x{CONTROL}x"));
+        }
+        if environment {
+            command.env("X", CONTROL);
+        }
+        assert!(command.status().unwrap().success());
+        assert!(!sampler.finish().is_empty());
+    }
+}
+
+fn gateway() -> Device {
+    let mut play = Play::gateway("gw", "!\nhostname gw\n!\n!\n!\n!\n!\n!\n!\n!\n!\nend\n");
+    play.prompt = "gw>".into();
+    play.exchange[1].output =
+        "Cisco IOS Software, C2900 Software (C2900-K9-M), Version 15.7(3)M6, RELEASE SOFTWARE (fc1)\ngw uptime is 1 day\nSystem image file is \"x\"\n".into();
+    play.exchange.push(Exchange {
+        command: "enable".into(),
+        asks: Some("Password: ".into()),
+        answer: Some("{enable}".into()),
+        refused: "% Access denied\n".into(),
+        prompt: Some("gw#".into()),
+        ..Exchange::default()
+    });
+    Device { password: PASSWORD.into(), enable: ENABLE.into(), ..Device::new(play) }
+}
+
+#[test]
+fn no_password_is_an_argument_or_in_the_environment_of_a_child() {
+    let simulator = Simulator::one("gw", gateway());
+    let env = TestEnv::with_store();
+    private(&env, "password", &format!("{PASSWORD}\n"));
+    private(&env, "enable", &format!("{ENABLE}\n"));
+    // The way to the device leads through a child that notes what it was given.
+    let config = format!(
+        "Host gw\n  HostName 127.0.0.1\n  Port {}\n  ProxyCommand sh -c 'env >> proxy-env; exec nc %h %p'\n",
+        simulator.address.port()
+    );
+    env.write("../home/.ssh/config", config);
+    env.cv(&["device", "add", "gw", "--source", "ssh://gw@gw", "--profile", "cisco-ios"]).succeeded();
+    watched(&env, PASSWORDS, &["device", "trust", "--all", "--accept-new"], None, true).succeeded();
+
+    let commands: [&[&str]; 4] =
+        [&["snapshot", "-vvv"], &["snapshot", "--full"], &["device", "test", "gw"], &["diff", "gw", "now"]];
+    let kinds = [
+        ("file:password", "file:enable", false),
+        ("command:env >> command-env; sleep 0.3; cat password", "command:sleep 0.3; cat enable", false),
+        ("env:GW_PASSWORD", "env:GW_ENABLE", true),
+        ("store", "store", false),
+    ];
+    for (first, second, user) in kinds {
+        env.cv(&["device", "set", "gw", "--credential", first, "--credential2", second]).succeeded();
+        if first == "store" {
+            watched(&env, PASSWORDS, &["credential", "set", "gw"], Some("password"), false).succeeded();
+            watched(&env, PASSWORDS, &["credential", "set", "gw", "--second"], Some("enable"), false).succeeded();
+        }
+        for args in commands {
+            let run = watched(&env, PASSWORDS, args, None, user);
+            assert_eq!(run.code, 0, "{first} {args:?}: {run}");
+        }
+        // A password that is refused is not shown either, in any way of saying it.
+        for name in ["password", "enable"] {
+            let good = env.read(name);
+            private(&env, name, &format!("{}-wrong\n", good.trim()));
+            if first == "store" {
+                let second: &[&str] = if name == "enable" { &["--second"] } else { &[] };
+                watched(&env, PASSWORDS, &[&["credential", "set", "gw"], second].concat(), Some(name), false).succeeded();
+            }
+            let run = watched(&env, PASSWORDS, &["snapshot", "-vvv"], None, user);
+            assert!(user || run.code == 3, "{first} {name}: {run}");
+            private(&env, name, &good);
+        }
+    }
+    for file in ["proxy-env", "command-env"] {
+        let text = env.read(file);
+        assert!(text.contains("PATH=") && !PASSWORDS.iter().any(|canary| text.contains(canary)), "{file}: {text}");
+        assert!(!text.contains("GW_PASSWORD"), "{file}: {text}");
+    }
+    let journal = env.cv(&["journal", "--json"]).succeeded();
+    assert!(!PASSWORDS.iter().any(|canary| journal.contains(canary)));
+}
+
+#[test]
+fn no_passphrase_is_an_argument_or_in_an_environment() {
+    if !available() {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let env = TestEnv::with_store();
+    crate::sshd_server::keygen(&env.path("key"), PASSPHRASE);
+    let mut keys = fs::read_to_string(sshd.path("authorized_keys")).unwrap();
+    keys.push_str(&env.read("key.pub"));
+    sshd.write("authorized_keys", keys);
+    private(&env, "passphrase", &format!("{PASSPHRASE}\n"));
+    sshd.write("tree/a.conf", "alpha\n");
+    let source = format!("sftp://{}@127.0.0.1:{}{}", sshd.user, sshd.port, sshd.path("tree").display());
+    let add = ["device", "add", "host", "--source", &source, "--profile", "generic", "--release", "1"];
+    env.cv(&[&add[..], &["--credential", "key:key", "--credential2", "file:passphrase"]].concat()).succeeded();
+    env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
+    let run = watched(&env, PASSPHRASES, &["snapshot", "-vvv"], None, false);
+    assert!(run.stderr.contains("1 new"), "{run}");
+    // Files with credentials that others may read are refused, whatever they hold.
+    for name in ["key", "passphrase"] {
+        fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        let said = watched(&env, PASSPHRASES, &["snapshot"], None, false).failed(3);
+        assert!(said.contains("can be read by others (mode 0644)"), "{said}");
+        fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
