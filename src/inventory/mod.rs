@@ -11,7 +11,6 @@ mod file;
 mod layout;
 mod locate;
 mod policy;
-mod source;
 mod template;
 mod units;
 
@@ -21,6 +20,7 @@ pub use error::InventoryError;
 pub use file::{Inventory, Mirror};
 pub use locate::{DEVICES_DIR, FILE_NAME, PROFILES_DIR, STORE_DIR, locate};
 pub use policy::Policy;
-pub use source::{MirrorUrl, Remote, SourceUrl, UrlError};
 pub use template::template;
+// A source and a mirror are URLs; their types stand with the other checked values.
+pub use crate::model::{MirrorUrl, Remote, SourceUrl, UrlError};
 pub use units::{ByteSize, Months, Percent, Seconds, UnitError};

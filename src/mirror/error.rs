@@ -11,13 +11,8 @@ use crate::store;
 #[non_exhaustive]
 pub enum MirrorError {
     /// The URL is refused.
-    #[error("URL of a mirror is refused ({why}): {url}")]
-    Url {
-        /// The rule that was broken.
-        why: &'static str,
-        /// The URL without what could be secret, control characters escaped.
-        url: String,
-    },
+    #[error(transparent)]
+    Url(#[from] crate::model::UrlError),
     /// `git` could not be started.
     #[error("Cannot start `git`")]
     NoGit {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use super::{GitUrl, Limits, MirrorError, activity, url};
+use super::{GitUrl, Limits, MirrorError, activity};
+use crate::model::redact_word;
 
 /// How much `git` may say on stderr before it is ended, in bytes.
 const MOST_STDERR: u64 = 16 << 20;
@@ -385,6 +386,6 @@ fn last_words(log: &mut File) -> io::Result<String> {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("hint:")).collect();
     let tail = &lines[lines.len().saturating_sub(4)..];
-    let words = tail.join("; ").split(' ').map(url::redact_word).collect::<Vec<_>>().join(" ");
+    let words = tail.join("; ").split(' ').map(redact_word).collect::<Vec<_>>().join(" ");
     Ok(if words.is_empty() { "it said nothing".to_owned() } else { words })
 }

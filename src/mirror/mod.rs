@@ -25,7 +25,6 @@ mod prove;
 mod push;
 mod refname;
 mod status;
-mod url;
 
 pub use clone::{Cloned, FetchedFacts, clone_store, collector_files, fetch_facts};
 pub use compare::{GroupStatus, RefState, RefStatus};
@@ -38,7 +37,8 @@ pub use prove::{Attack, Attempt, Proof, prove};
 pub use push::{GroupPush, PushOutcome, PushReport, push, push_own};
 pub use refname::Group;
 pub use status::{Status, status};
-pub use url::GitUrl;
+// What may be handed to `git` stands with the other checked values.
+pub use crate::model::GitUrl;
 
 use std::time::Duration;
 

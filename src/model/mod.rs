@@ -12,6 +12,7 @@ mod path;
 mod point;
 mod set;
 mod text;
+mod url;
 
 pub use digest::{Digest, DigestError};
 pub use look::{Look, LookEntry, Stamp};
@@ -20,3 +21,4 @@ pub use path::{ConfigPath, PathError};
 pub use point::{Phase, Point, PointError, Where};
 pub use set::{ConfigSet, Content, Entry, Kind, Owner, Scope, SetError};
 pub(crate) use text::text_type;
+pub use url::{GitUrl, MirrorUrl, Remote, SourceUrl, UrlError, redact_word};

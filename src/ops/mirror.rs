@@ -48,7 +48,7 @@ pub fn places(vault: &Vault, names: &[DeviceName]) -> Result<Vec<Place>, Error> 
     let names: Vec<&DeviceName> = if names.is_empty() { inventory.mirrors.keys().collect() } else { names.iter().collect() };
     let idle = Duration::from_secs(inventory.policy.mirror_timeout.0);
     let place = |name: &DeviceName| {
-        let url = inventory.mirror(name)?.url.for_git(inventory.root()).parse()?;
+        let url = inventory.mirror(name)?.url.at(inventory.root()).map_err(MirrorError::from)?;
         Ok(Place { name: name.clone(), url, limits: Limits { idle, ..Limits::default() } })
     };
     names.into_iter().map(place).collect()

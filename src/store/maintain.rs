@@ -203,7 +203,9 @@ impl Work {
     fn pack(&self, repo: &Repo, args: &[&str], list: hints::List) -> Result<Vec<String>> {
         let mut command = git::command(repo.dir());
         command.env("GIT_OBJECT_DIRECTORY", &self.dir);
-        command.args(["-c", "pack.packSizeLimit=0", "-c", "pack.writeReverseIndex=true", "pack-objects"]);
+        command.args(["-c", "pack.packSizeLimit=0", "-c", "pack.writeReverseIndex=true"]);
+        // Ten versions of a text take little; ten chunks of large files would take a gigabyte with all threads.
+        command.args(["-c", "pack.windowMemory=64m", "pack-objects"]);
         command.args(["--quiet", "--non-empty", "--delta-base-offset", "--depth=50"]).args(args);
         command.arg(self.dir.join("pack/pack"));
         let out = git::run(command, "pack-objects", list.into_lines())?;
@@ -243,17 +245,24 @@ impl Work {
     }
 }
 
-/// Removes what a killed maintenance left half of: the packs whose indices are in the folder of the work, be
-/// it not yet or not any more among the others. The caller holds the writers' lock.
+/// Removes what a killed maintenance left: the packs whose indices are in the folder of the work, be it not yet or not
+/// any more among the others, and that folder. The caller holds the writers' lock.
 pub(super) fn recover(repo: &Repo) -> Result<()> {
-    let Ok(left) = fs::read_dir(repo.cache_dir().join("work/pack")) else { return Ok(()) };
+    let work = repo.cache_dir().join("work");
+    if !work.exists() {
+        return Ok(());
+    }
     let folder = repo.pack_dir();
-    for entry in left.flatten() {
+    for entry in fs::read_dir(work.join("pack")).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(stem) = name.strip_suffix(".idx").filter(|s| s.starts_with("pack-")) else { continue };
         if !folder.join(&name).exists() {
             remove(&folder, stem)?;
         }
+    }
+    // If nobody works there any more: it may hold as much as the store.
+    if Lock::take(&repo.cache_dir().join("maintain.lock"), Duration::ZERO).is_ok() {
+        drop(fs::remove_dir_all(work));
     }
     Ok(())
 }

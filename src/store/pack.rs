@@ -296,4 +296,31 @@ mod tests {
         }
         assert_eq!(parse_header(&[0x70]), None);
     }
+
+    /// Packs over 2 and over 4 GiB: offsets that do not fit the first table stand in a second one.
+    #[test]
+    fn an_index_of_a_pack_of_any_size_is_read_by_gix_and_git() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pack-0.idx");
+        let offsets = [12, LARGE - 1, LARGE, LARGE + 1, (1 << 32) - 1, 1 << 32, (1 << 32) + 7, 1 << 40];
+        // Ids that go down while offsets go up, so that the tables are in different orders.
+        let entry = |(n, offset): (u8, u64)| Entry { id: [250 - n; 20], crc: u32::from(n), offset };
+        let mut entries: Vec<Entry> = (0..).zip(offsets).map(entry).collect();
+        entries.sort_unstable_by_key(|e| e.id);
+        let out = fsio::Out::create_new(&path, fsio::PRIVATE_FILE).unwrap();
+        let (_, bytes) = write_index(out, &entries, &[7; 20]).unwrap();
+        assert_eq!(bytes, std::fs::metadata(&path).unwrap().len());
+
+        let index = gix::odb::pack::index::File::at(&path, gix::hash::Kind::Sha1).unwrap();
+        for entry in &entries {
+            let at = index.lookup(ObjectId::from_bytes_or_panic(&entry.id)).unwrap();
+            assert_eq!((index.pack_offset_at_index(at), index.crc32_at_index(at)), (entry.offset, Some(entry.crc)));
+        }
+        let stdin = File::open(&path).unwrap();
+        let shown = std::process::Command::new("git").arg("show-index").stdin(stdin).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let expected: String =
+            entries.iter().map(|e| format!("{} {} ({:08x})\n", e.offset, ObjectId::from_bytes_or_panic(&e.id), e.crc)).collect();
+        assert_eq!(shown, expected);
+    }
 }

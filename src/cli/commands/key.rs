@@ -279,7 +279,7 @@ fn fetch(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
     let inventory = context.inventory()?;
     let known = args.from.parse().ok().and_then(|name| inventory.mirror(&name).ok());
     let url: GitUrl = match known {
-        Some(mirror) => mirror.url.for_git(inventory.root()).parse()?,
+        Some(mirror) => mirror.url.at(inventory.root())?,
         None if args.from.contains(':') => args.from.parse()?,
         None => context.absolute(args.from.as_ref())?.display().to_string().parse()?,
     };

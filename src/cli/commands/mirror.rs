@@ -11,7 +11,7 @@ use crate::cli::signals;
 use crate::cli::time::count;
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::{Editor, MirrorUrl};
-use crate::mirror::{GitEnv, GitUrl, Proof, hook, independence};
+use crate::mirror::{GitEnv, Proof, hook, independence};
 use crate::model::DeviceName;
 use crate::ops::Vault;
 use crate::ops::drill::due;
@@ -135,7 +135,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MirrorArgs) -> Outcome 
 
 fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
     let mut editor = Editor::open(&context.root()?)?;
-    let url: GitUrl = args.url.for_git(editor.inventory().root()).parse()?;
+    let url = args.url.at(editor.inventory().root())?;
     editor.add_mirror(&args.name, &args.url)?;
     let inventory = editor.save()?;
     let distance = independence(&url, &inventory.store_dir());

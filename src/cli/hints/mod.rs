@@ -48,6 +48,7 @@ pub(super) fn url(error: &UrlError) -> Advice {
         ),
         UrlError::Scheme { .. } => advice(Exit::Usage, &["a folder of this machine is `dir:/etc/asterisk`"]),
         UrlError::Part { .. } => advice(Exit::Usage, &[]),
+        UrlError::Git { .. } => advice(Exit::Usage, &["`https://HOST/PATH`, `ssh://USER@HOST/PATH`, `USER@HOST:PATH` or a path"]),
     }
 }
 
@@ -227,7 +228,7 @@ pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
         E::Silent { .. } | E::TooLong { .. } => {
             advice(Exit::Failed, &["try the URL with `git ls-remote`; the limit is `mirror_timeout` in confvault.toml"])
         }
-        E::Url { .. } => advice(Exit::Usage, &["`https://HOST/PATH`, `ssh://USER@HOST/PATH`, `USER@HOST:PATH` or a path"]),
+        E::Url(error) => url(error),
         E::NotAStore { .. } => advice(Exit::Failed, &["name the mirror of a confvault store"]),
         E::Hostile { .. } => advice(Exit::Damage, &["do not use this mirror before it is known who altered it"]),
         E::Collector { .. } => advice(Exit::Usage, &["name it with `--collector NAME`"]),

@@ -1,10 +1,10 @@
-//! The URL of a mirror: what may be handed to `git`, and what may be shown.
+//! What may be handed to `git`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::MirrorError;
+use super::{UrlError, redact};
 
 /// The URL of a mirror: `ssh://`, `https://`, `http://`, `git://`, `file://`, `[user@]host:path`, or an
 /// absolute path.
@@ -93,38 +93,11 @@ fn decode(text: &str) -> Vec<u8> {
     out
 }
 
-/// Hides what stands before the host's `@`: all of it for `http`, else only a password.
-pub(super) fn redact(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .take(300)
-        .flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>())
-        .collect();
-    let Some((scheme, rest)) = text.split_once("://") else { return text };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let Some((user, _)) = rest[..end].rsplit_once('@') else { return text };
-    let host = &rest[user.len()..];
-    match user.split_once(':') {
-        _ if scheme.starts_with("http") => format!("{scheme}://***{host}"),
-        Some((name, _)) => format!("{scheme}://{name}:***{host}"),
-        None => text,
-    }
-}
-
-/// Makes one word of what `git` said safe to show.
-pub(super) fn redact_word(word: &str) -> String {
-    let (quote, inner) = match word.strip_prefix('\'') {
-        Some(inner) => ("'", inner),
-        None => ("", word),
-    };
-    format!("{quote}{}", redact(inner))
-}
-
 impl FromStr for GitUrl {
-    type Err = MirrorError;
+    type Err = UrlError;
 
-    fn from_str(text: &str) -> Result<Self, MirrorError> {
-        let refuse = |why| Err(MirrorError::Url { why, url: redact(text) });
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let refuse = |why| Err(UrlError::Git { why, url: redact(text) });
         if text.is_empty() || text.len() > 2048 {
             return refuse("1 to 2048 bytes");
         }
