@@ -1,7 +1,10 @@
 //! A gateway of Cisco's: `configure replace`.
 
+use std::time::Duration;
+
 use crate::ios::{Ios, body};
 use crate::lab::{BROKEN, GATEWAY, Lab};
+use crate::live::Trouble;
 
 fn state(lab: &Lab<Ios>) -> (Vec<String>, Vec<String>) {
     let ios = &lab.live.world().family;
@@ -86,8 +89,7 @@ fn health_that_does_not_come_back_is_told_or_leads_back() {
         let lab = Lab::new(Ios::new(&down), "cisco-ios", None);
         lab.broken();
         let args: Vec<&str> = ["--wait", "1"].iter().chain(more).copied().collect();
-        let run =
-            lab.env.run(lab.env.command(&[&["restore", "gw@1", "--device", "--yes"][..], &args[..]].concat()).env("PW", "lab"));
+        let run = lab.cv(&[&["restore", "gw@1", "--device", "--yes"][..], &args[..]].concat());
         assert_eq!(run.code, code, "{run}");
         assert_eq!(state(&lab).0, body(running), "{run}");
         assert!(format!("{run}").contains("interfaces that are up"), "{run}");
@@ -104,4 +106,94 @@ fn another_release_is_refused_and_a_replacement_is_put_back_across_them() {
     let across = lab.restore(&["--across-releases"]);
     assert_eq!(across.code, 0, "{across}");
     assert_eq!(state(&lab).0, body(GATEWAY));
+}
+
+/// A running restore of a gateway that is away when it should be taken back.
+fn stuck(lab: &Lab<Ios>) -> crate::env::Run {
+    let replace = "configure replace flash:confvault-restore.cfg force";
+    let at = lab.steps().iter().position(|step| step == replace).unwrap();
+    lab.broken();
+    lab.live.world().arm(at, Trouble::CutInside);
+    lab.live.world().down_for = Some(Duration::from_secs(600));
+    let run = lab.cv(&["restore", "gw@1", "--device", "--yes", "--wait", "1"]);
+    lab.live.world().disarm();
+    run
+}
+
+#[test]
+fn a_device_that_stays_away_is_called_between_and_one_command_takes_it_back() {
+    let lab = Lab::<Ios>::small();
+    let run = stuck(&lab);
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.text().contains("gw  stands between") && run.text().contains("not known: it was about to change"), "{run}");
+    assert!(run.stderr.contains("could not be taken back") && run.stderr.contains("confvault restore --undo gw"), "{run}");
+    assert_ne!(state(&lab).0, body(BROKEN));
+    // Nothing of the configuration lies in clear on this machine, and the way back on the device.
+    let restores = lab.env.path("restores/gw");
+    let mut kept = 0;
+    for entry in std::fs::read_dir(restores.join("back")).unwrap().chain(std::fs::read_dir(&restores).unwrap()) {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        assert!(!bytes.windows(12).any(|at| at == b"dial-peer vo" || at == b"$1$cccc$dddd"), "{}", path.display());
+        kept += usize::from(bytes.starts_with(b"age-encryption.org/v1"));
+    }
+    assert_eq!(kept, 1);
+    let away = lab.cv(&["restore", "--undo", "--wait", "1"]);
+    assert_eq!(away.code, 1, "{away}");
+    lab.live.world().comes_back();
+    // Another restore is not begun over it.
+    assert!(lab.restore(&[]).stderr.contains("A restore of the device did not end"));
+    let no_identity = lab.env.run(lab.env.command(&["restore", "--undo"]).env("PW", "lab"));
+    assert_eq!(no_identity.code, 12, "{no_identity}");
+    let back = lab.cv(&["restore", "--undo"]);
+    assert_eq!(back.code, 0, "{back}");
+    assert_eq!(state(&lab), (body(BROKEN), body(BROKEN)));
+    assert!(lab.live.world().family.flash.is_empty() && !restores.exists());
+}
+
+#[test]
+fn a_device_that_stays_away_can_be_finished_too() {
+    let lab = Lab::<Ios>::small();
+    assert_eq!(stuck(&lab).code, 1);
+    lab.live.world().comes_back();
+    let done = lab.cv(&["restore", "--resume", "gw"]);
+    assert_eq!(done.code, 0, "{done}");
+    assert_eq!(state(&lab), (body(GATEWAY), body(GATEWAY)));
+}
+
+#[test]
+fn without_an_identity_nothing_is_begun() {
+    let lab = Lab::gateway();
+    lab.live.world().done.clear();
+    let mut command = lab.env.command(&["restore", "gw@1", "--device", "--yes"]);
+    let run = lab.env.run(command.env("PW", "lab"));
+    assert_eq!(run.code, 12, "{run}");
+    assert_eq!(state(&lab).0, body(BROKEN));
+    assert!(!lab.live.world().done.iter().any(|step| step.starts_with("put ") || step.starts_with("conf")));
+}
+
+#[test]
+fn a_point_whose_volatile_lines_were_others_is_compared_by_those_of_today() {
+    let lab = Lab::<Ios>::small();
+    let own = lab.env.read("profiles/small.toml");
+    lab.env.write("profiles/small.toml", format!("{own}\n[[volatile]]\nregex = '^! never seen before'\n"));
+    let run = lab.restore(&[]);
+    assert_eq!(run.code, 0, "{run}");
+    assert_eq!(state(&lab), (body(GATEWAY), body(GATEWAY)));
+}
+
+#[test]
+fn what_another_program_put_before_a_configuration_is_not_sent() {
+    let lab = Lab::gateway();
+    let text = format!("Building configuration...\n\nCurrent configuration : 99 bytes\n{GATEWAY}");
+    lab.env.write("handed/running-config", text);
+    lab.env.write(
+        "handed/show-version.txt",
+        "Cisco IOS Software, C2900 Software (C2900-K9-M), Version 15.7(3)M6, RELEASE SOFTWARE (fc1)\n",
+    );
+    let tar = |args: &[&str]| std::process::Command::new("tar").args(args).current_dir(lab.env.path("")).status().unwrap();
+    assert!(tar(&["-C", "handed", "-cf", "handed.tar", "."]).success());
+    lab.cv(&["snapshot", "gw", "--from", "handed.tar", "--accept=from another program"]).succeeded();
+    let run = lab.cv(&["restore", "gw@2", "--device", "--yes", "--wait", "2"]);
+    assert_eq!(state(&lab).0, body(GATEWAY), "{run}");
 }

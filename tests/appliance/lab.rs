@@ -1,11 +1,11 @@
 //! A store with a device with a command line of its own, which has a generation and was changed since.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::env::{Run, TestEnv};
 use crate::ios::Ios;
 use crate::junos::Junos;
-use crate::live::{Family, Live};
+use crate::live::{Family, Live, Trouble};
 
 /// What stands at the point, generation 1.
 pub const GATEWAY: &str = "version 15.7\nhostname gw\n!\nusername gw privilege 15 secret 5 $1$aaaa$bbbbbbbbbbbbbbbbbbbbbb\n!\n\
@@ -31,7 +31,8 @@ impl<F: Family> Lab<F> {
     /// A device under a profile, with generation 1 of what it is now. `own` is the text of a profile of that name that stands
     /// above the built-in one.
     pub fn new(family: F, profile: &str, own: Option<&str>) -> Self {
-        let env = TestEnv::with_store();
+        let env = TestEnv::new();
+        env.cv(&["init", "--collector", "central", "--admin", "../admin"]).succeeded();
         let live = Live::start(family);
         if let Some(text) = own {
             env.write(&format!("profiles/{profile}.toml"), format!("name = \"{profile}\"\n{text}"));
@@ -44,20 +45,35 @@ impl<F: Family> Lab<F> {
         lab
     }
 
+    /// The program, with the administrator's identity and the password of the device.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.env.command(args);
+        command.env("PW", "lab").env("CONFVAULT_IDENTITY", self.env.path("../admin/identity.txt"));
+        command
+    }
+
     pub fn cv(&self, args: &[&str]) -> Run {
-        self.env.run(self.env.command(args).env("PW", "lab"))
+        self.env.run(&mut self.command(args))
     }
 
     /// Begins to put generation 1 back, in a process of its own.
     pub fn begin(&self, more: &[&str]) -> Child {
         let args: Vec<&str> = ["restore", "gw@1", "--device", "--yes", "--wait", "6"].iter().chain(more).copied().collect();
-        let mut command = self.env.command(&args);
-        command.env("PW", "lab").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        let mut command = self.command(&args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Puts generation 1 back.
     pub fn restore(&self, more: &[&str]) -> Run {
         self.env.ended(self.begin(more).wait_with_output().unwrap())
+    }
+
+    /// What a restore does to the device, one after the other, when nothing goes wrong.
+    pub fn steps(&self) -> Vec<String> {
+        self.live.world().arm(usize::MAX, Trouble::Refuse);
+        let run = self.restore(&[]);
+        assert_eq!(run.code, 0, "{run}");
+        self.live.world().done.clone()
     }
 
     /// The records of the journal of an action, newest first.

@@ -65,3 +65,15 @@ fn a_commit_that_was_not_confirmed_in_time_is_not_called_done() {
     assert_eq!(run.code, 1, "{run}");
     assert_eq!(lab.live.world().family.active(), CHANGED);
 }
+
+#[test]
+fn a_configuration_that_somebody_else_has_locked_is_left_alone() {
+    let lab = Lab::router();
+    lab.live.world().family.locked_by_another(true);
+    let run = lab.restore(&[]);
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("Device is busy: configure exclusive") && run.stderr.contains("hint: somebody"), "{run}");
+    let world = &mut lab.live.world();
+    assert_eq!(world.family.active(), CHANGED);
+    assert!(!world.done.iter().any(|step| step.starts_with("load ")), "{:?}", world.done);
+}

@@ -24,7 +24,13 @@ impl Lab {
         fs::create_dir_all(tree.join("etc/frr")).unwrap();
         let (socket, tree) = (socket.display(), tree.display());
         let vtysh = format!("vtysh --vty_socket {socket} --config_dir {socket}");
-        // The built-in profile, with other places.
+        // How the built-in profile puts back, with other places.
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/profile/builtin/frr.toml");
+        let builtin = fs::read_to_string(root).unwrap();
+        let restore = &builtin[builtin.find("[restore]").unwrap()..];
+        let reload = format!("frr-reload.py --vty_socket {socket} --confdir {socket} --rundir {socket} --reload {tree}/etc");
+        assert!(restore.contains("frr-reload.py --reload /etc/"));
+        let restore = restore.replace("frr-reload.py --reload /etc", &reload).replace("owner = \"frr:frr\"\n", "");
         let profile = format!(
             r#"name = "lab"
 extends = "frr"
@@ -44,18 +50,7 @@ what = "static routes"
 run = '{vtysh} -c "show running-config"'
 regex = '^ip route '
 at-least = 100
-[restore]
-method = "files"
-[[restore.check]]
-run = "vtysh -C -f {{root}}/etc/frr/frr.conf"
-fails = '(?i)% Unknown|% Command|line [0-9]+:'
-[[restore.apply]]
-run = "/usr/lib/frr/frr-reload.py --vty_socket {socket} --confdir {socket} --rundir {socket} --stdout --reload {tree}/etc/frr/frr.conf"
-when = ["frr.conf"]
-[[restore.cannot]]
-paths = ["running-config", "show-version.txt"]
-what = "what commands show"
-why = "it follows from frr.conf"
+{restore}
 "#
         );
         env.write("profiles/lab.toml", profile);

@@ -65,17 +65,6 @@ impl Device for Junos {
     }
 }
 
-/// How many steps a restore has, when nothing goes wrong.
-fn steps<D: Device>(lab: &Lab<D>) -> Vec<String> {
-    lab.live.world().arm(usize::MAX, Trouble::Refuse);
-    let run = lab.restore(&[]);
-    assert_eq!(run.code, 0, "{run}");
-    assert_eq!(D::state(lab), State::Point);
-    let done = lab.live.world().done.clone();
-    assert!(done.len() > 15, "{done:?}");
-    done
-}
-
 /// Some threads share the steps, each with a device of its own: most of the time is waited.
 const WORKERS: usize = 4;
 
@@ -86,7 +75,9 @@ fn at_steps<D: Device>(from_first_file: bool, work: impl Fn(&Lab<D>, usize, &[St
             let work = &work;
             scope.spawn(move || {
                 let lab = D::lab();
-                let steps = steps(&lab);
+                let steps = lab.steps();
+                assert_eq!(D::state(&lab), State::Point);
+                assert!(steps.len() > 15, "{steps:?}");
                 let first = steps.iter().position(|step| step.starts_with("put ")).unwrap();
                 for at in (if from_first_file { first } else { 0 }..steps.len()).filter(|at| at % WORKERS == worker) {
                     D::again(&lab);

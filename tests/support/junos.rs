@@ -58,6 +58,14 @@ impl Junos {
         self.confirm.is_some()
     }
 
+    /// Another administrator locks the configuration, or lets it go.
+    pub fn locked_by_another(&mut self, locked: bool) {
+        match locked {
+            true => drop(self.shells.insert(usize::MAX, Shell { configuring: true, exclusive: true, leaving: false })),
+            false => drop(self.shells.remove(&usize::MAX)),
+        }
+    }
+
     /// Tells whether a commit goes on although its session is gone.
     pub fn works(&mut self) -> bool {
         self.tick();

@@ -74,6 +74,8 @@ pub struct World<F> {
     /// How long a restart takes.
     pub down: Duration,
     down_until: Option<Instant>,
+    /// From the next trouble on it stays away for so long.
+    pub down_for: Option<Duration>,
     epoch: u64,
     shells: usize,
 }
@@ -84,6 +86,12 @@ impl<F: Family> World<F> {
         self.done.clear();
         self.struck = None;
         self.trouble = Some((at, trouble));
+    }
+
+    /// It is there again.
+    pub fn comes_back(&mut self) {
+        self.down_for = None;
+        self.down_until = None;
     }
 
     pub fn disarm(&mut self) {
@@ -97,12 +105,17 @@ impl<F: Family> World<F> {
         self.down_until = Some(Instant::now() + self.down);
     }
 
+    fn is_down(&self) -> bool {
+        self.down_until.is_some_and(|until| Instant::now() < until)
+    }
+
     fn next(&mut self, what: &str) -> Option<Trouble> {
         let at = self.done.len();
         self.done.push(what.to_owned());
         let trouble = self.trouble.filter(|(when, _)| *when == at).map(|(_, trouble)| trouble);
         if trouble.is_some() {
             self.struck = Some(what.to_owned());
+            self.down_until = self.down_for.map(|time| Instant::now() + time).or(self.down_until);
             if let Some(strike) = &mut self.on_strike {
                 strike();
             }
@@ -154,6 +167,7 @@ impl<F: Family> Live<F> {
             on_strike: None,
             down,
             down_until: None,
+            down_for: None,
             epoch: 0,
             shells: 0,
         };
@@ -166,7 +180,7 @@ impl<F: Family> Live<F> {
                 while let Ok((socket, _)) = listener.accept().await {
                     let epoch = {
                         let world = lock(&shared);
-                        if world.down_until.is_some_and(|until| Instant::now() < until) {
+                        if world.is_down() {
                             continue;
                         }
                         world.epoch

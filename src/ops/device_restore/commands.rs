@@ -72,11 +72,7 @@ pub(super) fn put(job: &mut Job<'_, '_>, towards: Towards, now: &Now) -> Result<
     site.work(&run, &folder, |target| {
         if restore.upload.is_some() {
             (job.tell)(&format!("Sending: {}", before.file));
-            match target.upload(&before.file, &before.content) {
-                // It lies there since the restore began.
-                Err(ActError::Refused { .. }) if point.is_none() => {}
-                sent => sent?,
-            }
+            send(target, &before, applying)?;
         }
         let Some(point) = &point else {
             let back = if restore.undo.is_empty() { &restore.apply } else { &restore.undo };
@@ -84,7 +80,7 @@ pub(super) fn put(job: &mut Job<'_, '_>, towards: Towards, now: &Now) -> Result<
         };
         if restore.upload.is_some() {
             (job.tell)(&format!("Sending: {}", point.file));
-            target.upload(&point.file, &point.content)?;
+            send(target, point, applying)?;
         }
         for action in &restore.check {
             (job.tell)(&format!("Checking: {}", point.shown(action)));
@@ -94,6 +90,15 @@ pub(super) fn put(job: &mut Job<'_, '_>, towards: Towards, now: &Now) -> Result<
         apply(job, target, &restore.apply, point)?;
         job.mark(Mark::Changed { path })
     })
+}
+
+/// Sends a file. Where something was made active already, both files were there before it, and what stands now may be
+/// what takes no files.
+fn send(target: &mut dyn Target, sent: &Sent, applying: bool) -> Result<(), DeviceRestoreError> {
+    match target.upload(&sent.file, &sent.content) {
+        Err(ActError::Refused { .. }) if applying => Ok(()),
+        done => Ok(done?),
+    }
 }
 
 fn apply(job: &mut Job<'_, '_>, target: &mut dyn Target, actions: &[Action], sent: &Sent) -> Result<(), DeviceRestoreError> {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use zeroize::Zeroizing;
+
 use super::item::Form;
 use super::site::{Site, Tools};
 use crate::model::{ConfigPath, Content, Digest, Entry, Kind, Scope};
 use crate::ops::restore::RestoreError;
 use crate::ops::{Error, PathFilter};
-use crate::profile::RestoreMethod;
+use crate::profile::{Profile, RestoreMethod, Syntax};
 use crate::seal::DeviceKeys;
 use crate::store::manifest::RulesId;
 use crate::store::{Decoded, Form as Stored, Generation, Line, SetReader};
@@ -23,9 +25,9 @@ pub(super) struct Goal<'a> {
     keys: DeviceKeys,
     /// Its normalised digests are by the rules of today.
     same_rules: bool,
-    /// The configuration that is sent as a whole: the device writes its own volatile lines into it, so that its
-    /// normalised digest is needed whatever the rules were.
-    sent: Option<ConfigPath>,
+    /// The configuration that is sent as a whole, with the digest of what of it counts. A device writes the file anew by
+    /// itself, so this stands in place of its normalised digest.
+    sent: Option<(ConfigPath, Digest)>,
 }
 
 impl<'a> Goal<'a> {
@@ -37,7 +39,15 @@ impl<'a> Goal<'a> {
         let keys = DeviceKeys::derive(key, &generation.device);
         let same_rules = site.profile.rules_id().parse::<RulesId>().is_ok_and(|rules| rules == set.manifest().rules);
         let restore = site.profile.restore().filter(|restore| restore.method == RestoreMethod::Commands);
-        let sent = restore.and_then(|restore| restore.config.clone());
+        let config = restore.and_then(|restore| restore.config.as_ref());
+        let line = config.and_then(|path| set.manifest().lines.iter().find(|line| line.path == *path));
+        // Without an identity the plan is made of what the manifest tells, and nothing is done.
+        let sent = match line.map(|line| (&line.path, set.read(line))) {
+            Some((path, Ok(Decoded::Plain(bytes)))) => {
+                Some((path.clone(), keys.digest(&what_counts(&site.profile, path, &bytes))))
+            }
+            _ => None,
+        };
         Ok(Self { set, keys, same_rules, sent })
     }
 
@@ -75,19 +85,11 @@ impl<'a> Goal<'a> {
             owner,
             size: body.map_or(0, |body| body.size),
             plain: body.map(|body| body.plain),
-            normal: match body {
-                Some(body) if self.same_rules && !body.form.chunked() => Some(body.normal),
-                Some(_) if self.sent.as_ref() == Some(&line.path) => self.normal_of_today(line, site),
+            normal: match (body, &self.sent) {
+                (Some(_), Some((path, digest))) if *path == line.path => Some(*digest),
+                (Some(body), _) if self.same_rules && !body.form.chunked() => Some(body.normal),
                 _ => None,
             },
-        }
-    }
-
-    fn normal_of_today(&self, line: &Line, site: &Site<'_>) -> Option<Digest> {
-        match self.set.read(line) {
-            Ok(Decoded::Plain(bytes)) => Some(self.keys.digest(&site.profile.normalise(&line.path, &bytes))),
-            // Without an identity the plan says so, and nothing is done.
-            _ => None,
         }
     }
 
@@ -97,9 +99,12 @@ impl<'a> Goal<'a> {
         let (size, plain, normal) = match &entry.content {
             _ if entry.kind == Kind::Directory => (0, None, None),
             Content::Bytes(bytes) => {
-                let rules = self.same_rules || self.sent.as_ref() == Some(&entry.path);
-                let text = file && rules && !bytes.contains(&0);
-                let normal = text.then(|| self.keys.digest(&site.profile.normalise(&entry.path, bytes)));
+                let sent = self.sent.as_ref().is_some_and(|(path, _)| *path == entry.path);
+                let text = file && (self.same_rules || sent) && !bytes.contains(&0);
+                let normal = text.then(|| match sent {
+                    true => self.keys.digest(&what_counts(&site.profile, &entry.path, bytes)),
+                    false => self.keys.digest(&site.profile.normalise(&entry.path, bytes)),
+                });
                 (bytes.len() as u64, Some(self.keys.digest(bytes)), normal)
             }
             Content::Spooled { file, size } => {
@@ -159,4 +164,44 @@ pub(super) fn lines_by_path<'g>(goal: &'g Goal<'_>) -> Result<BTreeMap<&'g Confi
         }
     }
     Ok(lines)
+}
+
+/// What of a configuration counts that a device writes anew by itself: neither what is volatile, nor what `show` prints
+/// before it, nor blank lines and, where `!` begins one, comments.
+fn what_counts(profile: &Profile, path: &ConfigPath, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    let head = profile.commands().iter().find(|command| command.path == *path).map_or(0, |command| command.head_len(bytes));
+    let normal = profile.normalise(path, &bytes[head..]);
+    let comments = profile.syntax(path, bytes) == Syntax::Ios;
+    let mut out = Zeroizing::new(Vec::with_capacity(normal.len()));
+    for line in normal.split(|b| *b == b'\n').map(<[u8]>::trim_ascii_end) {
+        let comment = comments && line.trim_ascii_start().first() == Some(&b'!');
+        if !line.is_empty() && !comment {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_writes_by_itself_does_not_count() {
+        let profiles = crate::profile::Profiles::load(None).unwrap();
+        let counts = |name: &str, text: &str| {
+            let profile = profiles.get(name).unwrap();
+            what_counts(&profile, &"running-config".parse().unwrap(), text.as_bytes()).to_vec()
+        };
+        let body = "version 15.7\ninterface Gi0/1\n description a ! b\nend\n";
+        let shown = format!("!\n! Last configuration change at 10:00\n!\n{}\n", body.replace("interface", "!\ninterface"));
+        let handed = format!("!RANCID-CONTENT-TYPE: cisco\nBuilding configuration...\n\nCurrent configuration : 7 bytes\n{body}");
+        assert_eq!(counts("cisco-ios", &shown), body.as_bytes());
+        assert_eq!(counts("cisco-ios", &handed), body.as_bytes());
+        assert_ne!(counts("cisco-ios", &shown.replace("a ! b", "a ! c")), body.as_bytes());
+        let junos = "system {\n    host-name a;\n}\n";
+        assert_eq!(counts("junos", &format!("## Last commit: now\n{junos}\n")), junos.as_bytes());
+        assert_ne!(counts("junos", &format!("!\n{junos}")), junos.as_bytes());
+    }
 }
