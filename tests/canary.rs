@@ -62,7 +62,8 @@ struct Fleet {
     env: TestEnv,
     devices: Vec<String>,
     secrets: BTreeSet<String>,
-    families: usize,
+    /// Profiles with a secret that is looked for.
+    profiles: BTreeSet<String>,
 }
 
 /// All families as devices of one sealed store.
@@ -71,7 +72,7 @@ fn fleet() -> Fleet {
     env.cv(&["init", "cv", "--collector", "central"]).succeeded();
     fs::create_dir(env.path("tmp")).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/devices");
-    let mut fleet = Fleet { env, devices: Vec::new(), secrets: BTreeSet::new(), families: 0 };
+    let mut fleet = Fleet { env, devices: Vec::new(), secrets: BTreeSet::new(), profiles: BTreeSet::new() };
     let mut fixtures: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
     fixtures.sort();
     for fixture in fixtures {
@@ -87,7 +88,9 @@ fn fleet() -> Fleet {
             let masked = file.get("masked").and_then(|m| m.as_array()).into_iter().flatten();
             fleet.secrets.extend(masked.filter_map(|s| s.as_str()).filter(|s| is_distinct(s)).map(str::to_owned));
         }
-        fleet.families += usize::from(fleet.secrets.len() > before);
+        if fleet.secrets.len() > before {
+            fleet.profiles.insert(profile);
+        }
         fleet.devices.push(device);
     }
     fleet
@@ -126,7 +129,9 @@ impl Fleet {
 fn no_secret_of_any_family_shows_anywhere() {
     let fleet = fleet();
     let env = &fleet.env;
-    assert!(fleet.families >= 15 && fleet.secrets.len() >= 100, "{} of {} families", fleet.secrets.len(), fleet.families);
+    let profiles = Profiles::load(None).unwrap();
+    let missing: Vec<&str> = profiles.names().filter(|name| !fleet.profiles.contains(*name)).collect();
+    assert!(missing.is_empty() && fleet.secrets.len() >= 200, "{} secrets, none of {missing:?}", fleet.secrets.len());
     let snapshot = fleet.cv(&["snapshot"]);
     assert_eq!(snapshot.code, 0, "{snapshot}");
     let (store, mirror) = (env.path("cv/store.git"), env.path("mirror.git"));
@@ -160,7 +165,29 @@ fn no_secret_of_any_family_shows_anywhere() {
     for word in ["password", "secret", "community", "key"] {
         assert!(fleet.cv(&["search", word]).code <= 1);
     }
-    // Failures, with the secrets at hand.
+    // Failures, with the secrets at hand: nothing to open them, a full disk, a bug.
+    for device in &fleet.devices {
+        // A device with nothing that is secret is given back.
+        let run = fleet.cv(&["restore", device, "--to", &format!("out-{device}")]);
+        assert!([0, 12].contains(&run.code), "{run}");
+    }
+    for device in &fleet.devices {
+        for (name, bytes) in lab::walk(&env.path(device)) {
+            if !bytes.contains(&0) && name.ends_with("config") | name.ends_with(".conf") | name.ends_with(".cfg") {
+                fs::write(env.path(device).join(name), [&bytes[..], b"\n"].concat()).unwrap();
+            }
+        }
+    }
+    let text = fleet.secrets.iter().next().unwrap();
+    for fault in ["eio:9", "enospc:12", "panic:10", "kill:14"] {
+        let mut command = env.command(&["-C", "cv", "-vvv", "snapshot"]);
+        command.env("TMPDIR", env.path("tmp")).env("CONFVAULT_FAULT", fault).env("CONFVAULT_FAULT_TEXT", text);
+        let run = env.run(command.env("RUST_BACKTRACE", "full"));
+        assert_ne!(run.code, 0, "{fault}: {run}");
+        let said = [run.stdout.as_slice(), run.stderr.as_bytes()].concat();
+        let shown: Vec<_> = fleet.secrets.iter().filter(|s| memchr::memmem::find(&said, s.as_bytes()).is_some()).collect();
+        assert!(shown.is_empty(), "{fault} shows {shown:?}");
+    }
     for device in fleet.devices.iter().take(4) {
         fs::rename(env.path(device), env.path(format!("{device}.gone"))).unwrap();
     }

@@ -187,6 +187,69 @@ fn a_line_that_went_back_is_not_written_to() {
     cv(&env, &["snapshot"]).succeeded();
 }
 
+/// The administrator has gone with the administrator's folder: everything that a collector is for goes on, and
+/// nothing that is secret can be read back.
+#[test]
+fn a_collector_works_without_the_administrator_and_reads_no_secret_back() {
+    let env = store();
+    std::fs::rename(env.path("cv-admin"), env.path("../gone")).unwrap();
+    let made = Command::new("git").args(["init", "-q", "--bare"]).arg(env.path("mirror.git")).status().unwrap();
+    assert!(made.success());
+    cv(&env, &["mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    // Volatile lines, changed and unchanged secrets, a changed sealed file.
+    env.write("pbx/etc/asterisk/sip.conf", format!("[100]\nsecret={CANARY}\nallow=alaw\n"));
+    cv(&env, &["snapshot"]).succeeded();
+    env.write("pbx/etc/asterisk/sip.conf", format!("[100]\nsecret={CANARY}two\nallow=alaw\n"));
+    env.write("pbx/var/lib/asterisk/sounds/custom/a.wav", "RIFF\0sealed");
+    cv(&env, &["snapshot"]).succeeded();
+    assert!(cv(&env, &["snapshot"]).succeeded().contains("unchanged"));
+    let diff = cv(&env, &["diff", "pbx@2", "pbx@3"]);
+    assert_eq!(diff.code, 1, "{diff}");
+    assert!(diff.text().contains("secret changed"), "{diff}");
+    for args in [
+        &["name", "pbx@3", "golden"][..],
+        &["change", "open", "pbx", "--ticket", "T", "--why", "w"],
+        &["change", "close", "T"],
+        &["log", "pbx"],
+        &["ls", "pbx"],
+        &["show", "pbx", "etc/asterisk/sip.conf"],
+        &["secrets", "pbx"],
+        &["secrets", "exposed"],
+        &["search", "allow"],
+        &["check", "--read-data"],
+        &["maintain"],
+        &["mirror", "push"],
+        &["mirror", "status"],
+    ] {
+        let run = cv(&env, args);
+        assert_eq!(run.code, 0, "{args:?}: {run}");
+        assert!(!format!("{run}").contains(CANARY), "{args:?}: {run}");
+    }
+    // What is masked is given as it is, and what is sealed is named.
+    let masked = cv(&env, &["restore", "pbx", "--to", "masked", "--masked"]).failed(3);
+    assert!(masked.contains("(sealed)") && env.path("masked/etc/asterisk/sip.conf").exists(), "{masked}");
+    let own = ["cv/keys/identity.txt", "cv/keys/signing.key"];
+    let refused: [&[&str]; 6] = [
+        &["restore", "pbx", "--to", "out"],
+        &["restore", "pbx@1", "--to", "out"],
+        &["key", "rotate"],
+        &["key", "add", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
+        &["secrets", "pbx"],
+        &["check", "--read-data"],
+    ];
+    for args in refused {
+        for key in own {
+            let run = cv(&env, &[args, &["--identity", key]].concat());
+            assert_eq!(run.code, 12, "{args:?} with {key}: {run}");
+            assert!(!format!("{run}").contains(CANARY));
+        }
+    }
+    cv(&env, &["forget", "pbx", "--yes"]).failed(12);
+    assert!(!env.path("out").exists());
+    let found = lab::canaries(&[env.path("cv/store.git"), env.path("mirror.git")], &[env.path("cv"), env.path("masked")]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn no_message_and_no_process_shows_a_secret() {
     let env = store();
