@@ -244,6 +244,7 @@ fn a_collector_works_without_the_administrator_and_reads_no_secret_back() {
             assert!(!format!("{run}").contains(CANARY));
         }
     }
+    cv(&env, &["device", "remove", "pbx"]).succeeded();
     cv(&env, &["forget", "pbx", "--yes"]).failed(12);
     assert!(!env.path("out").exists());
     let found = lab::canaries(&[env.path("cv/store.git"), env.path("mirror.git")], &[env.path("cv"), env.path("masked")]);
