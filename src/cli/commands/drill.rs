@@ -170,7 +170,7 @@ fn exercise(ui: &mut Ui, context: &Context, args: &RunArgs) -> Outcome {
             let store = context.store()?;
             let held = drill::find(&store, &store.refs()?, Some(run.as_str()))?;
             let signed = drill::signed(&context.store_root()?, &store, &held)?;
-            drill_show::one(ui, &held, &signed)?;
+            drill_show::one(ui, "drill", &held, &signed)?;
             html(ui, context, args.html.as_deref(), &held, &signed)?;
         }
         // What was found must not be lost because it could not be kept.
@@ -200,7 +200,7 @@ fn show(ui: &mut Ui, context: &Context, id: Option<&str>, file: Option<&Path>) -
     let store = context.store()?;
     let held = drill::find(&store, &store.refs()?, id)?;
     let signed = drill::signed(&context.store_root()?, &store, &held)?;
-    drill_show::one(ui, &held, &signed)?;
+    drill_show::one(ui, "drill show", &held, &signed)?;
     html(ui, context, file, &held, &signed)?;
     Ok(if signed.by.is_ok() { Exit::Done } else { Exit::Damage })
 }

@@ -29,6 +29,10 @@ pub(super) fn list(ui: &mut Ui, drills: &[Held]) -> Outcome {
         ui.json("drill list", &json!({ "drills": drills.iter().map(one).collect::<Vec<_>>() }))?;
         return Ok(Exit::Done);
     }
+    if drills.is_empty() {
+        ui.status("no drill is recorded");
+        return Ok(Exit::Done);
+    }
     let mut table = Table::new(&["DRILL", "BEGUN", "VERDICT", "MIRROR", "DEVICES", "TOOK", "FINDINGS", "BY"]);
     for held in drills {
         let protocol = &held.protocol;
@@ -48,7 +52,7 @@ pub(super) fn list(ui: &mut Ui, drills: &[Held]) -> Outcome {
 }
 
 /// Prints the protocol of a drill that is recorded.
-pub(super) fn one(ui: &mut Ui, held: &Held, signed: &Signed) -> Result<(), CommandError> {
+pub(super) fn one(ui: &mut Ui, command: &str, held: &Held, signed: &Signed) -> Result<(), CommandError> {
     if ui.json_wished() {
         let signature = match &signed.by {
             Ok(by) => json!({ "good": true, "key": by.key, "signer": by.signer, "pinned": signed.pinned }),
@@ -56,7 +60,7 @@ pub(super) fn one(ui: &mut Ui, held: &Held, signed: &Signed) -> Result<(), Comma
         };
         let rules: Vec<Value> = RULES.iter().map(|(of, which)| json!({ "of": of, "which": which })).collect();
         return ui.json(
-            "drill",
+            command,
             &json!({
                 "drill": held.record.run, "outcome": held.record.outcome, "collector": held.record.collector,
                 "program": held.record.version, "commit": held.commit.to_string(), "signature": signature,
