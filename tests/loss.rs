@@ -128,6 +128,37 @@ fn what_a_killed_run_had_collected_goes_with_the_next() {
 }
 
 #[test]
+fn a_killed_forget_is_ended_by_the_next_to_the_last_byte() {
+    let env = store();
+    cv(&env, "cv", &["change", "close", "CHG-1"]).succeeded();
+    cv(&env, "cv", &["device", "remove", "gw"]).succeeded();
+    let forget = |store: &str, fault: &str| {
+        let args = ["-C", store, "forget", "gw", "--reason", "retired", "--yes", "--admin", "cv-admin"];
+        env.run(env.command(&args).env("CONFVAULT_FAULT", fault))
+    };
+    let holds = |what: &str| {
+        let mut git = Command::new("git");
+        git.args(["cat-file", "--batch-all-objects", "--batch"]).current_dir(env.path("trial/store.git"));
+        String::from_utf8_lossy(&git.output().unwrap().stdout).contains(what)
+    };
+    let mut killed = 0;
+    for step in (1..).step_by(7) {
+        copy(&env, "trial");
+        if forget("trial", &format!("kill:{step}")).code == 0 {
+            break;
+        }
+        killed += 1;
+        assert_eq!(forget("trial", "").code, 0, "killed at step {step}");
+        assert!(!holds("hostname gw") && holds("[100]"), "killed at step {step}");
+        cv(&env, "trial", &["snapshot"]).succeeded();
+        cv(&env, "trial", &["key", "heads"]).succeeded();
+        let told = cv(&env, "trial", &["journal"]).succeeded().matches("forget ").count();
+        assert_eq!(told, 1, "killed at step {step}");
+    }
+    assert!(killed > 8, "{killed}");
+}
+
+#[test]
 fn what_the_store_has_no_more_is_named_and_left() {
     let env = store();
     copy(&env, "old");

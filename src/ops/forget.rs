@@ -6,16 +6,18 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Months, Utc};
 use serde::Serialize;
 
 use super::keys::{KeyError, check_all, trusted};
 use super::{Error, Vault};
+use crate::fsio;
 use crate::model::DeviceName;
 use crate::seal::SigningKey;
 use crate::store::maintain::{Effort, Maintained, maintain};
-use crate::store::{Batch, Error as StoreError, ObjectId, Record, RefEdit, Refs};
+use crate::store::{ObjectId, Record, RefEdit, Refs};
 
 /// What a ref that goes holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -56,7 +58,7 @@ pub struct Forgotten {
 /// The newest generation of a device and those that have a name keep their large files.
 ///
 /// # Errors
-/// [`KeyError::Already`] for a device that is still in the inventory; [`KeyError::NoSuch`] for one that is not in the
+/// [`KeyError::Already`] for a device that is still in the inventory; [`KeyError::NoSuch`] for one that never was in the
 /// store; the store cannot be read.
 pub fn plan(vault: &Vault, device: Option<&DeviceName>, now: DateTime<Utc>) -> Result<Vec<Going>, Error> {
     let refs = vault.store.refs()?;
@@ -81,7 +83,7 @@ fn retired(vault: &Vault, refs: &Refs, device: &DeviceName) -> Result<Vec<Going>
     for (space, what) in below {
         all.extend(refs.prefix(&format!("refs/{space}/{device}/")).map(|r| going(what, r.name, r.id)));
     }
-    if all.is_empty() {
+    if all.is_empty() && !vault.store.facts().erased(device) {
         return Err(KeyError::NoSuch { what: "device in the store", name: device.to_string() }.into());
     }
     Ok(all)
@@ -135,30 +137,50 @@ pub fn forget(
     }
     check_all(&vault.ring, &vault.store)?;
     entomb(vault, plan, administrator, reason, now)?;
+    vault
+        .ring
+        .change_seen(|seen| Ok(seen.insert(crate::store::facts::STORE_REF.to_owned(), vault.store.facts().commit.to_string())))?;
+    fsio::write_file(&mark(vault)?, b"", fsio::PRIVATE_FILE)?;
     let edits = plan.iter().map(|g| {
         let expected = ObjectId::from_hex(g.commit.as_bytes()).ok();
         RefEdit { name: g.reference.clone(), expected, new: None }
     });
-    let edits: Vec<RefEdit> = edits.collect();
-    Batch::begin(vault.store.repo())?
-        .commit(|refs, _| Ok::<_, StoreError>(edits.into_iter().filter(|edit| refs.get(&edit.name).is_some()).collect()))?;
-    vault.ring.change_seen(|seen| {
-        seen.retain(|name, _| !plan.iter().any(|g| g.reference == *name));
-        seen.insert(crate::store::facts::STORE_REF.to_owned(), vault.store.facts().commit.to_string());
-        Ok(())
-    })?;
+    let transaction = vault.begin(&Vault::new_run())?;
+    transaction.remove(edits.collect());
+    let names: Vec<&str> = plan.iter().map(|g| g.reference.as_str()).collect();
+    transaction.record(Record::new("forget", "done").with("refs", names).with("reason", reason));
+    vault.commit(transaction)?;
     let devices: BTreeSet<&str> =
         plan.iter().filter(|g| g.what == What::Line).filter_map(|g| g.reference.split('/').nth(2)).collect();
     for device in devices.iter().filter_map(|device| device.parse().ok()) {
         // A look would tell of what is gone.
         vault.store.forget_look(&device)?;
     }
-    let transaction = vault.begin(&Vault::new_run())?;
-    let names: Vec<&str> = plan.iter().map(|g| g.reference.as_str()).collect();
-    transaction.record(Record::new("forget", "done").with("refs", names).with("reason", reason));
-    vault.commit(transaction)?;
+    Ok(Forgotten { refs: plan.len(), maintained: erase(vault)? })
+}
+
+/// Ends what a killed [`forget`] had begun: the refs are gone, the bytes may be there. Nothing where there is nothing to end.
+///
+/// # Errors
+/// A ref is gone that should not be; the store refused.
+pub fn finish(vault: &Vault) -> Result<Option<Maintained>, Error> {
+    if !mark(vault)?.exists() {
+        return Ok(None);
+    }
+    check_all(&vault.ring, &vault.store)?;
+    erase(vault).map(Some)
+}
+
+/// The file that says that bytes are to go; made before the first ref goes.
+fn mark(vault: &Vault) -> Result<PathBuf, Error> {
+    Ok(vault.store.repo().make_cache_dir()?.join("forgetting"))
+}
+
+/// Takes away the bytes that no ref reaches.
+fn erase(vault: &Vault) -> Result<Maintained, Error> {
     let maintained = maintain(vault.store.repo(), Effort::Thorough)?;
-    Ok(Forgotten { refs: plan.len(), maintained })
+    fsio::unlink_if_there(&mark(vault)?)?;
+    Ok(maintained)
 }
 
 /// Writes tombstones for what has none.

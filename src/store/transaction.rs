@@ -73,6 +73,7 @@ struct Planned {
     open: BTreeMap<Open, Option<Vec<u8>>>,
     expected: BTreeMap<Open, Option<Vec<u8>>>,
     files: Option<FactFiles>,
+    gone: Vec<RefEdit>,
 }
 
 /// What waits for one device: all of it is committed, or none.
@@ -228,6 +229,11 @@ impl<'s> Transaction<'s> {
     /// device has moved.
     pub fn record(&self, record: Record) {
         self.planned().records.push(record);
+    }
+
+    /// Takes refs away that were erased on purpose; those that are gone already are passed over.
+    pub fn remove(&self, refs: Vec<RefEdit>) {
+        self.planned().gone.extend(refs.into_iter().map(|edit| RefEdit { new: None, ..edit }));
     }
 
     /// Opens, alters or (with nothing) closes what the journal carries along.

@@ -12,7 +12,8 @@ use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::DeviceName;
 use crate::ops::Vault;
-use crate::ops::forget::{forget, plan};
+use crate::ops::forget::{finish, forget, plan};
+use crate::store::maintain::Maintained;
 
 /// Forget logs and large files past their time, or a retired device
 ///
@@ -49,8 +50,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome 
     } else {
         None
     };
+    // A killed one had taken the refs away, and may not have come to the bytes.
+    let ended = if args.yes && going.is_empty() { finish(&vault)? } else { None };
     if ui.json_wished() {
-        let freed = done.as_ref().map(|d| d.maintained.before_bytes.saturating_sub(d.maintained.after_bytes));
+        let freed = done.as_ref().map(|d| d.maintained).or(ended).map(freed);
         ui.json("forget", &json!({ "refs": going, "done": done.is_some(), "freed_bytes": freed }))?;
         return Ok(Exit::Done);
     }
@@ -62,14 +65,21 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome 
     table.print(ui)?;
     match done {
         Some(done) => {
-            let freed = done.maintained.before_bytes.saturating_sub(done.maintained.after_bytes);
-            ui.status(&format!("{} refs forgotten, {} freed", done.refs, time::size(freed)));
+            ui.status(&format!("{} refs forgotten, {} freed", done.refs, time::size(freed(done.maintained))));
             if !vault.inventory.mirrors.is_empty() {
                 ui.status("Mirrors still hold it: `confvault mirror push`, then `confvault mirror forget NAME --yes`");
             }
         }
-        None if going.is_empty() => ui.status("nothing to forget"),
+        None if going.is_empty() => match ended {
+            Some(maintained) => ui.status(&format!("What was begun before is done, {} freed", time::size(freed(maintained)))),
+            None => ui.status("nothing to forget"),
+        },
         None => ui.status("nothing was done; run it again with --yes"),
     }
     Ok(Exit::Done)
+}
+
+/// By how many bytes the store is smaller.
+fn freed(maintained: Maintained) -> u64 {
+    maintained.before_bytes.saturating_sub(maintained.after_bytes)
 }

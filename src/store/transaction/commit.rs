@@ -26,7 +26,7 @@ impl Transaction<'_> {
     /// as it was.
     pub fn commit(self) -> Result<Done> {
         let Self { store, batch, refs: read, who, planned, .. } = self;
-        let Planned { devices, records, open, expected, files } =
+        let Planned { devices, records, open, expected, files, gone } =
             planned.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut moved: Vec<DeviceName> = Vec::new();
         let mut written = Vec::new();
@@ -38,7 +38,7 @@ impl Transaction<'_> {
                     return Err(Error::Refused { what: "another process changed what is open", subject });
                 }
             }
-            let mut edits = Vec::new();
+            let mut edits: Vec<RefEdit> = gone.iter().filter(|edit| refs.get(&edit.name).is_some()).cloned().collect();
             let mut add = Addition { open, ..Addition::default() };
             let mut unchanged = Vec::new();
             let mut filed = BTreeMap::new();
