@@ -217,11 +217,12 @@ pub fn is_unchanged(device: &Device, look: &Look, context: &Context<'_>) -> bool
     }
 }
 
-/// Gives what a look depends on beside the device's name: the source, all that the profile says about
-/// files, and how the store keeps them ([`Context::stored_as`]).
+/// Gives what a look depends on beside the device's name: the source, the release that is declared, all that the profile
+/// says about files, and how the store keeps them ([`Context::stored_as`]).
 #[must_use]
 pub fn look_rules(device: &Device, profile: &Profile, stored_as: &str) -> Digest {
-    let text = format!("{}\n{}\n{}\n{stored_as}\n", device.source, profile.name(), profile.look_id());
+    let declared = device.release.as_ref().map_or("", |release| release.as_str());
+    let text = format!("{}\n{}\n{}\n{declared}\n{stored_as}\n", device.source, profile.name(), profile.look_id());
     Digest(*blake3::hash(text.as_bytes()).as_bytes())
 }
 
