@@ -14,10 +14,22 @@
 #[path = "support/env.rs"]
 mod env;
 
+#[path = "device_restore/choices.rs"]
+mod choices;
+#[path = "device_restore/crash.rs"]
+mod crash;
+#[path = "device_restore/failures.rs"]
+mod failures;
 #[path = "device_restore/folder.rs"]
 mod folder;
+#[path = "device_restore/host.rs"]
+mod host;
 #[path = "device_restore/lab.rs"]
 mod lab;
+#[path = "support/pty.rs"]
+mod pty;
+#[path = "support/sshd.rs"]
+mod sshd;
 
 /// Every file of `tests/device_restore` stands above.
 #[test]

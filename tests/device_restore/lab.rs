@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::env::{Run, TestEnv};
 
@@ -11,7 +11,7 @@ use crate::env::{Run, TestEnv};
 pub const CANARY: &str = "s3cr3t-canary-0815";
 
 /// What the profile `pb` does beside what each test adds.
-const PROFILE: &str = r#"
+pub const PROFILE: &str = r#"
 name = "pb"
 [[file]]
 paths = ["*.db"]
@@ -27,6 +27,11 @@ syntax = "ini"
 paths = ["main.conf"]
 regex = '^; written at '
 "#;
+
+/// Whether everything is to be tried, as before a release.
+pub fn thorough() -> bool {
+    std::env::var_os("CONFVAULT_THOROUGH").is_some()
+}
 
 /// Everything below a folder: kind, mode, and bytes or target, by path.
 pub type Tree = BTreeMap<String, String>;
@@ -58,6 +63,8 @@ pub fn tree(dir: &Path) -> Tree {
 /// A store that seals, with a device `pbx` that is the folder `pbx`.
 pub struct Lab {
     pub env: TestEnv,
+    /// The folder that is the device.
+    pub at: PathBuf,
     /// The good state, which is generation 1.
     pub good: Tree,
     /// The broken state, which stands.
@@ -68,16 +75,42 @@ impl Lab {
     /// `restore` is the `[restore]` of the profile.
     pub fn new(restore: &str) -> Self {
         let env = TestEnv::new();
+        let at = env.path("pbx");
+        good(&at);
+        let lab =
+            Self::with(env, at, "source = \"dir:../pbx\"\n", &format!("{PROFILE}\n[restore]\nmethod = \"files\"\n{restore}"));
+        break_it(&lab.at);
+        Self { broken: tree(&lab.at), ..lab }
+    }
+
+    /// A device with this table and this profile, whose set as it stands is generation 1. It is not broken yet.
+    pub fn with(env: TestEnv, at: PathBuf, table: &str, profile: &str) -> Self {
         env.cv(&["init", "store", "--collector", "central"]).succeeded();
-        env.write("store/profiles/pb.toml", format!("{PROFILE}\n[restore]\nmethod = \"files\"\n{restore}"));
-        good(&env.path("pbx"));
-        env.cv(&["-C", "store", "device", "add", "pbx", "--source", "dir:../pbx", "--profile", "pb", "--release", "1"])
-            .succeeded();
+        env.write("store/profiles/pb.toml", profile);
+        let inventory = env.read("store/confvault.toml");
+        env.write("store/confvault.toml", format!("{inventory}\n[devices.pbx]\nprofile = \"pb\"\nrelease = \"1\"\n{table}"));
         env.cv(&["-C", "store", "snapshot"]).succeeded();
-        let good = tree(&env.path("pbx"));
-        break_it(&env.path("pbx"));
-        let broken = tree(&env.path("pbx"));
-        Self { env, good, broken }
+        let good = tree(&at);
+        Self { env, broken: good.clone(), good, at }
+    }
+
+    /// Another lab in the same state, in a place of its own.
+    pub fn copy(&self) -> Self {
+        let env = TestEnv::new();
+        let done = std::process::Command::new("cp").arg("-a").arg(self.env.path(".")).arg(env.path("../work")).status();
+        assert!(done.unwrap().success());
+        let at = env.path("pbx");
+        Self { env, good: self.good.clone(), broken: self.broken.clone(), at }
+    }
+
+    /// What stands on the device when the point is back: the good state, but for what is no part of the set and what is
+    /// volatile.
+    pub fn point(&self) -> Tree {
+        let mut tree = self.good.clone();
+        for path in ["volatile/main.conf", "cache/y"] {
+            tree.insert(path.to_owned(), self.broken[path].clone());
+        }
+        tree
     }
 
     /// Runs a command on the store, with the administrator's identity.
@@ -92,20 +125,24 @@ impl Lab {
     }
 
     pub fn restore(&self, more: &[&str]) -> Run {
+        self.env.run(&mut self.restore_command(more))
+    }
+
+    pub fn restore_command(&self, more: &[&str]) -> std::process::Command {
         let mut args = vec!["restore", "pbx@1", "--device", "--yes", "--wait", "3"];
         args.extend(more);
-        self.cv(&args)
+        self.command(&args)
     }
 
     pub fn tree(&self) -> Tree {
-        tree(&self.env.path("pbx"))
+        tree(&self.at)
     }
 
     /// No restore is left, in the store's folder and on the device.
     #[track_caller]
     pub fn assert_tidy(&self) {
         assert!(!self.env.path("store/restores/pbx").exists(), "a record is left");
-        let left: Vec<String> = self.tree().into_keys().filter(|name| name.contains(".confvault")).collect();
+        let left: Vec<String> = self.tree().into_keys().filter(|name| name.contains(".confvault-restore")).collect();
         assert!(left.is_empty(), "{left:?}");
         assert!(self.cv(&["change", "list", "--json"]).json()["changes"].as_array().unwrap().is_empty(), "a change is open");
     }

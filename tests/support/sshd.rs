@@ -1,5 +1,5 @@
 //! A real OpenSSH server on a port of its own. Run by root, it stands in a mount namespace in which a user
-//! `cv` with the password `lab` exists; the system itself is not touched. Else it serves the user who runs
+//! `cv` with the password `lab` exists, who may use sudo where that is installed; the system itself is not touched. Else it serves the user who runs
 //! the tests, by key only.
 #![allow(dead_code)]
 
@@ -152,4 +152,6 @@ fn namespace(dir: &Path) {
     fs::write(dir.join("sudoers"), "cv ALL=(root) NOPASSWD: /usr/bin/find, /usr/bin/tar\n").unwrap();
     fs::set_permissions(dir.join("sudoers"), fs::Permissions::from_mode(0o440)).unwrap();
     std::os::unix::fs::chown(dir.join("home"), Some(UID), Some(UID)).unwrap();
+    fs::write(dir.join("sudoers"), "cv ALL=(root) NOPASSWD: ALL\n").unwrap();
+    fs::set_permissions(dir.join("sudoers"), fs::Permissions::from_mode(0o440)).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::change_abort::{self, AbortArgs};
 use super::change_show;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
@@ -10,7 +11,7 @@ use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::signals;
 use crate::cli::ui::Ui;
 use crate::model::{DeviceName, Ticket};
-use crate::ops::change::{self, ChangeError, Intent};
+use crate::ops::change::{self, Intent};
 use crate::ops::snapshot::{DeviceReport, World};
 use crate::ops::{self, Reader, Vault};
 use crate::store::ChangeId;
@@ -22,6 +23,7 @@ use crate::store::ChangeId;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault change open gw-1 --ticket CHG-7 --why 'new trunk'\n  confvault change close CHG-7\n  \
+     confvault change abort CHG-7 --restore\n  \
      confvault change run gw-1 --ticket CHG-8 --why 'codec order' -- ansible-playbook codecs.yml\n  \
      confvault diff gw-1@pre/CHG-7 @post/CHG-7\n",
     exit_codes!(), ";\n`run` ends with the code of its command; 3 if that is 0 and a snapshot after it failed"
@@ -41,9 +43,8 @@ enum ChangeCommand {
     Abort {
         #[command(flatten)]
         end: EndArgs,
-        /// Put the devices back to where they stood before
-        #[arg(long)]
-        restore: bool,
+        #[command(flatten)]
+        restore: AbortArgs,
     },
     /// Run a command between two snapshots; the second is taken whatever the command does
     Run {
@@ -113,14 +114,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ChangeArgs) -> Outcome 
         }
         ChangeCommand::Open(args) => open(ui, context, &args.intent(), &world),
         ChangeCommand::Close(args) => end(ui, context, args, &world, false),
-        ChangeCommand::Abort { end: args, restore: false } => end(ui, context, args, &world, true),
-        ChangeCommand::Abort { end: args, restore: true } => {
-            let items = context.store()?;
-            let items = items.changes(&items.refs()?, Some(&args.ticket)).map_err(ops::Error::from)?;
-            let open = items.into_iter().rfind(|item| item.end.is_none());
-            let error = open.map_or(ChangeError::NotOpen(args.ticket.clone()), |item| ChangeError::CannotRestore(item.change));
-            Err(ops::Error::from(error).into())
+        ChangeCommand::Abort { end: args, restore } if restore.is_meant() => {
+            change_abort::run(ui, context, &args.ticket, args.note.as_deref(), restore, &world)
         }
+        ChangeCommand::Abort { end: args, .. } => end(ui, context, args, &world, true),
         ChangeCommand::Run { intent, command } => between(ui, context, &intent.intent(), command, &world),
     }
 }
@@ -149,7 +146,7 @@ fn end(ui: &mut Ui, context: &Context, args: &EndArgs, world: &World<'_>, abort:
     let vault = Vault::open(&context.root()?)?;
     let how = if abort { change::abort } else { change::close };
     let ended = with_bar(ui, 0, |step| how(&vault, &args.ticket, args.note.as_deref(), world, step))?;
-    change_show::ended(ui, ended)
+    change_show::ended(ui, ended, None)
 }
 
 fn between(ui: &mut Ui, context: &Context, intent: &Intent, command: &[OsString], world: &World<'_>) -> Outcome {
@@ -167,7 +164,7 @@ fn between(ui: &mut Ui, context: &Context, intent: &Intent, command: &[OsString]
         let program = command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
         ui.warn(&format!("the command did not start ({error}): {program}"));
     }
-    let exit = change_show::ended(ui, ended)?;
+    let exit = change_show::ended(ui, ended, None)?;
     Ok(match code {
         Some(code) if code > 0 => Exit::Command(code),
         _ => exit,

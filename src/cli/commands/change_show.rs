@@ -86,11 +86,16 @@ pub(super) fn opened(ui: &mut Ui, opened: &Opened) -> Outcome {
     Ok(exit)
 }
 
-/// Prints what came of ending, and what the administrator should know of the devices.
-pub(super) fn ended(ui: &mut Ui, ended: Ended) -> Outcome {
+/// Prints what came of ending, and what the administrator should know of the devices. `restored` is what putting them
+/// back came to, where that was asked for.
+pub(super) fn ended(ui: &mut Ui, ended: Ended, restored: Option<Vec<Value>>) -> Outcome {
     let (_, _, failed) = ended.report.counts();
     if ui.json_wished() {
-        ui.json("change end", &document(&ended.item, Some(&ended.summaries)))?;
+        let mut document = document(&ended.item, Some(&ended.summaries));
+        if let Some(restored) = restored {
+            document["restored"] = restored.into();
+        }
+        ui.json("change end", &document)?;
     } else {
         print(ui, &ended.summaries)?;
         let change = &ended.item.change;
@@ -159,7 +164,7 @@ fn print(ui: &mut Ui, summaries: &[Summary]) -> Result<(), CommandError> {
 }
 
 /// How a reading compares with the one before.
-fn told(one: &Compared) -> (Look, String) {
+pub(super) fn told(one: &Compared) -> (Look, String) {
     let shown = |value: &Option<Measured>| value.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string);
     let mut text = match (&one.after, &one.failed) {
         (None, failed) if failed.is_none() || one.before.is_none() => shown(&one.before),
@@ -179,7 +184,7 @@ fn told(one: &Compared) -> (Look, String) {
     (look, text)
 }
 
-fn health_document(one: &Compared) -> Value {
+pub(super) fn health_document(one: &Compared) -> Value {
     let verdict = match one.verdict {
         Verdict::Well => "well",
         Verdict::Worse => "worse",

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod change;
+mod change_abort;
 mod change_show;
 mod check;
 mod completions;

@@ -122,14 +122,7 @@ pub(super) fn run(
     if !plan.same_release() && !how.across_releases {
         show::between(ui, plan)?;
     } else if !plan.items.is_empty() && !how.yes {
-        match ui.confirm(&format!("Put this back to {}?", plan.device))? {
-            Some(true) => {}
-            Some(false) => return Err(CommandError::failed("Nothing was done, as the answer was not `yes`")),
-            None => {
-                let error = CommandError::usage("Nothing is asked without a terminal, and nothing was done");
-                return Err(error.hint("look with `--plan`, then say `--yes`"));
-            }
-        }
+        show::ask(ui, &format!("Put this back to {}?", plan.device))?;
     }
     let report = put_back(&prepared, &how.options(), &mut |text| ui.status(text))?;
     show::report(ui, Some(plan), report)

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::change_show::{health_document, told};
 use super::release_show;
 use crate::cli::Outcome as Ending;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::table::{Table, plain};
-use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::Kind;
 use crate::ops::device_restore::{Act, DeviceRestoreError, Form, Item, Left, Outcome, Plan, Report, Standing, Stands};
-use crate::ops::health::{Compared, Verdict};
+use crate::ops::health::Verdict;
 use crate::ops::{Error, snapshot::reason};
 
 /// In which way an entry differs.
@@ -79,11 +79,15 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
     }
     table.print(ui)?;
     if plan.locked > 0 {
-        ui.warn(&format!("an identity is needed for {}", time::count(count(plan.locked), "entry")));
+        ui.warn(&format!("an identity is needed for {}", entries(count(plan.locked))));
     }
     let kept = if plan.kept > 0 { format!(", {} that the point does not have stay", plan.kept) } else { String::new() };
     ui.status(&format!("{} to do, {} the same as at the point{kept}", plan.items.len(), plan.same));
     Ok(())
+}
+
+fn entries(number: usize) -> String {
+    if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
 fn count(number: u64) -> usize {
@@ -134,62 +138,68 @@ fn document(plan: &Plan) -> Value {
     })
 }
 
-fn health(compared: &[Compared]) -> Vec<Value> {
-    let one = |one: &Compared| {
-        let verdict = match one.verdict {
-            Verdict::Well => "well",
-            Verdict::Worse => "worse",
-            Verdict::Shown => "shown",
-        };
-        json!({
-            "what": one.what, "before": one.before, "after": one.after, "failed": one.failed,
-            "at_least": one.at_least, "verdict": verdict,
-        })
-    };
-    compared.iter().map(one).collect()
-}
-
 fn standing(all: &[Standing]) -> Vec<Value> {
     all.iter().map(|one| json!({ "path": one.path, "stands": one.stands.as_str() })).collect()
 }
 
 /// Prints how a restore ended.
 pub(super) fn report(ui: &mut Ui, plan: Option<&Plan>, report: Report) -> Ending {
-    let word = match &report.outcome {
-        Outcome::Nothing => "nothing",
-        Outcome::Done => "done",
-        Outcome::WentBack { .. } => "went-back",
-        Outcome::Stuck { .. } => "stuck",
-    };
     if ui.json_wished() {
-        let of_error = |error: &DeviceRestoreError| reason(error);
-        let (why, back, standing) = match &report.outcome {
-            Outcome::WentBack { why, trouble } => (why.as_ref().map(of_error), trouble.as_ref().map(of_error), Vec::new()),
-            Outcome::Stuck { why, back, standing: all } => (why.as_ref().map(of_error), Some(of_error(back)), standing(all)),
-            Outcome::Nothing | Outcome::Done => (None, None, Vec::new()),
-        };
-        ui.json(
-            "restore",
-            &json!({
-                "device": report.device, "of": report.of, "generation": report.generation, "outcome": word,
-                "reason": why, "back_reason": back, "standing": standing, "entries_count": report.items,
-                "change": report.change.as_ref().map(ToString::to_string), "pre": report.pre, "post": report.post,
-                "health": health(&report.health), "trouble": report.trouble.as_ref().map(|error| reason(error)),
-                "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX), "plan": plan.map(document),
-            }),
-        )?;
+        ui.json("restore", &report_document(plan, &report))?;
     } else {
         text(ui, &report)?;
     }
     end(ui, report)
 }
 
-fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
-    let device = report.device.as_str();
-    let entries = match report.items {
-        1 => "1 entry".to_owned(),
-        many => format!("{many} entries"),
+/// Asks whether to go on.
+pub(super) fn ask(ui: &mut Ui, question: &str) -> Result<(), CommandError> {
+    match ui.confirm(question)? {
+        Some(true) => Ok(()),
+        Some(false) => Err(CommandError::failed("Nothing was done, as the answer was not `yes`")),
+        None => {
+            let error = CommandError::usage("Nothing is asked without a terminal, and nothing was done");
+            Err(error.hint("look at the plan, then say `--yes`"))
+        }
+    }
+}
+
+/// Of two exit codes the one that says more.
+pub(super) fn worse(one: Exit, other: Exit) -> Exit {
+    match (one, other) {
+        (Exit::Done, other) | (Exit::Partly, other) if other != Exit::Done => other,
+        _ => one,
+    }
+}
+
+/// The document of how a restore ended.
+pub(super) fn report_document(plan: Option<&Plan>, report: &Report) -> Value {
+    let word = match &report.outcome {
+        Outcome::Nothing => "nothing",
+        Outcome::Done => "done",
+        Outcome::WentBack { .. } => "went-back",
+        Outcome::Stuck { .. } => "stuck",
     };
+    let of_error = |error: &DeviceRestoreError| reason(error);
+    let (why, back, standing) = match &report.outcome {
+        Outcome::WentBack { why, trouble } => (why.as_ref().map(of_error), trouble.as_ref().map(of_error), Vec::new()),
+        Outcome::Stuck { why, back, standing: all } => (why.as_ref().map(of_error), Some(of_error(back)), standing(all)),
+        Outcome::Nothing | Outcome::Done => (None, None, Vec::new()),
+    };
+    json!({
+        "device": report.device, "of": report.of, "generation": report.generation, "outcome": word,
+        "reason": why, "back_reason": back, "standing": standing, "entries_count": report.items,
+        "change": report.change.as_ref().map(ToString::to_string), "pre": report.pre, "post": report.post,
+        "health": report.health.iter().map(health_document).collect::<Vec<_>>(),
+        "trouble": report.trouble.as_ref().map(|error| reason(error)),
+        "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX), "plan": plan.map(document),
+    })
+}
+
+/// Prints how a restore ended, as text.
+pub(super) fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
+    let device = report.device.as_str();
+    let entries = entries(report.items);
     let point = format!("{}@{}", report.of, report.generation);
     let (look, says) = match &report.outcome {
         Outcome::Nothing => (Look::Good, format!("stands as {point}: nothing was done")),
@@ -215,16 +225,11 @@ fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         }
         table.print(ui)?;
     }
+    let mut table = Table::default();
     for one in &report.health {
-        let value = |value: &Option<crate::store::Measured>| value.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
-        let (look, word) = match one.verdict {
-            Verdict::Well => (Look::Good, "well"),
-            Verdict::Worse => (Look::Bad, "worse"),
-            Verdict::Shown => (Look::Dim, ""),
-        };
-        let line = format!("  {}: {} before, {} now  ", one.what, value(&one.before), value(&one.after));
-        ui.row(&[(Look::Plain, &line), (look, word)])?;
+        table.row(vec![plain(format!("  {}", one.what)), told(one)]);
     }
+    table.print(ui)?;
     if let Some(change) = &report.change {
         let post = report.post.map(|post| format!(", after it generation {post}")).unwrap_or_default();
         let pre = report.pre.map(|pre| format!(": before it generation {pre}")).unwrap_or_default();
@@ -234,9 +239,9 @@ fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
 }
 
 /// Says what went wrong, and gives the exit code.
-fn end(ui: &mut Ui, report: Report) -> Ending {
+pub(super) fn end(ui: &mut Ui, report: Report) -> Ending {
     let device = report.device;
-    let told = |ui: &mut Ui, what: &str, error: DeviceRestoreError| {
+    let tell = |ui: &mut Ui, what: &str, error: DeviceRestoreError| {
         let error = CommandError::from(Error::from(error));
         let mut texts = error.texts();
         texts[0] = format!("{what}: {}", texts[0]);
@@ -247,11 +252,11 @@ fn end(ui: &mut Ui, report: Report) -> Ending {
         Outcome::WentBack { why, trouble } => {
             let asked = why.is_none();
             if let Some(why) = why {
-                told(ui, &format!("Device {device} was taken back, as a step failed"), why);
+                tell(ui, &format!("Device {device} was taken back, as a step failed"), why);
             }
             match trouble {
                 Some(trouble) => {
-                    told(ui, &format!("Device {device} has its files as before, and a command failed"), trouble);
+                    tell(ui, &format!("Device {device} has its files as before, and a command failed"), trouble);
                     Exit::Failed
                 }
                 None if asked => Exit::Done,
@@ -260,9 +265,9 @@ fn end(ui: &mut Ui, report: Report) -> Ending {
         }
         Outcome::Stuck { why, back, .. } => {
             if let Some(why) = why {
-                told(ui, &format!("Device {device} was not put back"), why);
+                tell(ui, &format!("Device {device} was not put back"), why);
             }
-            told(ui, &format!("Device {device} could not be taken back"), back);
+            tell(ui, &format!("Device {device} could not be taken back"), back);
             let hint = format!("when it can be reached: `confvault restore --undo {device}`, or `--resume {device}`");
             ui.finding(&[format!("Device {device}: the restore is unfinished")], &[hint]);
             Exit::Failed

@@ -201,10 +201,6 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
         E::Busy { change, .. } => (Exit::Failed, vec![format!("end it first, with `confvault change close {}`", change.ticket)]),
         E::NotOpen(_) | E::Unknown(_) => advice(Exit::Failed, &["`confvault change list --all` shows what there is"]),
         E::Elsewhere { .. } => advice(Exit::Failed, &["run the command on that collector"]),
-        E::CannotRestore(change) => {
-            let pre = format!("`confvault restore DEVICE@pre/{change} --to FOLDER` gives the files as they stood before");
-            (Exit::Failed, vec![pre, format!("put them back, then `confvault change abort {}`", change.ticket)])
-        }
     }
 }
 

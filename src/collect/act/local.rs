@@ -31,13 +31,13 @@ pub(super) struct Local<'a> {
 
 impl<'a> Local<'a> {
     pub(super) fn open(folder: &Path, scene: Scene<'_>, context: &'a Context<'a>) -> Result<Self, ActError> {
-        // Commands are told absolute paths.
-        let folder = std::path::absolute(folder).map_err(|error| fsio::Error::new("open", folder, error))?;
-        let missing = |error: fsio::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => ActError::Open(CollectError::Missing(folder.clone())),
-            _ => error.into(),
+        let missing = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => ActError::Open(CollectError::Missing(folder.to_owned())),
+            _ => fsio::Error::new("open", folder, error).into(),
         };
-        let below = Below::open(&folder).map_err(missing)?;
+        // Commands are told where the folder really is.
+        let folder = folder.canonicalize().map_err(missing)?;
+        let below = Below::open(&folder)?;
         Ok(Self { below, folder, view: scene.folder.join("root"), context })
     }
 

@@ -38,7 +38,4 @@ pub enum ChangeError {
     /// There is no such change.
     #[error("No change is known: {0}")]
     Unknown(ChangeId),
-    /// Files are not put back to a device.
-    #[error("Change {0} is open still: to put a set back to a device is not part of this version")]
-    CannotRestore(ChangeId),
 }

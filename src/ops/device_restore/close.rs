@@ -56,7 +56,10 @@ pub(super) fn find(
 pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRestoreError> {
     let vault = site.tools.vault;
     let facts = &record.facts;
-    let Some(ticket) = &facts.ticket else { return Ok(()) };
+    let Some(ticket) = &facts.ticket else {
+        record.facts.health = site.health();
+        return Ok(journal(vault, record_of(&record.facts, "begun"))?);
+    };
     let is_open = open_item(vault, &facts.device)?.is_some_and(|item| item.change.ticket == *ticket);
     let report = if facts.own_change && !is_open {
         let intent =
@@ -71,10 +74,16 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
         };
         snapshot(vault, &options, site.tools.world, &mut |_| {})?
     };
-    match report.devices.into_iter().find_map(|device| device.result.err()) {
-        Some(error) => Err(error.into()),
-        None => Ok(journal(vault, record_of(facts, "begun"))?),
+    let mut pre = None;
+    for device in report.devices {
+        pre = device.number();
+        device.result?;
     }
+    let before = open_item(vault, &facts.device)?.filter(|_| facts.own_change);
+    let before = before.and_then(|item| item.devices.get(&facts.device).map(|pair| pair.health_pre.clone()));
+    record.facts.health = before.unwrap_or_else(|| site.health());
+    record.facts.pre = pre;
+    Ok(journal(vault, record_of(&record.facts, "begun"))?)
 }
 
 /// Ends a restore before anything was done to the device. What fails here is behind an error that is reported.
@@ -82,7 +91,7 @@ pub(super) fn give_up(site: &Site<'_>, record: Record, why: &DeviceRestoreError)
     let vault = site.tools.vault;
     let facts = record.facts.clone();
     let note = format!("the restore was not begun: {}", reason(why));
-    if facts.own_change && record.has(&Mark::Opened) {
+    if facts.own_change {
         let world = World { cancel: &NEVER, ..*site.tools.world };
         drop(facts.ticket.as_ref().map(|ticket| change::abort(vault, ticket, Some(&note), &world, &mut |_| {})));
     }
@@ -134,7 +143,7 @@ fn finish(
     let world = World { cancel: &NEVER, ..*tools.world };
     let item = open_item(vault, &facts.device)?.filter(|item| Some(&item.change.ticket) == facts.ticket.as_ref());
     report.change = item.as_ref().map(|item| item.change.clone());
-    report.pre = item.as_ref().and_then(|item| item.devices.get(&facts.device)).map(|pair| pair.pre);
+    report.pre = facts.pre;
     let (word, why) = match &report.outcome {
         Outcome::Nothing | Outcome::Done => ("done", None),
         Outcome::WentBack { why, .. } => ("went-back", why.as_ref().map(|error| reason(error))),

@@ -11,6 +11,7 @@
 //! Invariants: nothing becomes active before the checks of the profile passed; nothing of a content lies in clear on
 //! the disk; nothing is asked of a device that the plan does not say.
 
+mod abort;
 mod back;
 mod close;
 mod commands;
@@ -24,6 +25,7 @@ mod record;
 mod run;
 mod site;
 
+pub use abort::{is_put_back, prepare_change, run_change};
 pub use back::{Standing, Stands};
 pub use error::{DeviceRestoreError, Failed};
 pub use goal::Choice;

@@ -45,6 +45,9 @@ pub(super) struct Facts {
     pub(super) ticket: Option<Ticket>,
     /// The restore opened that change, and ends it.
     pub(super) own_change: bool,
+    /// The number of the generation that stood before.
+    #[serde(default)]
+    pub(super) pre: Option<u64>,
     /// It is taken back if the health of the device does not come back.
     pub(super) require_health: bool,
     /// The epoch that the way back is sealed to; 0 for the collector's own identity, where nothing is sealed.
@@ -115,6 +118,7 @@ impl Record {
         if let Some((_, marks)) = read(&dir)?
             && !marks.contains(&Mark::Ended)
         {
+            // Another process was faster.
             return Err(DeviceRestoreError::Unfinished(facts.device));
         }
         sweep(&dir)?;
@@ -123,6 +127,16 @@ impl Record {
         let record = Self { dir, _lock: lock, facts, marks: Vec::new() };
         record.write_facts()?;
         Ok(record)
+    }
+
+    /// Removes what a restore left that was killed at its very end, or before it had begun.
+    pub(super) fn tidy(root: &Path, device: &DeviceName) -> Result<(), DeviceRestoreError> {
+        let _lock = lock(root, device)?;
+        let dir = restores(root).join(device.as_str());
+        match read(&dir)? {
+            Some((_, marks)) if !marks.contains(&Mark::Ended) => Err(DeviceRestoreError::Unfinished(device.clone())),
+            _ => sweep(&dir),
+        }
     }
 
     /// Takes up the record of a restore that did not end: of the device, or the only one there is.
@@ -142,7 +156,8 @@ impl Record {
         let dir = restores(root).join(device.as_str());
         match read(&dir)? {
             Some((facts, marks)) if !marks.contains(&Mark::Ended) => Ok(Self { dir, _lock: lock, facts, marks }),
-            _ => Err(DeviceRestoreError::NothingUnfinished(Some(device))),
+            // What one that was killed at its very end, or before it had begun, left behind goes.
+            _ => sweep(&dir).and(Err(DeviceRestoreError::NothingUnfinished(Some(device)))),
         }
     }
 
@@ -255,8 +270,11 @@ fn read(dir: &Path) -> Result<Option<(Facts, Vec<Mark>)>, DeviceRestoreError> {
     Ok(Some((facts, marks)))
 }
 
-/// Removes a record. What tells that there is one goes last, so that a killed sweep leaves nothing that counts.
+/// Removes a record. A sweep that is killed leaves nothing that counts.
 fn sweep(dir: &Path) -> Result<(), DeviceRestoreError> {
+    if !dir.exists() {
+        return Ok(());
+    }
     for name in ["back", "root"] {
         remove_all(&dir.join(name))?;
     }

@@ -154,6 +154,7 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
     let begun = Instant::now();
     guard(prepared, options)?;
     let (site, plan) = (&prepared.site, &prepared.plan);
+    Record::tidy(site.tools.vault.root(), &site.device.name)?;
     let keeper = Keeper::new(site)?;
     if plan.items.is_empty() {
         return Ok(Report { took: begun.elapsed(), ..report(plan, Outcome::Nothing) });
@@ -172,6 +173,7 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
         by: options.by.clone(),
         ticket: change.ticket,
         own_change: change.own,
+        pre: None,
         require_health: options.require_health,
         sealed_to: keeper.sealer.epoch(),
         items: plan.items.clone(),
@@ -205,7 +207,6 @@ fn begin(
         return Err(DeviceRestoreError::Changed);
     }
     record.facts.items = plan.items;
-    record.facts.health = site.health();
     record.write_facts()?;
     let mut job = Job { site, goal, record, keeper, secrets: Vec::new(), tell };
     job.keep(&now)?;
@@ -272,12 +273,15 @@ pub(super) fn save(job: &mut Job<'_, '_>, towards: Towards, wait: Duration) -> R
 /// Looks whether the device stands as it is to stand; one that does not answer is waited for.
 pub(super) fn compare(job: &Job<'_, '_>, towards: Towards, wait: Duration) -> Result<(), DeviceRestoreError> {
     let now = patiently(wait, job.site.tools.world, || job.site.look().map_err(DeviceRestoreError::from))?;
-    let found = job.found(&now)?;
+    differing(job, towards, &now)?.map_or(Ok(()), Err)
+}
+
+/// Says what does not stand as it is to stand.
+fn differing(job: &Job<'_, '_>, towards: Towards, now: &Now) -> Result<Option<DeviceRestoreError>, DeviceRestoreError> {
+    let found = job.found(now)?;
     let mut wrong = job.record.facts.items.iter().zip(&found).filter(|(item, found)| !item.is_met_by(towards, found.as_ref()));
-    match wrong.next() {
-        Some((first, _)) => Err(DeviceRestoreError::Differs { count: 1 + wrong.count(), first: first.path.clone() }),
-        None => Ok(()),
-    }
+    let first = wrong.next().map(|(item, _)| item.path.clone());
+    Ok(first.map(|first| DeviceRestoreError::Differs { count: 1 + wrong.count(), first }))
 }
 
 /// Waits for the health of the device to come back, and gives how it compares.
@@ -368,7 +372,6 @@ pub fn take_up(
         record.mark(Mark::Opened)?;
         let now = site.look()?;
         record.facts.sealed_to = keeper.sealer.epoch();
-        record.facts.health = site.health();
         let mut job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
         // What stands there now is what there is to go back to.
         for (at, form) in job.found(&now)?.into_iter().enumerate() {
@@ -384,6 +387,18 @@ pub fn take_up(
         return Ok(close::end(&site, record, outcome, begun, wait, tell));
     }
     let now = patiently(wait, tools.world, || site.look().map_err(DeviceRestoreError::from))?;
+    // One that was killed behind its last step only has to be ended; what makes it last is run again.
+    let nothing_to_save = site.profile.restore().is_none_or(|restore| restore.save.is_empty());
+    let last = record.marks.iter().rposition(|mark| matches!(mark, Mark::Towards { .. }));
+    let met = last.is_some_and(|at| {
+        record.marks[at] == Mark::Towards { towards: Towards::Point } && record.marks[at..].contains(&Mark::Met)
+    });
+    if met && nothing_to_save {
+        let job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
+        if differing(&job, Towards::Point, &now)?.is_none() {
+            return Ok(close::end(&site, record, Outcome::Done, begun, wait, tell));
+        }
+    }
     proceed(&site, &goal, record, &keeper, &now, wait, tell, begun)
 }
 

@@ -1,13 +1,11 @@
 //! A device that a set is put back to, with all that is needed to look at it and to work on it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{DeviceRestoreError, Failed};
 use crate::collect::act::{self, ActError, Scene, Target};
 use crate::collect::{CollectError, Context, Network, Skipped, collect};
-use crate::fsio;
+use crate::fsio::{self, Scratch};
 use crate::inventory::Device;
 use crate::model::{ConfigSet, DeviceName, Release};
 use crate::ops::snapshot::World;
@@ -38,7 +36,8 @@ pub(super) struct Site<'a> {
     pub(super) device: &'a Device,
     pub(super) profile: Arc<Profile>,
     network: Network,
-    spool: Spool,
+    /// For what is too large for memory.
+    spool: Scratch,
 }
 
 /// A device as it stands now.
@@ -57,7 +56,9 @@ impl<'a> Site<'a> {
     pub(super) fn new(tools: Tools<'a>, name: &DeviceName) -> Result<Self, Error> {
         let device = tools.vault.inventory.device(name)?;
         let (profile, _) = tools.vault.profile(&device.profile)?;
-        let spool = Spool::create(tools.vault)?;
+        let cache = tools.vault.store.repo().cache_dir();
+        fsio::create_dir_all(cache, fsio::PRIVATE_DIR)?;
+        let spool = Scratch::new(cache, "spool-restore-")?;
         Ok(Self { tools, device, profile, network: Network::new(), spool })
     }
 
@@ -65,7 +66,7 @@ impl<'a> Site<'a> {
         let Tools { vault, world, .. } = self.tools;
         job(&Context {
             root: vault.root(),
-            spool: &self.spool.0,
+            spool: self.spool.dir(),
             policy: &vault.inventory.policy,
             env: world.env,
             home: world.home,
@@ -124,24 +125,4 @@ fn is_there(error: &CollectError) -> bool {
         error,
         CollectError::NotWhole(_) | CollectError::NoRelease { .. } | CollectError::Empty(_) | CollectError::Missing(_)
     )
-}
-
-/// A folder for what is too large for memory; goes with the site.
-struct Spool(PathBuf);
-
-impl Spool {
-    fn create(vault: &Vault) -> Result<Self, Error> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("spool-restore-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = vault.store.repo().cache_dir().join(name);
-        fsio::create_dir_all(&dir, fsio::PRIVATE_DIR)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // What a killed run left is removed by the next `maintain`; here nothing can be done about a failure.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }
