@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Read, Write};
 use age::{DecryptError, Decryptor, EncryptError, Encryptor};
 use zeroize::Zeroizing;
 
+use super::header::{Strict, strict};
 use super::{EpochIdentity, EpochRecipient, Error, Identities, Secret};
 
 fn encrypt_error(error: EncryptError) -> Error {
@@ -39,13 +40,18 @@ pub(super) fn seal_to<'a>(to: impl Iterator<Item = &'a dyn age::Recipient>, plai
     writer.finish().map_err(Error::Io)
 }
 
+/// Reads the header of an age file.
+pub(super) fn decryptor<R: BufRead>(sealed: R) -> Result<Decryptor<Strict<R>>, Error> {
+    Decryptor::new_buffered(strict(sealed).map_err(read_error)?).map_err(decrypt_error)
+}
+
 pub(super) fn open_with<'a>(
     sealed: impl BufRead,
     size: usize,
     identities: impl Iterator<Item = &'a dyn age::Identity>,
     limit: u64,
 ) -> Result<Secret, Error> {
-    let mut reader = Decryptor::new_buffered(sealed).map_err(decrypt_error)?.decrypt(identities).map_err(decrypt_error)?;
+    let mut reader = decryptor(sealed)?.decrypt(identities).map_err(decrypt_error)?;
     // Sized once: growing would leave copies of the plain text behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(size));
     (&mut reader).take(limit.saturating_add(1)).read_to_end(&mut plain).map_err(read_error)?;
@@ -174,13 +180,13 @@ impl Opener {
     /// [`Error::EpochUnknown`], [`Error::Key`], [`Error::Damaged`], [`Error::Io`].
     pub fn reader<R: Read>(&self, epoch: u32, sealed: R) -> Result<OpenReader<R>, Error> {
         let identity = self.epochs.get(&epoch).ok_or(Error::EpochUnknown(epoch))?;
-        let decryptor = Decryptor::new_buffered(io::BufReader::new(sealed)).map_err(decrypt_error)?;
+        let decryptor = decryptor(io::BufReader::new(sealed))?;
         decryptor.decrypt(std::iter::once(identity.as_age())).map(OpenReader).map_err(decrypt_error)
     }
 }
 
 /// The plain bytes of an age file, in memory of a few 64 KiB pieces.
-pub struct OpenReader<R: Read>(age::stream::StreamReader<io::BufReader<R>>);
+pub struct OpenReader<R: Read>(age::stream::StreamReader<Strict<io::BufReader<R>>>);
 
 impl<R: Read> Read for OpenReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use age::secrecy::{ExposeSecret, SecretString};
-use age::{Decryptor, IdentityFile, x25519};
+use age::{IdentityFile, x25519};
 use zeroize::Zeroizing;
 
-use super::age_file::{armoured, decrypt_error, open_with, seal_to};
+use super::age_file::{armoured, decryptor, open_with, seal_to};
 use super::{Error, Secret, read_private};
 
 /// Passphrases are stretched with scrypt at most this hard: 2^20 takes about a second and 1 GiB.
@@ -226,7 +226,7 @@ impl Identities {
 }
 
 fn open_passphrase(sealed: &[u8], passphrase: &mut dyn FnMut(PassphraseFor) -> Option<Secret>) -> Result<Secret, Error> {
-    if !Decryptor::new_buffered(armoured(sealed)).map_err(decrypt_error)?.is_scrypt() {
+    if !decryptor(armoured(sealed))?.is_scrypt() {
         // Sealed to a key, not to a passphrase: no identity file.
         return Err(Error::Key);
     }

@@ -15,6 +15,7 @@
 
 mod age_file;
 mod error;
+mod header;
 mod identity;
 mod key_file;
 mod keys;
