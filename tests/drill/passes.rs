@@ -225,7 +225,7 @@ fn the_page_has_the_same_words_and_nothing_of_it_runs() {
 #[test]
 fn a_drill_that_is_killed_leaves_a_folder_that_the_next_one_removes() {
     let env = lab();
-    let slow = "name = \"asterisk\"\nextends = \"asterisk\"\n[restore]\nmethod = \"files\"\n[[restore.check]]\nrun = \"while test -e {root}; do sleep 0.1; done\"\n";
+    let slow = "name = \"asterisk\"\nextends = \"asterisk\"\n[restore]\nmethod = \"files\"\n[[restore.check]]\nrun = \"sh -c 'while test -e {root}; do sleep 0.1; done'\"\n";
     env.write("profiles/asterisk.toml", slow);
     let journal = env.cv(&["journal", "--json"]).succeeded();
     let mut child = command(&env, &["--identity", IDENTITY]).spawn().unwrap();
