@@ -16,8 +16,12 @@ pub const DEVICES_DIR: &str = "devices.d";
 /// Finds the folder that holds `confvault.toml`: `start` or, if `parents`, the nearest one above it.
 ///
 /// # Errors
-/// [`InventoryError::NotFound`].
+/// [`InventoryError::NotFound`]; [`InventoryError::Read`] if `start` cannot be looked into.
 pub fn locate(start: &Path, parents: bool) -> Result<PathBuf, InventoryError> {
+    match start.join(FILE_NAME).metadata() {
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => return Err(InventoryError::Read(start.join(FILE_NAME), e)),
+        _ => {}
+    }
     let reach = if parents { usize::MAX } else { 1 };
     start
         .ancestors()

@@ -75,10 +75,16 @@ impl Repo {
     /// Opens a repository and refuses what could run a program or hide refs and objects.
     ///
     /// # Errors
-    /// [`Error::NoStore`], `ForeignOwner`, `RefusedSetting`, `CorruptFile`.
+    /// [`Error::NoStore`], `Read`, `ForeignOwner`, `RefusedSetting`, `CorruptFile`.
     pub fn open(dir: &Path) -> Result<Self> {
         let no_store = || Error::NoStore { path: dir.to_owned() };
-        let dir = dir.canonicalize().map_err(|_| no_store())?;
+        // A folder that nobody may look into is not an empty one.
+        let closed = |source: io::Error| match source.kind() {
+            io::ErrorKind::PermissionDenied => Error::Read { path: dir.to_owned(), source },
+            _ => no_store(),
+        };
+        std::fs::metadata(dir.join("HEAD")).map_err(closed)?;
+        let dir = dir.canonicalize().map_err(closed)?;
         let (objects, refs) = (dir.join("objects"), dir.join("refs"));
         if !dir.join("HEAD").is_file() || !objects.join("pack").is_dir() || !refs.is_dir() {
             return Err(no_store());

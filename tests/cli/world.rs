@@ -46,6 +46,18 @@ fn modes_do_not_depend_on_the_umask() {
 }
 
 #[test]
+fn a_folder_of_somebody_else_is_not_called_empty() {
+    let env = TestEnv::new();
+    // As root nothing is closed, so another user tries.
+    let script = "$CV -q init vault --collector c && chmod 700 vault && cp $CV ./cv && chmod 755 . cv && \
+        if [ $(id -u) = 0 ]; then as='setpriv --reuid=65534 --regid=65534 --clear-groups'; else chmod 0 vault; fi; \
+        $as ./cv -C vault log pbx; echo $?; $as ./cv -C vault snapshot; echo $?; chmod 700 vault";
+    let run = shell(&env, script);
+    assert!(run.text().ends_with("\n1\n1\n"), "{run}");
+    assert!(run.stderr.contains("Permission denied") && !run.stderr.contains("confvault init"), "{run}");
+}
+
+#[test]
 fn a_current_folder_that_is_gone_is_said() {
     let env = TestEnv::new();
     let run = shell(&env, "mkdir gone && cd gone && rmdir ../gone && $CV log pbx");

@@ -114,6 +114,9 @@ pub(super) fn store(error: &store::Error) -> Advice {
         E::ObjectKind { .. } | E::ObjectTooLarge { .. } | E::Collision | E::NoRef { .. } => {
             advice(Exit::Damage, &["`confvault check --read-data` shows all damage"])
         }
+        E::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            advice(Exit::Failed, &["run confvault as the owner of the store"])
+        }
         E::TooManyObjects | E::RefName { .. } | E::Git { .. } | E::Read { .. } => advice(Exit::Failed, &[]),
         E::NoRelease { .. } | E::Refused { .. } | E::Output { .. } => advice(Exit::Failed, &[]),
     }
