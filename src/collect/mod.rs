@@ -77,6 +77,23 @@ pub struct Context<'a> {
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }
 
+impl<'a> Context<'a> {
+    /// What every look at a device needs; nothing of what only a snapshot's run knows.
+    #[must_use]
+    pub fn new(
+        root: &'a Path,
+        spool: &'a Path,
+        policy: &'a Policy,
+        env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+        home: Option<&'a Path>,
+        cancel: &'a AtomicBool,
+        network: &'a Network,
+    ) -> Self {
+        let (deadline, previous, pushed, trace) = (None, None, None, None);
+        Self { root, spool, policy, env, home, cancel, deadline, network, stored_as: "", previous, pushed, partial: false, trace }
+    }
+}
+
 /// A step of a collection that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {

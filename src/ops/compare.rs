@@ -213,21 +213,16 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
     let time = Utc::now();
     // A folder of this machine needs no spool, so that a store on a read-only disk can be compared with one.
     let spool = if matches!(device.source, SourceUrl::Dir(_)) { None } else { Some(spool(reader.store.repo().cache_dir())?) };
-    let context = Context {
-        root: inventory.root(),
-        spool: spool.as_ref().map_or(reader.store.repo().dir(), Scratch::dir),
-        policy: &inventory.policy,
-        env: world.env,
-        home: world.home,
-        cancel: world.cancel,
-        deadline: None,
-        network: &Network::new(),
-        stored_as: "",
-        previous: None,
-        pushed: None,
-        partial: false,
-        trace: None,
-    };
+    let network = Network::new();
+    let context = Context::new(
+        inventory.root(),
+        spool.as_ref().map_or(reader.store.repo().dir(), Scratch::dir),
+        &inventory.policy,
+        world.env,
+        world.home,
+        world.cancel,
+        &network,
+    );
     let collected = collect(device, &profile, None, &context)?;
     let end = End { device: name.clone(), release: collected.set.release.clone(), number: None, time };
     Ok(Source { end, from: From::Collected(Box::new(collected), spool) })

@@ -59,21 +59,8 @@ pub fn profile_test(
     // Declared, so that a release that is not found is a line of the report and not its end.
     keys.release = Some("unknown".parse().expect("a word is a release"));
     let device = Device { name: "profile-test".parse().expect("a word is a device name"), keys };
-    let context = Context {
-        root: folder,
-        spool: folder,
-        policy: &Policy::default(),
-        env: world.env,
-        home: world.home,
-        cancel: world.cancel,
-        deadline: None,
-        network: &Network::new(),
-        stored_as: "",
-        previous: None,
-        pushed: None,
-        partial: false,
-        trace: None,
-    };
+    let (policy, network) = (Policy::default(), Network::new());
+    let context = Context::new(folder, folder, &policy, world.env, world.home, world.cancel, &network);
     let collected = collect(&device, profile, None, &context)?;
     let entries = collected.set.entries();
     let files: Vec<&Entry> = entries.iter().filter(|entry| entry.kind == Kind::File).collect();

@@ -28,22 +28,10 @@ pub(super) fn with_context<T>(
     work: impl FnOnce(&Context<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let spool = spool(&inventory.store_dir().join("confvault"))?;
-    let context = Context {
-        root: inventory.root(),
-        spool: spool.dir(),
-        policy: &inventory.policy,
-        env: world.env,
-        home: world.home,
-        cancel: world.cancel,
-        deadline: None,
-        network: &Network::new(),
-        stored_as: "",
-        previous: None,
-        pushed: None,
-        partial: false,
-        trace,
-    };
-    work(&context)
+    let network = Network::new();
+    let (root, policy) = (inventory.root(), &inventory.policy);
+    let context = Context::new(root, spool.dir(), policy, world.env, world.home, world.cancel, &network);
+    work(&Context { trace, ..context })
 }
 
 /// Tells whether the source of a device is reached over the network by SSH.

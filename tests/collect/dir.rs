@@ -41,21 +41,15 @@ impl Rig {
         let text = format!("collector = \"c\"\n[devices.pbx]\nsource = \"dir:pbx\"\n{}", self.keys);
         let inventory = Inventory::parse(self.dir.path(), &text).unwrap();
         let profiles = Profiles::load(None).unwrap();
-        let context = Context {
-            root: self.dir.path(),
-            spool: self.dir.path(),
-            policy: &self.policy,
-            env: &|_| None,
-            home: None,
-            cancel: &AtomicBool::new(false),
-            deadline: None,
-            network: &Network::default(),
-            stored_as: "",
-            previous: None,
-            pushed: None,
-            partial: false,
-            trace: None,
-        };
+        let context = Context::new(
+            self.dir.path(),
+            self.dir.path(),
+            &self.policy,
+            &|_| None,
+            None,
+            &AtomicBool::new(false),
+            &Network::default(),
+        );
         work(inventory.devices().next().unwrap(), &profiles.get(self.profile).unwrap(), &context)
     }
 

@@ -14,19 +14,8 @@ fn push(rig: &Rig, archive: &Path) -> Result<Collected, CollectError> {
     let profile = Profiles::load(None).unwrap().get("generic").unwrap();
     let spool = rig.path("spool");
     let context = Context {
-        root: rig.dir.path(),
-        spool: &spool,
-        policy: &rig.policy,
-        env: &|_| None,
-        home: None,
-        cancel: &rig.cancel,
-        deadline: None,
-        network: &Network::new(),
-        stored_as: "",
-        previous: None,
         pushed: Some(archive),
-        partial: false,
-        trace: None,
+        ..Context::new(rig.dir.path(), &spool, &rig.policy, &|_| None, None, &rig.cancel, &Network::new())
     };
     collect(&device, &profile, None, &context)
 }

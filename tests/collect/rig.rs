@@ -91,19 +91,8 @@ impl Rig {
         let (home, spool, env) = (self.path("home"), self.path("spool"), self.env.clone());
         let env = move |name: &str| env.get(name).cloned().or_else(|| (name == "PATH").then(|| std::env::var(name).unwrap()));
         let context = Context {
-            root: self.dir.path(),
-            spool: &spool,
-            policy: &self.policy,
-            env: &env,
-            home: Some(&home),
-            cancel: &self.cancel,
             deadline: Some(Instant::now() + self.timeout),
-            network,
-            stored_as: "",
-            previous: None,
-            pushed: None,
-            partial: false,
-            trace: None,
+            ..Context::new(self.dir.path(), &spool, &self.policy, &env, Some(&home), &self.cancel, network)
         };
         job(&context)
     }

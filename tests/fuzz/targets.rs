@@ -379,21 +379,8 @@ fn tar(data: &[u8]) {
         let inventory = Inventory::parse(folder, text).expect("an inventory");
         let device = inventory.device(&"gw".parse().expect("a name")).expect("the device");
         let (policy, cancel, network) = (Policy::default(), AtomicBool::new(false), Network::new());
-        let context = Context {
-            root: folder,
-            spool: &spool,
-            policy: &policy,
-            env: &|_| None,
-            home: None,
-            cancel: &cancel,
-            deadline: None,
-            network: &network,
-            stored_as: "",
-            previous: None,
-            pushed: Some(&archive),
-            partial: false,
-            trace: None,
-        };
+        let context =
+            Context { pushed: Some(&archive), ..Context::new(folder, &spool, &policy, &|_| None, None, &cancel, &network) };
         if let Ok(collected) = collect(device, &profiles.get("generic").expect("it is built in"), None, &context) {
             for entry in collected.set.entries() {
                 let path = entry.path.as_bytes();

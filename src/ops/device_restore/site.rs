@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::error::{DeviceRestoreError, Failed};
 use crate::collect::act::{self, ActError, Scene, Target};
 use crate::collect::{CollectError, Context, Network, Skipped, collect};
-use crate::fsio::{self, Scratch};
+use crate::fsio::Scratch;
 use crate::inventory::Device;
 use crate::model::{ConfigSet, DeviceName, Release};
 use crate::ops::snapshot::World;
+use crate::ops::spool::spool;
 use crate::ops::{Error, Reader, Vault, health};
 use crate::profile::Profile;
 use crate::store::Reading;
@@ -56,28 +57,23 @@ impl<'a> Site<'a> {
     pub(super) fn new(tools: Tools<'a>, name: &DeviceName) -> Result<Self, Error> {
         let device = tools.vault.inventory.device(name)?;
         let (profile, _) = tools.vault.profile(&device.profile)?;
-        let cache = tools.vault.store.repo().cache_dir();
-        fsio::create_dir_all(cache, fsio::PRIVATE_DIR)?;
-        let spool = Scratch::new(cache, "spool-restore-")?;
+        let spool = spool(tools.vault.store.repo().cache_dir())?;
         Ok(Self { tools, device, profile, network: Network::new(), spool })
     }
 
     fn with_context<T>(&self, partial: bool, job: impl FnOnce(&Context<'_>) -> T) -> T {
         let Tools { vault, world, .. } = self.tools;
         job(&Context {
-            root: vault.root(),
-            spool: self.spool.dir(),
-            policy: &vault.inventory.policy,
-            env: world.env,
-            home: world.home,
-            cancel: world.cancel,
-            deadline: None,
-            network: &self.network,
-            stored_as: "",
-            previous: None,
-            pushed: None,
             partial,
-            trace: None,
+            ..Context::new(
+                vault.root(),
+                self.spool.dir(),
+                &vault.inventory.policy,
+                world.env,
+                world.home,
+                world.cancel,
+                &self.network,
+            )
         })
     }
 
