@@ -41,15 +41,8 @@ impl Rig {
         let text = format!("collector = \"c\"\n[devices.pbx]\nsource = \"dir:pbx\"\n{}", self.keys);
         let inventory = Inventory::parse(self.dir.path(), &text).unwrap();
         let profiles = Profiles::load(None).unwrap();
-        let context = Context::new(
-            self.dir.path(),
-            self.dir.path(),
-            &self.policy,
-            &|_| None,
-            None,
-            &AtomicBool::new(false),
-            &Network::default(),
-        );
+        let (dir, cancel, network) = (self.dir.path(), AtomicBool::new(false), Network::default());
+        let context = Context::new(dir, dir, &self.policy, &|_| None, None, &cancel, &network);
         work(inventory.devices().next().unwrap(), &profiles.get(self.profile).unwrap(), &context)
     }
 

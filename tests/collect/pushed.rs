@@ -13,10 +13,9 @@ fn push(rig: &Rig, archive: &Path) -> Result<Collected, CollectError> {
     let device = rig.device("source = \"push:\"\nprofile = \"generic\"\nrelease = \"1\"\n");
     let profile = Profiles::load(None).unwrap().get("generic").unwrap();
     let spool = rig.path("spool");
-    let context = Context {
-        pushed: Some(archive),
-        ..Context::new(rig.dir.path(), &spool, &rig.policy, &|_| None, None, &rig.cancel, &Network::new())
-    };
+    let network = Network::new();
+    let context = Context::new(rig.dir.path(), &spool, &rig.policy, &|_| None, None, &rig.cancel, &network);
+    let context = Context { pushed: Some(archive), ..context };
     collect(&device, &profile, None, &context)
 }
 
