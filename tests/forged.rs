@@ -24,6 +24,7 @@ use std::process::{Command, Stdio};
 
 use confvault::mirror::MirrorError;
 use confvault::ops::check::{self, Report};
+use confvault::ops::keys::{KeyChange, apply};
 use confvault::store::decode::Decoded;
 use confvault::store::object::{sign_commit, split_commit};
 use confvault::store::{Error as StoreError, Outcome};
@@ -330,4 +331,115 @@ fn rebuild(lab: &Lab, mirror: &Path, root: &Path) -> Result<Report, confvault::o
         fingerprint: None,
     };
     Ok(confvault::ops::rebuild::rebuild(&options)?.check)
+}
+
+/// A collector that was stolen signs an inventory in the place of another's: whoever rebuilds that one would run what it
+/// says. Its own signature is genuine.
+#[test]
+fn the_inventory_of_a_collector_is_its_own() {
+    let lab = Lab::sealed();
+    two_versions(&lab);
+    let vault = lab.vault();
+    let keep = vault.store.begin(vault.who(&confvault::ops::Vault::new_run())).unwrap();
+    let files = confvault::ops::take_over::collector_files(&lab.root()).unwrap();
+    keep.collector_files(files);
+    keep.commit().unwrap();
+    let thief = confvault::seal::SigningKey::generate("branch").unwrap();
+    let recipient = confvault::seal::EpochIdentity::generate().recipient();
+    let change = KeyChange::Admit { name: "branch".parse().unwrap(), recipient, signer: thief.public() };
+    let mut store = confvault::store::Store::open(&lab.store_dir()).unwrap();
+    let ring = lab.vault().ring;
+    apply(&mut store, &ring, &change, &lab.identities(), &lab.admin().key().unwrap(), chrono::Utc::now()).unwrap();
+    let genuine = Forger::of(&lab);
+    assert!(rebuild(&lab, &genuine.repo, &lab.dir.path().join("good")).unwrap().is_clean());
+
+    for name in ["refs/heads/_collector/central", "refs/heads/_journal/central/2024-01", "refs/heads/_logs/central/2024-01"] {
+        let mirror = lab.dir.path().join("mirror.git");
+        let _ = fs::remove_dir_all(&mirror);
+        let cloned = Command::new("git").args(["clone", "-q", "--mirror"]).args([&genuine.repo, &mirror]).status().unwrap();
+        assert!(cloned.success());
+        let forger = Forger { repo: mirror.clone(), index: lab.dir.path().join("index") };
+        let inventory = fs::read_to_string(lab.root().join("confvault.toml")).unwrap();
+        let evil = inventory + "\n[devices.evil]\nsource = \"ssh://x\"\ncredential = \"command:touch /tmp/evil\"\n";
+        let blob = forger.git(&["hash-object", "-w", "--stdin"], evil.as_bytes());
+        let tree = forger.git(&["mktree"], format!("100644 blob {blob}\tconfvault.toml\n").as_bytes());
+        let who = "branch <branch@confvault> 1700000000 +0000";
+        let payload = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\nx\n\nConfvault-Format: 1\nCollector: branch\n");
+        let signed = sign_commit(payload.as_bytes(), &thief.sign(payload.as_bytes()).unwrap());
+        let id = forger.git(&["hash-object", "-t", "commit", "-w", "--stdin"], &signed);
+        forger.git(&["update-ref", name, &id], b"");
+        let root = lab.dir.path().join("rebuilt");
+        let _ = fs::remove_dir_all(&root);
+        let report = rebuild(&lab, &mirror, &root).unwrap();
+        let found = report.signatures.unwrap().findings;
+        assert!(
+            found.iter().any(|f| f.reference == name && f.to_string().contains("in the name of central")),
+            "{name}: {found:?}"
+        );
+        assert!(!fs::read_to_string(root.join("confvault.toml")).unwrap().contains("evil"), "{name}");
+    }
+}
+
+/// A device cannot have a secret put where it is told: a token that it read on a mirror is a text like any other.
+#[test]
+fn a_token_that_a_device_plants_opens_nothing() {
+    let lab = Lab::sealed();
+    lab.add("box", "asterisk");
+    lab.write("box", "etc/asterisk/sip.conf", "[100]\nsecret=the-real-secret\n");
+    lab.write("box", "etc/asterisk/extensions.conf", "[internal]\n");
+    lab.snapshot("box");
+    let forger = Forger::of(&lab);
+    let shown = forger.git(&["show", "box/1.0:voip/etc/asterisk/sip.conf"], b"");
+    let token = &shown[shown.find("{{sealed:").unwrap()..shown.find("}}").unwrap() + 2];
+    let planted = format!("[internal]\n; {token}\nexten => 1,1,NoOp({token})\nsecret={token}\n");
+    lab.write("box", "etc/asterisk/extensions.conf", &planted);
+    lab.write("box", "etc/asterisk/sip.conf", format!("[100]\nsecret=the-real-secret\n;{token}\n"));
+    lab.snapshot("box");
+    let files = lab.files("box", Some(&lab.opener()));
+    let Ok(Decoded::Plain(text)) = &files["voip/etc/asterisk/extensions.conf"] else { panic!("{files:?}") };
+    assert_eq!(String::from_utf8_lossy(text), planted);
+    lab.equals_source("box");
+    // Restored by hand it is no other: the token does not stand in the stored text as a token.
+    let stored = forger.git(&["show", "box/1.0:voip/etc/asterisk/extensions.conf"], b"");
+    assert!(!stored.contains(token), "{stored}");
+}
+
+/// Whoever holds a mirror and has a guess cannot confirm it: no digest of a secret or of what is sealed stands there
+/// without a key.
+#[test]
+fn a_guess_is_not_confirmed_by_what_a_mirror_holds() {
+    let lab = Lab::sealed();
+    lab.add("box", "asterisk");
+    let secret = "guessed-it-right";
+    let sealed = b"\0what a recording is made of";
+    let text = format!("[100]\nsecret={secret}\n");
+    lab.write("box", "etc/asterisk/sip.conf", &text);
+    lab.write("box", "var/lib/asterisk/sounds/custom/a.wav", sealed);
+    lab.snapshot("box");
+    let tool = |program: &str, bytes: &[u8]| {
+        let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        let out = child.wait_with_output().unwrap();
+        String::from_utf8(out.stdout).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    let forger = Forger::of(&lab);
+    let mut digests = Vec::new();
+    for guess in [secret.as_bytes(), format!("{secret}\n").as_bytes(), sealed.as_slice(), text.as_bytes()] {
+        digests.push(blake3::hash(guess).to_hex().to_string());
+        for program in ["md5sum", "sha1sum", "sha256sum", "sha512sum"] {
+            digests.push(tool(program, guess));
+        }
+        digests.push(forger.git(&["hash-object", "--stdin"], guess));
+    }
+    for (id, data) in lab::objects(&lab.store_dir()) {
+        for digest in &digests {
+            let raw: Vec<u8> =
+                (0..digest.len() / 2).map(|i| u8::from_str_radix(&digest[2 * i..2 * i + 2], 16).unwrap()).collect();
+            let has = |what: &[u8]| memchr::memmem::find(&data, what).is_some();
+            // Half of a digest is enough to confirm a guess.
+            let shown =
+                has(digest.as_bytes()) || has(&digest.as_bytes()[..32]) || has(&raw[..16]) || id.starts_with(digest.as_str());
+            assert!(!shown, "{digest} stands in {id}");
+        }
+    }
 }

@@ -125,6 +125,12 @@ fn group(name: &str) -> Option<String> {
     if first.starts_with('_') { Some(format!("{first}/{}", parts.next().unwrap_or_default())) } else { Some(first.to_owned()) }
 }
 
+/// The collector that a journal, logs or an inventory belong to: nobody else writes there.
+fn owner(name: &str) -> Option<&str> {
+    let (kind, rest) = name.strip_prefix("refs/heads/_")?.split_once('/')?;
+    matches!(kind, "journal" | "logs" | "collector").then(|| rest.split('/').next().unwrap_or_default())
+}
+
 /// Checks every commit and tag that the refs reach, `_store` apart, which
 /// [`trusted`] has checked; and that every ref in `seen` is still reached.
 ///
@@ -298,6 +304,10 @@ impl Walk<'_> {
             };
             let says = Message::parse(&commit.message).ok().and_then(|m| m.get("Collector").map(str::to_owned));
             let says = says.unwrap_or_else(|| commit.committer.name.clone());
+            if let Some(owner) = owner(head.name).filter(|owner| **owner != says) {
+                let name = |text: &str| text.parse().map_or_else(|_| text.to_owned(), |name| principal(&name));
+                self.add(head.name, id, Wrong::OtherCollector { signed_by: name(&says), says: name(owner) });
+            }
             match split_commit(&raw) {
                 Some((payload, armour)) => self.signature(head.name, id, &payload, &armour, &says, revoked),
                 None => self.add(head.name, id, Wrong::Unsigned),
