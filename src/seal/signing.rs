@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, SshSig, rand_core::OsRng};
+use ed25519_dalek::Signer as _;
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, Signature, SshSig, rand_core::OsRng};
 use zeroize::Zeroizing;
 
 use super::{Error, read_private, write_private};
@@ -78,7 +79,11 @@ impl FromStr for PublicKey {
 
 /// The Ed25519 key by which a collector or an administrator signs.
 #[derive(Clone)]
-pub struct SigningKey(PrivateKey);
+pub struct SigningKey {
+    key: PrivateKey,
+    /// The same, ready to sign.
+    signer: ed25519_dalek::SigningKey,
+}
 
 impl SigningKey {
     /// Makes a new key.
@@ -89,7 +94,13 @@ impl SigningKey {
         let bad = |_| Error::Malformed { what: "signing key" };
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(bad)?;
         key.set_comment(comment);
-        Ok(Self(key))
+        Self::of(key).ok_or(Error::Malformed { what: "signing key" })
+    }
+
+    /// Takes a key that is an Ed25519 key, unencrypted, whose halves belong together.
+    fn of(key: PrivateKey) -> Option<Self> {
+        let signer = ed25519_dalek::SigningKey::try_from(key.key_data().ed25519()?).ok()?;
+        Some(Self { key, signer })
     }
 
     /// Makes a new key and writes it as an OpenSSH private key of mode 0600; refuses to overwrite.
@@ -105,7 +116,7 @@ impl SigningKey {
     /// Writes the key as an OpenSSH private key.
     #[must_use]
     pub fn to_openssh(&self) -> Zeroizing<String> {
-        self.0.to_openssh(LineEnding::LF).expect("an Ed25519 key always has an OpenSSH form")
+        self.key.to_openssh(LineEnding::LF).expect("an Ed25519 key always has an OpenSSH form")
     }
 
     /// Reads an unencrypted OpenSSH Ed25519 private key.
@@ -114,16 +125,14 @@ impl SigningKey {
     /// Those of [`read_private`]; [`Error::NotAKey`].
     pub fn load(path: &Path) -> Result<Self, Error> {
         let file = read_private(path)?;
-        let key =
-            PrivateKey::from_openssh(file.expose()).ok().filter(|k| k.algorithm() == Algorithm::Ed25519 && !k.is_encrypted());
-        key.map(Self)
-            .ok_or_else(|| Error::NotAKey { what: "signing key (ssh-ed25519, without a passphrase)", path: path.to_owned() })
+        let key = PrivateKey::from_openssh(file.expose()).ok().and_then(Self::of);
+        key.ok_or_else(|| Error::NotAKey { what: "signing key (ssh-ed25519, without a passphrase)", path: path.to_owned() })
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(ssh_key::PublicKey::new(self.0.public_key().key_data().clone(), ""))
+        PublicKey(ssh_key::PublicKey::new(self.key.public_key().key_data().clone(), ""))
     }
 
     /// The fingerprint of the public half.
@@ -139,8 +148,13 @@ impl SigningKey {
     /// # Errors
     /// [`Error::Signature`]; it does not happen with a key that was loaded.
     pub fn sign(&self, payload: &[u8]) -> Result<String, Error> {
-        let signature = self.0.sign(NAMESPACE, HashAlg::Sha512, payload).map_err(|_| Error::Signature)?;
-        let mut armour = signature.to_pem(LineEnding::LF).map_err(|_| Error::Signature)?;
+        let armour = || {
+            let data = SshSig::signed_data(NAMESPACE, HashAlg::Sha512, payload)?;
+            let signature = Signature::new(Algorithm::Ed25519, self.signer.sign(&data).to_bytes())?;
+            let public = self.key.public_key().key_data().clone();
+            SshSig::new(public, NAMESPACE, HashAlg::Sha512, signature)?.to_pem(LineEnding::LF)
+        };
+        let mut armour = armour().map_err(|_| Error::Signature)?;
         if !armour.ends_with('\n') {
             armour.push('\n');
         }
