@@ -53,10 +53,17 @@ pub struct Refs {
 #[derive(Debug, Default)]
 struct Packed {
     text: String,
-    /// Where the lines with refs begin, sorted by the name of the ref.
-    lines: Vec<u32>,
+    /// The lines with refs, sorted by the name of the ref.
+    lines: Vec<Line>,
     /// Peeled values that the file does not state, sorted by line offset.
     unstated: Vec<(u32, ObjectId)>,
+}
+
+/// Where a line of `packed-refs` begins, and where its name ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Line {
+    start: u32,
+    end: u32,
 }
 
 /// Finds the object that an id stands for at last, if it is an annotated tag.
@@ -102,9 +109,10 @@ impl Packed {
                 let name = &text[at + HEX + 1..end];
                 unsorted |= name <= before;
                 before = name;
-                let offset = u32::try_from(at).expect("the length was checked");
-                lines.push(offset);
-                unknown.push(offset);
+                let offset = |at| u32::try_from(at).expect("the length was checked");
+                let line = Line { start: offset(at), end: offset(end) };
+                lines.push(line);
+                unknown.push(line);
             }
             at = end + 1;
         }
@@ -119,28 +127,40 @@ impl Packed {
         }
         // A tag that should have its peeled value and has none is looked at all the same: the file may have been cut.
         unknown.retain(|line| packed.name(*line).starts_with("refs/tags/") == fully || !tags);
-        packed.unstated = unknown.iter().filter_map(|line| Some((*line, peel(&packed.id(*line))?))).collect();
+        packed.unstated = unknown.iter().filter_map(|line| Some((line.start, peel(&packed.id(*line))?))).collect();
         Ok(packed)
     }
 
-    fn id(&self, line: u32) -> ObjectId {
-        let at = line as usize;
+    fn id(&self, line: Line) -> ObjectId {
+        let at = line.start as usize;
         id_of(&self.text[at..at + HEX])
     }
 
-    fn name(&self, line: u32) -> &str {
-        let rest = &self.text[line as usize + HEX + 1..];
-        &rest[..memchr::memchr(b'\n', rest.as_bytes()).expect("every line ends in LF")]
+    fn name(&self, line: Line) -> &str {
+        &self.text[line.start as usize + HEX + 1..line.end as usize]
     }
 
-    fn get(&self, line: u32) -> Ref<'_> {
-        let name = self.name(line);
-        let next = line as usize + HEX + 1 + name.len() + 1;
+    fn get(&self, line: Line) -> Ref<'_> {
+        let next = line.end as usize + 1;
         let peeled = match self.text.as_bytes().get(next) {
             Some(b'^') => Some(id_of(&self.text[next + 1..next + 1 + HEX])),
-            _ => self.unstated.binary_search_by_key(&line, |u| u.0).ok().map(|i| self.unstated[i].1),
+            _ => self.unstated.binary_search_by_key(&line.start, |u| u.0).ok().map(|i| self.unstated[i].1),
         };
-        Ref { name, id: self.id(line), peeled }
+        Ref { name: self.name(line), id: self.id(line), peeled }
+    }
+
+    /// Gives the lines of the refs whose names begin with `prefix`.
+    fn below(&self, prefix: &str) -> &[Line] {
+        let first = self.lines.partition_point(|line| self.name(*line) < prefix);
+        let lines = &self.lines[first..];
+        // Mostly they are few, so the end is looked for from the first on.
+        let (mut end, mut step) = (0, 1);
+        while lines.get(end + step - 1).is_some_and(|line| self.name(*line).starts_with(prefix)) {
+            end += step;
+            step *= 2;
+        }
+        let near = &lines[end..(end + step).min(lines.len())];
+        &lines[..end + near.partition_point(|line| self.name(*line).starts_with(prefix))]
     }
 }
 
@@ -185,9 +205,7 @@ impl Refs {
     /// Gives the refs whose full names begin with `prefix`, sorted bytewise by name.
     pub fn prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = Ref<'a>> + use<'a> {
         let packed = &self.packed;
-        let first = packed.lines.partition_point(|line| packed.name(*line) < prefix);
-        let packed_end = first + packed.lines[first..].partition_point(|line| packed.name(*line).starts_with(prefix));
-        let mut lines = packed.lines[first..packed_end].iter().map(|line| packed.get(*line)).peekable();
+        let mut lines = packed.below(prefix).iter().map(|line| packed.get(*line)).peekable();
         let first = self.loose.partition_point(|l| l.name.as_str() < prefix);
         let loose_end = first + self.loose[first..].partition_point(|l| l.name.starts_with(prefix));
         let mut loose = self.loose[first..loose_end].iter().map(Loose::as_ref).peekable();
@@ -200,6 +218,13 @@ impl Refs {
             (_, Some(_)) => loose.next(),
             (_, None) => lines.next(),
         })
+    }
+
+    /// Tells whether both have the same refs below `prefix`.
+    #[must_use]
+    pub fn same_below(&self, other: &Self, prefix: &str) -> bool {
+        let one = Arc::ptr_eq(&self.packed, &other.packed) && Arc::ptr_eq(&self.loose, &other.loose);
+        one || self.prefix(prefix).eq(other.prefix(prefix))
     }
 
     /// Gives all refs, sorted bytewise by name.
