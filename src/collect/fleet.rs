@@ -1,6 +1,6 @@
 //! The fleet runner: many devices at once, none of which can stop the others.
 //!
-//! Workers take devices one by one and hand each result to the caller as it is there, so memory is
+//! Workers take devices one by one and hand the results to the caller, a few at a time, so memory is
 //! bounded by the number of jobs and not by the fleet. A device that panics, hangs or floods costs
 //! its own result. What can pass is tried again after a pause, in which its worker does something
 //! else; a refused password never is, because accounts get locked.
@@ -8,13 +8,16 @@
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// How many results may wait for the caller.
-const WAITING_RESULTS: usize = 4;
+const WAITING_RESULTS: usize = 64;
+/// How long a result waits at most while there are few: to wake the caller for each one costs more than to look
+/// at a local device that did not change.
+const GATHER: Duration = Duration::from_millis(20);
 /// Stack of a worker, in bytes: nothing here recurses by what a device sends.
 const STACK: usize = 1 << 20;
 /// How often a waiting worker looks whether the run was cancelled.
@@ -53,8 +56,17 @@ impl Default for Options {
 /// The number of jobs that fits this machine: devices answer slowly and cost little, so many wait at once.
 #[must_use]
 pub fn default_jobs() -> usize {
-    let cores = thread::available_parallelism().map_or(2, usize::from);
-    (cores * 16).clamp(16, 128)
+    (cores() * 16).clamp(16, 128)
+}
+
+/// The same for sources on this machine, which only its disk keeps waiting.
+#[must_use]
+pub fn default_local_jobs() -> usize {
+    cores() * 2
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// Open files that one device needs at most, in the middle: a socket, a way through another host, files in flight.
@@ -193,6 +205,10 @@ struct Queue<'s, E> {
     at_site: HashMap<&'s str, usize>,
     /// Devices that are not done with.
     open: usize,
+    /// Workers that wait for something to begin.
+    idle: usize,
+    /// Results that the caller has not been woken for.
+    unseen: usize,
 }
 
 /// A run: its items, what the workers share, and how they wait.
@@ -202,6 +218,8 @@ struct Run<'s, T, E> {
     cancel: &'s AtomicBool,
     queue: Mutex<Queue<'s, E>>,
     changed: Condvar,
+    /// The thread of the caller.
+    caller: Thread,
 }
 
 /// Collects all items, `jobs` at a time, and gives each result to `on_result` on the calling thread as
@@ -231,8 +249,8 @@ pub fn run_telling<T: Item, R: Send, E: Send + MayPass>(
     mut on_event: impl FnMut(Event<R, E>),
 ) {
     let ready = (0..items.len()).map(|index| Task { index, tries: 0, begun: None, error: None }).collect();
-    let queue = Queue { ready, held: HashMap::new(), later: BinaryHeap::new(), at_site: HashMap::new(), open: items.len() };
-    let run = Run { items, options, cancel, queue: Mutex::new(queue), changed: Condvar::new() };
+    let queue = Queue { ready, held: HashMap::new(), later: BinaryHeap::new(), at_site: HashMap::new(), open: items.len(), idle: 0, unseen: 0 };
+    let run = Run { items, options, cancel, queue: Mutex::new(queue), changed: Condvar::new(), caller: thread::current() };
     let (sender, results) = sync_channel(WAITING_RESULTS);
     thread::scope(|scope| {
         for job in 0..options.jobs.clamp(1, items.len().max(1)) {
@@ -244,11 +262,19 @@ pub fn run_telling<T: Item, R: Send, E: Send + MayPass>(
             }
         }
         drop(sender);
-        loop {
-            match results.recv_timeout(BEAT) {
-                Ok(finished) => on_event(Event::Finished(finished)),
-                Err(RecvTimeoutError::Timeout) => on_event(Event::Waiting),
-                Err(RecvTimeoutError::Disconnected) => break,
+        let (mut heard, mut left) = (Instant::now(), items.len());
+        while left > 0 {
+            match results.try_recv() {
+                Ok(finished) => {
+                    on_event(Event::Finished(finished));
+                    (heard, left) = (Instant::now(), left - 1);
+                }
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) if heard.elapsed() >= BEAT => {
+                    on_event(Event::Waiting);
+                    heard = Instant::now();
+                }
+                Err(TryRecvError::Empty) => thread::park_timeout(GATHER),
             }
         }
     });
@@ -322,9 +348,11 @@ impl<'s, T: Item, E: Send + MayPass> Run<'s, T, E> {
                     return Some(task);
                 }
             }
+            queue.idle += 1;
             let until = queue.later.peek().map_or(LOOK, |later| later.0.saturating_duration_since(now).min(LOOK));
             let waited = self.changed.wait_timeout(queue, until.max(Duration::from_millis(1)));
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue.idle -= 1;
             if self.cancelled() {
                 let held: Vec<_> = queue.held.drain().flat_map(|(_, tasks)| tasks).collect();
                 queue.ready.extend(held);
@@ -342,12 +370,26 @@ impl<'s, T: Item, E: Send + MayPass> Run<'s, T, E> {
             let held = queue.held.get_mut(site).and_then(VecDeque::pop_front);
             queue.ready.extend(held);
         }
+        let mut wake = false;
         match again {
             Some(later) => queue.later.push(later),
-            None => queue.open -= 1,
+            None => {
+                queue.open -= 1;
+                queue.unseen += 1;
+                wake = queue.open == 0 || queue.unseen >= WAITING_RESULTS / 2;
+                if wake {
+                    queue.unseen = 0;
+                }
+            }
         }
+        let idle = queue.idle > 0;
         drop(queue);
-        self.changed.notify_all();
+        if idle {
+            self.changed.notify_all();
+        }
+        if wake {
+            self.caller.unpark();
+        }
     }
 
     fn attempt<R>(&self, task: &mut Task<E>, work: &impl Fn(&T, Attempt) -> Result<R, E>) -> Result<Outcome<R, E>, E> {
@@ -498,7 +540,7 @@ mod tests {
 
     #[test]
     fn results_wait_for_a_slow_caller() {
-        let devices = fleet(100);
+        let devices = fleet(300);
         let made = AtomicUsize::new(0);
         let mut taken = 0;
         let work = |_: &Device, _: Attempt| Ok::<_, Fault>(made.fetch_add(1, Ordering::SeqCst));

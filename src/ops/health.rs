@@ -74,7 +74,7 @@ pub fn measure_all(vault: &Vault, names: &[DeviceName], world: &World<'_>) -> Re
         let work = |device: &Device, attempt: fleet::Attempt| {
             asked(device, profile(&device.name), &Context { deadline: Some(attempt.deadline), ..*context })
         };
-        fleet::run(&devices, &fleet_options(&vault.inventory.policy, None), world.cancel, work, |finished| {
+        fleet::run(&devices, &fleet_options(&vault.inventory.policy, None, false), world.cancel, work, |finished| {
             let name = &devices[finished.index].name;
             let failed = |text: &str| not_read(profile(name), text);
             let readings = match finished.outcome {

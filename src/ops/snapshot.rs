@@ -242,10 +242,12 @@ impl MayPass for Error {
     }
 }
 
-/// How many devices are worked on at a time, and how long each may take; `jobs` goes before the policy.
-pub(super) fn fleet_options(policy: &Policy, jobs: Option<usize>) -> fleet::Options {
+/// How many devices are worked on at a time, and how long each may take; `jobs` goes before the policy. `local`
+/// says that none of them is reached over the network.
+pub(super) fn fleet_options(policy: &Policy, jobs: Option<usize>, local: bool) -> fleet::Options {
+    let default = || if local { fleet::default_local_jobs() } else { fleet::default_jobs() };
     fleet::Options {
-        jobs: jobs.or(policy.jobs.map(usize::from)).unwrap_or_else(fleet::default_jobs),
+        jobs: jobs.or(policy.jobs.map(usize::from)).unwrap_or_else(default),
         jobs_per_site: policy.jobs_per_site.map(usize::from),
         timeout: Duration::from_secs(policy.timeout.0),
         ..fleet::Options::default()
@@ -286,8 +288,7 @@ fn write<'l, 's>(open: &'l RwLock<Transaction<'s>>) -> RwLockWriteGuard<'l, Tran
 
 /// Are the lines of a device the same?
 fn same_lines(a: &Refs, b: &Refs, device: &DeviceName) -> bool {
-    let lines = format!("refs/heads/{device}/");
-    a.prefix(&lines).eq(b.prefix(&lines))
+    a.same_below(b, &format!("refs/heads/{device}/"))
 }
 
 impl Run<'_> {
@@ -306,7 +307,8 @@ impl Run<'_> {
         let mut again = Again::default();
         let mut trouble = None;
         let work = |device: &Device, attempt: Attempt| self.device(device, attempt, &open);
-        let fleet = fleet_options(&self.vault.inventory.policy, self.options.jobs);
+        let local = devices.iter().all(|device| device.source.is_local());
+        let fleet = fleet_options(&self.vault.inventory.policy, self.options.jobs, local);
         fleet::run_telling(devices, &fleet, self.world.cancel, work, |event| {
             if let Event::Finished(finished) = event {
                 pending.since.get_or_insert_with(Instant::now);

@@ -34,7 +34,7 @@ pub fn host_keys(root: &Path, names: &[DeviceName], world: &World<'_>) -> Result
             show_host_key(device, remote, &context).map_err(CollectError::from)
         };
         // Whoever asks for keys waits for the answer: nothing is tried again.
-        let options = fleet::Options { tries: 1, ..fleet_options(&inventory.policy, None) };
+        let options = fleet::Options { tries: 1, ..fleet_options(&inventory.policy, None, false) };
         fleet::run(&devices, &options, world.cancel, work, |finished| {
             shown[finished.index] = Some(match finished.outcome {
                 Outcome::Done(shown) => Ok(shown),

@@ -27,6 +27,14 @@ pub enum SourceUrl {
     Push,
 }
 
+impl SourceUrl {
+    /// Tells whether the source stands on this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Dir(_) | Self::DrsDir(_) | Self::Push)
+    }
+}
+
 const SOURCES: &str = "a source (dir:, sftp://, ssh://, drs:, drs://, push:)";
 
 impl FromStr for SourceUrl {
