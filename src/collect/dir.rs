@@ -7,6 +7,7 @@
 mod unchanged;
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -58,6 +59,8 @@ pub(super) fn collect(
         bytes: 0,
         in_memory: 0,
         all_same: true,
+        #[cfg(target_os = "linux")]
+        leaves_atime: true,
         folders: Vec::new(),
         entries: Vec::with_capacity(look.map_or(16, |look| look.entries.len())),
         out: Found::default(),
@@ -141,6 +144,13 @@ struct Folder {
     stat: Stat,
 }
 
+/// What was seen under a name.
+struct Seen {
+    stat: Stat,
+    /// Open, if that is how it was seen.
+    fd: Option<OwnedFd>,
+}
+
 struct Walk<'a> {
     folder: &'a Path,
     root: BorrowedFd<'a>,
@@ -155,6 +165,8 @@ struct Walk<'a> {
     bytes: u64,
     in_memory: u64,
     all_same: bool,
+    #[cfg(target_os = "linux")]
+    leaves_atime: bool,
     folders: Vec<Folder>,
     entries: Vec<Entry>,
     out: Found,
@@ -204,16 +216,15 @@ impl Walk<'_> {
             };
             let path = path.map_err(wrong)?;
             let fd = dir.fd().map_err(|e| self.unreadable(bytes, e))?;
-            self.visit(fd, entry.file_name(), path)?;
+            self.visit(fd, entry.file_name(), entry.file_type(), path)?;
         }
         Ok(())
     }
 
-    fn visit(&mut self, dir: BorrowedFd<'_>, name: &std::ffi::CStr, path: ConfigPath) -> Result<(), CollectError> {
-        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(()),
-            stat => stat.map_err(|e| self.unreadable(path.as_bytes(), e))?,
-        };
+    /// Takes up what stands under a name; `hint` is what the listing says of it.
+    fn visit(&mut self, dir: BorrowedFd<'_>, name: &CStr, hint: FileType, path: ConfigPath) -> Result<(), CollectError> {
+        let Some(seen) = self.see(dir, name, hint).map_err(|e| self.unreadable(path.as_bytes(), e))? else { return Ok(()) };
+        let stat = seen.stat;
         let (kind, what) = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => (Kind::Directory, ""),
             FileType::RegularFile => (Kind::File, ""),
@@ -261,7 +272,7 @@ impl Walk<'_> {
             }
             None => {
                 self.all_same = false;
-                match self.content(dir, name, &path, kind, stat)? {
+                match self.content(dir, name, &path, kind, seen)? {
                     Some(found) => found,
                     None => return Ok(()),
                 }
@@ -284,38 +295,70 @@ impl Walk<'_> {
         if self.bytes > self.max_bytes { Err(CollectError::TooLarge { limit: self.max_bytes }) } else { Ok(()) }
     }
 
+    /// Looks at what stands under a name; nothing if it is gone.
+    fn see(&mut self, dir: BorrowedFd<'_>, name: &CStr, hint: FileType) -> Result<Option<Seen>, Errno> {
+        // Where files are being read anyway, one that is opened tells what a look at its name would.
+        if hint == FileType::RegularFile
+            && !self.all_same
+            && let Ok(fd) = self.open_file(dir, name)
+            && let Ok(stat) = rustix::fs::fstat(&fd)
+        {
+            return Ok(Some(Seen { stat, fd: Some(fd) }));
+        }
+        match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(None),
+            stat => Ok(Some(Seen { stat: stat?, fd: None })),
+        }
+    }
+
+    /// Opens a file for reading; leaves its time of access alone where the system lets us.
+    fn open_file(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+        #[cfg(target_os = "linux")]
+        if self.leaves_atime {
+            match beneath::open(dir, name.to_bytes(), OFlags::RDONLY | OFlags::NOATIME) {
+                // Only the owner of a file and root may ask for that.
+                Err(Errno::PERM) => self.leaves_atime = false,
+                fd => return fd,
+            }
+        }
+        beneath::open(dir, name.to_bytes(), OFlags::RDONLY)
+    }
+
     /// Reads what stands under a name, with the stat that belongs to it; nothing if it is gone.
     fn content(
         &mut self,
         dir: BorrowedFd<'_>,
-        name: &std::ffi::CStr,
+        name: &CStr,
         path: &ConfigPath,
         kind: Kind,
-        mut stat: Stat,
+        mut seen: Seen,
     ) -> Result<Option<(Stat, Content)>, CollectError> {
         for _ in 0..2 {
+            let Seen { stat, fd } = seen;
             let read = match kind {
-                Kind::Link => rustix::fs::readlinkat(dir, name, Vec::new()).map(|target| Some(target.into_bytes())),
+                Kind::Link => read_link(dir, name, &stat).map(Some),
                 _ if size(&stat) > self.large_over || self.in_memory + size(&stat) > MEMORY_BYTES => Ok(None),
-                _ => read_file(dir, name, &stat),
+                _ => match fd {
+                    Some(fd) => read_file(&fd, &stat).map(Some),
+                    None => self
+                        .open_file(dir, name)
+                        .and_then(|fd| if is_file_of(&fd, &stat)? { read_file(&fd, &stat).map(Some) } else { Err(Errno::INVAL) }),
+                },
             };
-            let after = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
-            let (read, after) = match (read, after) {
-                (_, Err(Errno::NOENT)) => return Ok(None),
-                (_, Err(error)) => return Err(self.unreadable(path.as_bytes(), error)),
-                // It was replaced in between: the second round sees what stands there now.
-                (Err(Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NXIO), Ok(after)) => (None, Some(after)),
-                (Err(error), _) => return Err(self.unreadable(path.as_bytes(), error)),
-                (Ok(read), Ok(after)) if stamp(&after) == stamp(&stat) => (read, None),
-                (_, Ok(after)) => (None, Some(after)),
-            };
-            if let Some(after) = after {
-                if FileType::from_raw_mode(after.st_mode) != FileType::from_raw_mode(stat.st_mode) {
-                    break;
+            let read = match read {
+                Ok(read) => read,
+                // It was replaced or altered in between: the second round sees what stands there now.
+                Err(Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NXIO) => {
+                    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                        Err(Errno::NOENT) => return Ok(None),
+                        Err(error) => return Err(self.unreadable(path.as_bytes(), error)),
+                        Ok(now) if FileType::from_raw_mode(now.st_mode) != FileType::from_raw_mode(stat.st_mode) => break,
+                        Ok(now) => seen = Seen { stat: now, fd: None },
+                    }
+                    continue;
                 }
-                stat = after;
-                continue;
-            }
+                Err(error) => return Err(self.unreadable(path.as_bytes(), error)),
+            };
             self.add_bytes(size(&stat))?;
             let content = match read {
                 Some(bytes) => {
@@ -331,13 +374,7 @@ impl Walk<'_> {
     }
 
     /// Refers to a file in place of reading it, once it is known that it can be read.
-    fn refer(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        name: &std::ffi::CStr,
-        path: &ConfigPath,
-        stat: &Stat,
-    ) -> Result<Content, CollectError> {
+    fn refer(&mut self, dir: BorrowedFd<'_>, name: &CStr, path: &ConfigPath, stat: &Stat) -> Result<Content, CollectError> {
         beneath::open(dir, name.to_bytes(), OFlags::RDONLY).map_err(|e| self.unreadable(path.as_bytes(), e))?;
         let folder = self.folder.to_path_buf();
         self.out.referenced.push(Referenced { folder, path: path.clone(), stamp: stamp(stat) });
@@ -386,18 +423,26 @@ fn entry(scope: Scope, path: ConfigPath, kind: Kind, stat: &Stat, content: Conte
     Entry { scope, path, kind, mode, owner, stamp: stamp(stat), content }
 }
 
-/// Reads a file whole, if it is a regular one; it may have changed since `stat`.
-fn read_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr, stat: &Stat) -> Result<Option<Vec<u8>>, Errno> {
-    let fd = beneath::open(dir, name.to_bytes(), OFlags::RDONLY)?;
-    let opened = rustix::fs::fstat(&fd)?;
-    if FileType::from_raw_mode(opened.st_mode) != FileType::RegularFile {
-        return Err(Errno::INVAL);
-    }
+/// Tells whether an open file is the regular file of `stat`, as it was then.
+fn is_file_of(fd: &OwnedFd, stat: &Stat) -> Result<bool, Errno> {
+    let now = rustix::fs::fstat(fd)?;
+    Ok(FileType::from_raw_mode(now.st_mode) == FileType::RegularFile && stamp(&now) == stamp(stat))
+}
+
+/// Reads a file whole, if it is still that of `stat` behind the last byte; else `INVAL`.
+///
+/// Replacing or removing a file sets the time stamp of its inode too, so what was read stood under its name.
+fn read_file(fd: &OwnedFd, stat: &Stat) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
     read_up_to(fd.as_fd(), &mut bytes, size(stat))?;
-    let whole = bytes.len() as u64 == size(stat) && stamp(&opened) == stamp(stat);
-    // The caller compares the stamps once more; what does not fit is told as a change.
-    if whole { Ok(Some(bytes)) } else { Err(Errno::INVAL) }
+    if bytes.len() as u64 == size(stat) && is_file_of(fd, stat)? { Ok(bytes) } else { Err(Errno::INVAL) }
+}
+
+/// Reads the target of a link, if it is the link of `stat`; else `INVAL`.
+fn read_link(dir: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<Vec<u8>, Errno> {
+    let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
+    let after = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if stamp(&after) == stamp(stat) { Ok(target.into_bytes()) } else { Err(Errno::INVAL) }
 }
 
 /// Reads up to `limit` bytes.

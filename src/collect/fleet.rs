@@ -249,7 +249,15 @@ pub fn run_telling<T: Item, R: Send, E: Send + MayPass>(
     mut on_event: impl FnMut(Event<R, E>),
 ) {
     let ready = (0..items.len()).map(|index| Task { index, tries: 0, begun: None, error: None }).collect();
-    let queue = Queue { ready, held: HashMap::new(), later: BinaryHeap::new(), at_site: HashMap::new(), open: items.len(), idle: 0, unseen: 0 };
+    let queue = Queue {
+        ready,
+        held: HashMap::new(),
+        later: BinaryHeap::new(),
+        at_site: HashMap::new(),
+        open: items.len(),
+        idle: 0,
+        unseen: 0,
+    };
     let run = Run { items, options, cancel, queue: Mutex::new(queue), changed: Condvar::new(), caller: thread::current() };
     let (sender, results) = sync_channel(WAITING_RESULTS);
     thread::scope(|scope| {

@@ -107,6 +107,17 @@ fn a_tree_is_taken_as_it_stands() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn reading_leaves_the_time_of_access_alone() {
+    let rig = Rig::new();
+    rig.write("a", "x");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::options().write(true).open(rig.path("a")).unwrap().set_times(fs::FileTimes::new().set_accessed(long_ago)).unwrap();
+    assert_eq!(*content(&rig.collect(None).unwrap(), "a"), Content::Bytes(b"x".to_vec()));
+    assert_eq!(fs::metadata(rig.path("a")).unwrap().accessed().unwrap(), long_ago);
+}
+
+#[test]
 fn a_missing_or_empty_folder_is_a_failure_and_never_an_empty_set() {
     let rig = Rig::new();
     assert!(matches!(rig.collect(None), Err(CollectError::Empty(_))));
