@@ -152,21 +152,27 @@ impl ConfigSet {
     pub fn new(mut entries: Vec<Entry>, release: Option<Release>, unclaimed: Vec<ConfigPath>) -> Result<Self, SetError> {
         entries.sort_by(|a, b| (a.scope, &a.path).cmp(&(b.scope, &b.path)));
         let shown = |e: &Entry| format!("{}/{}", e.scope, e.path);
-        let mut leaves = std::collections::HashSet::new();
         for pair in entries.windows(2) {
             if pair[0].scope == pair[1].scope && pair[0].path == pair[1].path {
                 return Err(SetError::Twice(shown(&pair[1])));
             }
         }
-        for entry in entries.iter().filter(|e| e.kind != Kind::Directory) {
-            leaves.insert((entry.scope, entry.path.as_bytes()));
-        }
+        let is_leaf = |scope: Scope, path: &[u8]| {
+            let found = entries.binary_search_by(|e| (e.scope, e.path.as_bytes()).cmp(&(scope, path)));
+            found.is_ok_and(|at| entries[at].kind != Kind::Directory)
+        };
+        let mut above = None;
         for entry in &entries {
             let bytes = entry.path.as_bytes();
-            for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'/') {
-                if leaves.contains(&(entry.scope, &bytes[..at])) {
-                    return Err(SetError::Below(shown(entry)));
-                }
+            let Some(cut) = memchr::memrchr(b'/', bytes) else { continue };
+            // What stands in one folder mostly stands together.
+            let folder = Some((entry.scope, &bytes[..cut]));
+            if above == folder {
+                continue;
+            }
+            above = folder;
+            if memchr::memchr_iter(b'/', bytes).any(|at| is_leaf(entry.scope, &bytes[..at])) {
+                return Err(SetError::Below(shown(entry)));
             }
         }
         Ok(Self { entries, release, unclaimed })
@@ -183,5 +189,40 @@ impl ConfigSet {
     pub fn split_logs(self) -> (ConfigSet, Vec<Entry>) {
         let (logs, rest) = self.entries.into_iter().partition(|e| e.scope == Scope::Logs);
         (ConfigSet { entries: rest, ..self }, logs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(entries: &[(Scope, &str, Kind)]) -> Result<ConfigSet, SetError> {
+        let entry = |(scope, path, kind): &(Scope, &str, Kind)| Entry {
+            scope: *scope,
+            path: path.parse().unwrap(),
+            kind: *kind,
+            mode: 0o644,
+            owner: None,
+            stamp: Stamp::default(),
+            content: Content::Bytes(Vec::new()),
+        };
+        ConfigSet::new(entries.iter().map(entry).collect(), None, Vec::new())
+    }
+
+    #[test]
+    fn two_entries_of_one_path_and_entries_below_a_leaf_are_refused() {
+        use Kind::{Directory, File, Link};
+        use Scope::{System, Voip};
+        let good =
+            set(&[(Voip, "a/b", File), (Voip, "a", Directory), (Voip, "a-b", File), (System, "a", File), (Voip, "a/c/d", Link)]);
+        let paths: Vec<String> = good.unwrap().entries().iter().map(|e| format!("{}/{}", e.scope, e.path)).collect();
+        assert_eq!(paths, ["system/a", "voip/a", "voip/a-b", "voip/a/b", "voip/a/c/d"]);
+        let twice = set(&[(Voip, "a", File), (Voip, "b", File), (Voip, "a", Directory)]);
+        assert_eq!(twice, Err(SetError::Twice("voip/a".into())));
+        // The folder between is not in the set, and what sorts between stands beside.
+        for (leaf, kind) in [("a", File), ("a", Link), ("a/c", File)] {
+            let below = set(&[(Voip, "a/c/d", File), (Voip, "a-b", File), (Voip, leaf, kind)]);
+            assert_eq!(below, Err(SetError::Below("voip/a/c/d".into())), "{leaf}");
+        }
     }
 }
