@@ -1,15 +1,15 @@
-//! The automaton and what is done where it finds a word.
+//! The rules, and what is done where one of their words is found.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::{memchr, memrchr};
 use regex::bytes::{CaptureLocations, Regex, RegexSet};
 
 use super::keys::KeyGlob;
 use super::value::{Site, can_be_secret, is_path, key_around, value_can_be_secret};
+use super::words::Words;
 use super::{MaskOverrides, SecretSpan, csv, join, sql, tables};
 use crate::model::ConfigPath;
 use crate::profile::language::{ClearRule, SecretRule};
@@ -58,7 +58,7 @@ pub(in crate::profile) struct Finder {
     clear: Vec<ClearRule>,
     /// All of `clear`, once a secret was found.
     clear_set: OnceLock<RegexSet>,
-    words: AhoCorasick,
+    words: Words,
     jobs: Vec<Vec<Job>>,
 }
 
@@ -69,8 +69,7 @@ impl std::fmt::Debug for Finder {
 }
 
 impl Finder {
-    /// Builds the automaton. The
-    /// first rules name a span that several find.
+    /// Gathers the words of the rules. The first rules name a span that several find.
     pub(in crate::profile) fn new<'r>(rules: impl Iterator<Item = &'r SecretRule>, clear: Vec<ClearRule>) -> Self {
         let rules: Vec<Rule> = rules
             .map(|source| Rule {
@@ -99,12 +98,7 @@ impl Finder {
             }
         }
         let (words, jobs): (Vec<_>, Vec<_>) = by_word.into_iter().unzip();
-        let words = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(words)
-            .expect("the words of profiles are few and short");
+        let words = Words::new(words.into_iter());
         Self { rules, clear, clear_set: OnceLock::new(), words, jobs }
     }
 
@@ -143,12 +137,22 @@ impl Finder {
         overrides: &MaskOverrides,
     ) -> Vec<SecretSpan> {
         let mut search = Search::new(self, text, syntax);
-        for hit in self.words.find_overlapping_iter(text) {
-            for job in &self.jobs[hit.pattern().as_usize()] {
-                let (Job::Keys { rule, .. } | Job::Line { rule } | Job::Block { rule }) = *job;
-                if applies.bits[rule] {
-                    search.run(job, hit.range());
+        let mut blocks = Vec::new();
+        self.words.find(text, |word, hit| {
+            for job in &self.jobs[word] {
+                match job {
+                    Job::Keys { rule, globs } if applies.bits[*rule] => search.key(*rule, globs, hit.clone()),
+                    Job::Line { rule } if applies.bits[*rule] => search.line(*rule, hit.start),
+                    Job::Block { rule } if applies.bits[*rule] => blocks.push((hit.clone(), *rule)),
+                    _ => {}
                 }
+            }
+        });
+        // What begins inside of a block is no block of its own.
+        blocks.sort_by_key(|(hit, _)| hit.end);
+        for (hit, rule) in blocks {
+            if hit.start >= search.block_end {
+                search.block(rule, hit);
             }
         }
         for (rule, _) in self.rules.iter().enumerate().filter(|(rule, known)| known.every_line() && applies.bits[*rule]) {
@@ -294,21 +298,12 @@ impl<'s> Search<'s> {
         self.line.clone()
     }
 
-    fn run(&mut self, job: &Job, hit: Range<usize>) {
-        match job {
-            Job::Keys { rule, globs } => self.key(*rule, globs, hit),
-            Job::Line { rule } => {
-                let line = self.line_of(hit.start);
-                if self.done[*rule] != line.start {
-                    self.done[*rule] = line.start;
-                    self.line_rule(*rule, line);
-                }
-            }
-            Job::Block { rule } => {
-                if hit.start >= self.block_end {
-                    self.block(*rule, hit);
-                }
-            }
+    /// Tries a rule on the line of a hit, once for each line.
+    fn line(&mut self, rule: usize, at: usize) {
+        let line = self.line_of(at);
+        if self.done[rule] != line.start {
+            self.done[rule] = line.start;
+            self.line_rule(rule, line);
         }
     }
 

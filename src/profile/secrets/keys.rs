@@ -50,7 +50,12 @@ impl KeyGlob {
 fn go(glob: &[u8], key: &[u8]) -> bool {
     let Some((&first, rest)) = glob.split_first() else { return key.is_empty() };
     match first {
-        b'*' => (0..=key.len()).any(|at| go(rest, &key[at..])),
+        b'*' => match rest.first() {
+            None => true,
+            Some(b'*' | b'_' | b'.') => (0..=key.len()).any(|at| go(rest, &key[at..])),
+            // Most places fail at the first letter.
+            Some(next) => key.iter().enumerate().any(|(at, k)| k.to_ascii_lowercase() == *next && go(&rest[1..], &key[at + 1..])),
+        },
         b'_' => (key.first().is_some_and(|b| is_separator(*b)) && go(rest, &key[1..])) || go(rest, key),
         b'.' => key.first().is_some_and(|b| is_separator(*b)) && go(rest, &key[1..]),
         b => key.first().is_some_and(|k| k.to_ascii_lowercase() == b) && go(rest, &key[1..]),

@@ -1,6 +1,6 @@
 //! Finds where secrets stand in a text.
 //!
-//! One pass of an Aho-Corasick automaton over the words of all rules finds the places that matter;
+//! One pass over the text for the words of all rules finds the places that matter;
 //! only there a key is read, or a regular expression tried on the line. So a text without secrets
 //! costs one pass, and nothing is compiled before the first text that must be looked at.
 
@@ -13,6 +13,7 @@ mod sql;
 mod suspects;
 mod tables;
 mod value;
+mod words;
 
 use std::ops::Range;
 use std::sync::Arc;
