@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! cargo run --release --example fleet -- DIR --devices 1000 [--files 20] [--seed 1]
-//! cargo run --release --example fleet -- DIR --devices 1000 --change 7      one round of changes
+//! cargo run --release --example fleet -- DIR --devices 1000 --change 7 [--every 50]   one round of changes
 //! cargo run --release --example fleet -- DIR --touch                        new time stamps only
 //! ```
 //!
 //! Every device is a folder `DIR/dNNNNN` of a PBX: SIP accounts, dial plans, voice mail boxes, queues,
 //! and the system files around them; 20 files of 6 KB on average. Round K changes one line in one file of
-//! every fiftieth device, another fiftieth each round, and of device 0 in every round.
+//! every fiftieth device, another fiftieth each round, and of device 0 in every round; with `--every N` of every
+//! N-th device.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fmt::Write as _;
@@ -166,14 +167,16 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value =
         |name: &str, default: u64| args.iter().position(|a| a == name).map_or(default, |at| args[at + 1].parse().unwrap());
-    let dir = Path::new(args.first().expect("usage: fleet DIR [--devices N] [--files N] [--seed N] [--change ROUND | --touch]"));
+    let dir = Path::new(
+        args.first().expect("usage: fleet DIR [--devices N] [--files N] [--seed N] [--change ROUND [--every N] | --touch]"),
+    );
     let (devices, files, seed) = (value("--devices", 1000), usize::try_from(value("--files", 20)).unwrap(), value("--seed", 1));
     if args.iter().any(|a| a == "--touch") {
         let now = SystemTime::now() - Duration::from_secs(60);
         walk(dir, &mut |path| fs::File::options().write(true).open(path).unwrap().set_modified(now).unwrap());
         return;
     }
-    let round = value("--change", 0);
+    let (round, every) = (value("--change", 0), value("--every", 50).max(1));
     let (mut bytes, mut count) = (0, 0);
     for device in 0..devices {
         if round == 0 {
@@ -185,7 +188,7 @@ fn main() {
                 count += 1;
                 fs::write(path, text).unwrap();
             }
-        } else if device == 0 || (device + round) % 50 == 0 {
+        } else if device == 0 || (device + round) % every == 0 {
             let path = path_of(dir, device, usize::try_from((device + round) % files as u64).unwrap());
             let old = fs::read_to_string(&path).unwrap();
             let rest = old.split_once('\n').unwrap().1;

@@ -2,7 +2,7 @@
 """Times confvault beside git, restic and borg on the same fleet, in the same run.
 
     cargo build --release --bin confvault --example fleet
-    python3 tests/bench/peers.py [--devices 1000] [--rounds 30] [--repeat 3] [--only git]
+    python3 tests/bench/peers.py [--devices 1000] [--rounds 30] [--every 50] [--repeat 3] [--only git] [--sealing]
 
 Needs git; restic and borg are left out where they are not installed. Figures are CPU seconds (user and
 system, of the process and all its children) and peak memory of the largest process, as the kernel counts them;
@@ -78,6 +78,8 @@ class Confvault:
         add = ["device", "add", "--from", fleet, "--profile", "asterisk", "--release", "20.9.1"]
         subprocess.run([OURS, "-C", self.dir, *add], check=True, stdout=subprocess.DEVNULL, env=self.env)
         self.dir_store = os.path.join(self.dir, "store.git")
+        # A store with sealing is restored by its administrator.
+        self.identity = ["--identity", f"{self.dir}-admin/identity.txt"] if sealing else []
 
     def call(self, *args, accept=(0,)):
         return run([OURS, "-C", self.dir, *args], env=self.env, accept=accept)
@@ -88,10 +90,10 @@ class Confvault:
     def one(self, target, back, device):
         newest = json.loads(subprocess.run([OURS, "-C", self.dir, "log", device, "--json"], env=self.env, check=True, stdout=subprocess.PIPE).stdout)
         generations = newest["generations"] if isinstance(newest, dict) else newest
-        return self.call("restore", f"{device}@{max(g['number'] for g in generations) - back}", "--to", os.path.join(target, device))
+        return self.call("restore", f"{device}@{max(g['number'] for g in generations) - back}", "--to", os.path.join(target, device), *self.identity)
 
     def all(self, target):
-        return self.call("restore", "--all", "--to", os.path.join(target, "all"))
+        return self.call("restore", "--all", "--to", os.path.join(target, "all"), *self.identity)
 
     def tidy(self):
         return self.call("maintain")
@@ -149,11 +151,13 @@ def report(figures, args):
     names = list(dict.fromkeys(who for row in figures.values() for who in row))
     middle = {what: {who: statistics.median(v) for who, v in row.items()} for what, row in figures.items()}
     print(f"\n{args.devices} devices; CPU seconds unless said otherwise; medians")
-    print("| what | " + " | ".join(names) + " | confvault / git |")
-    print("|---|" + "---|" * (len(names) + 1))
+    pairs = [("confvault", "git"), ("confvault, sealing", "confvault")]
+    pairs = [(a, b) for a, b in pairs if a in names and b in names]
+    print("| what | " + " | ".join(names) + " | " + " | ".join(f"{a} / {b}" for a, b in pairs) + " |")
+    print("|---|" + "---|" * (len(names) + len(pairs)))
     for what, row in middle.items():
-        ratio = f"{row['confvault'] / row['git']:.2f}" if row.get("git") and "confvault" in row else ""
-        print(f"| {what} | " + " | ".join(f"{row[n]:.3f}" if n in row else "" for n in names) + f" | {ratio} |")
+        ratios = [f"{row[a] / row[b]:.2f}" if row.get(b) and a in row else "" for a, b in pairs]
+        print(f"| {what} | " + " | ".join([f"{row[n]:.3f}" if n in row else "" for n in names] + ratios) + " |")
     if args.json:
         with open(args.json, "w") as out:
             json.dump({"devices": args.devices, "figures": figures}, out, indent=1)
@@ -164,6 +168,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=30, help="generations in all (default 30)")
+    parser.add_argument("--every", type=int, default=50, help="in each round every N-th device changes (default 50)")
     parser.add_argument("--repeat", type=int, default=3, help="repeats of what can be repeated (default 3)")
     parser.add_argument("--only", default="git,restic,borg", help="peers to run beside confvault")
     parser.add_argument("--sealing", action="store_true", help="also run a confvault store with sealing")
@@ -203,10 +208,11 @@ def main():
             for tool in tools:
                 measured("every time stamp new", tool, tool.snapshot)
         for number in range(1, args.rounds):
-            subprocess.run([FLEET, fleet, *count, "--change", str(number)], check=True, stdout=subprocess.DEVNULL)
+            change = ["--change", str(number), "--every", str(args.every)]
+            subprocess.run([FLEET, fleet, *count, *change], check=True, stdout=subprocess.DEVNULL)
             time.sleep(0.1)
             for tool in tools:
-                measured("2 % changed", tool, tool.snapshot)
+                measured(f"{100 / args.every:g} % changed", tool, tool.snapshot)
         for tool in tools:
             total, files = size_of(getattr(tool, "dir_store", tool.dir))
             note("store MB", tool.name, total / 1e6)
@@ -220,9 +226,13 @@ def main():
                     else:
                         measured(what, tool, lambda: tool.all(target))
                     shutil.rmtree(target)
-        for _ in range(args.repeat):
-            cpu, _, _ = tools[0].call("log", "d00000")
-            note("log of one device", tools[0].name, cpu)
+        def logs(what):
+            for _ in range(args.repeat):
+                for tool in tools:
+                    if isinstance(tool, Confvault):
+                        measured(what, tool, lambda: tool.call("log", "d00000"))
+
+        logs("log of one device")
         for tool in tools:
             measured("tidy", tool, tool.tidy)
             total, files = size_of(getattr(tool, "dir_store", tool.dir))
@@ -233,6 +243,9 @@ def main():
             measured("all devices to disk, tidied", tool, lambda: tool.all(target))
             target_one = tempfile.mkdtemp(dir=base)
             measured("one device, tidied", tool, lambda: tool.one(target_one, min(20, args.rounds - 1), "d00000"))
+            shutil.rmtree(target)
+            shutil.rmtree(target_one)
+        logs("log of one device, tidied")
     except BaseException:
         report(figures, args)  # what was measured before the trouble
         raise
