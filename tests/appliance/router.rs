@@ -60,7 +60,7 @@ fn a_killed_restore_is_taken_back_by_the_device_itself() {
 fn a_commit_that_was_not_confirmed_in_time_is_not_called_done() {
     let lab = Lab::router();
     // The device goes back before the confirmation comes.
-    lab.live.world().family.minute = Duration::from_millis(1);
+    lab.live.world().family.minute = Duration::from_nanos(1);
     let run = lab.restore(&[]);
     assert_eq!(run.code, 1, "{run}");
     assert_eq!(lab.live.world().family.active(), CHANGED);

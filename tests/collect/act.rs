@@ -271,3 +271,57 @@ fn what_a_restore_left_is_no_part_of_a_set() {
         assert_eq!(collected.skipped[0].what, "part of a restore that did not end");
     }
 }
+
+#[test]
+fn a_folder_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
+    let thorough = std::env::var_os("CONFVAULT_THOROUGH").is_some();
+    for place in places() {
+        let outside = tempfile::tempdir_in(place.tree.parent().unwrap()).unwrap();
+        fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::create_dir(place.tree.join("real")).unwrap();
+        place.own();
+        let (folder, real) = (place.tree.join("sub"), place.tree.join("real"));
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let rounds = match (place._sshd.is_some(), thorough) {
+            (false, false) => 500,
+            (false, true) => 10_000,
+            (true, false) => 30,
+            (true, true) => 1_000,
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    fs::rename(&real, &folder).unwrap();
+                    std::thread::yield_now();
+                    fs::rename(&folder, &real).unwrap();
+                    symlink(outside.path(), &folder).unwrap();
+                    std::thread::yield_now();
+                    fs::remove_file(&folder).unwrap();
+                }
+            });
+            let swapped = place.rig.work(&place.table, |target| {
+                let (mut done, mut refused) = (0, 0);
+                for _ in 0..rounds {
+                    let files = target.files()?;
+                    let steps = files
+                        .stage_file(&path("sub/.new"), META, 3, &mut &b"new"[..])
+                        .and_then(|()| files.place(&path("sub/.new"), &path("sub/a.conf")))
+                        .and_then(|()| files.make_dir(&path("sub/dir"), META))
+                        .and_then(|()| files.remove(&path("sub/a.conf")));
+                    if steps.is_ok() {
+                        done += 1
+                    } else {
+                        refused += 1
+                    }
+                    drop(files.remove(&path("sub/.new")));
+                }
+                Ok((done, refused))
+            });
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            let (done, refused) = swapped.unwrap_or_else(|e| panic!("{}", whole(&e)));
+            assert!(refused > 0, "{done} done, {refused} refused");
+        });
+        let written: Vec<_> = fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(written.is_empty(), "{written:?}");
+    }
+}

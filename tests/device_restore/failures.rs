@@ -61,6 +61,8 @@ fn a_device_that_writes_its_own_files_is_found_out() {
     assert!(text.contains("gone.conf          as neither before nor at the point"), "{text}");
     assert!(text.contains("main.conf          as before"), "{text}");
     assert_eq!(lab.outcomes(), ["begun", "stuck"]);
+    let snapshot = lab.cv(&["snapshot"]);
+    assert!(snapshot.stderr.contains("a restore of pbx did not end: `confvault restore --undo pbx`"), "{snapshot}");
     let refused = lab.restore(&[]);
     assert!(refused.code == 1 && refused.stderr.contains("A restore of the device did not end: pbx"), "{refused}");
     // Once the device behaves, one command goes back.

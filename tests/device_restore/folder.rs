@@ -26,7 +26,7 @@ fn everything_that_differs_is_put_back_and_nothing_else() {
     12 to do, 4 the same as at the point
     --- exit 1
     ");
-    let run = lab.restore(&["--ticket", "T-1"]);
+    let run = lab.restore(&["--ticket", "T-1", "-vvv"]);
     assert_eq!(run.code, 0, "{run}");
     assert_eq!(lab.tree(), lab.point());
     lab.assert_tidy();
@@ -46,4 +46,21 @@ fn everything_that_differs_is_put_back_and_nothing_else() {
     assert_eq!(back.code, 0, "{back}");
     assert_eq!(lab.tree(), lab.broken);
     assert!(!format!("{run}{back}{plan}").contains(CANARY));
+}
+
+#[test]
+fn a_store_that_seals_nothing_keeps_the_way_back_sealed_all_the_same() {
+    let lab = Lab::without_sealing("[[restore.apply]]\nrun = \"kill -9 $PPID\"\n");
+    let without = |args: &[&str]| lab.env.run(lab.command(args).env_remove("CONFVAULT_IDENTITY"));
+    let killed = without(&["restore", "pbx@1", "--device", "--yes"]);
+    assert_eq!(killed.code, -1, "{killed}");
+    assert_eq!(lab.tree(), lab.point());
+    let found = std::process::Command::new("grep").args(["-rl", CANARY, "store/restores"]).current_dir(lab.env.path("")).output();
+    assert!(found.unwrap().stdout.is_empty(), "the way back lies in clear");
+    let profile = lab.env.read("store/profiles/pb.toml").replace("kill -9 $PPID", "true");
+    lab.env.write("store/profiles/pb.toml", profile);
+    let undone = without(&["restore", "--undo"]);
+    assert_eq!(undone.code, 0, "{undone}");
+    assert_eq!(lab.tree(), lab.broken);
+    lab.assert_tidy();
 }

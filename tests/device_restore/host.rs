@@ -338,3 +338,18 @@ fn what_the_login_may_not_write_is_put_back_by_sudo() {
     assert_eq!(back.code, 1, "the check finds what was broken: {back}");
     assert_eq!(lab.tree(), point);
 }
+
+#[test]
+fn a_login_that_may_only_look_is_found_out_before_anything_is_begun() {
+    if !available() {
+        return;
+    }
+    let host = Host::usual("ForceCommand internal-sftp\n", "", "");
+    let lab = &host.lab;
+    let run = lab.restore(&[]);
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("Device refused to run what putting back needs"), "{run}");
+    assert_eq!(lab.tree(), lab.broken);
+    assert!(lab.outcomes().is_empty(), "something was begun");
+    assert_eq!(lab.cv(&["log", "pbx", "--json"]).json()["generations"].as_array().unwrap().len(), 1);
+}

@@ -74,7 +74,17 @@ pub struct Lab {
 impl Lab {
     /// `restore` is the `[restore]` of the profile.
     pub fn new(restore: &str) -> Self {
+        Self::in_folder(restore, &[])
+    }
+
+    /// The same, in a store that keeps secrets in clear.
+    pub fn without_sealing(restore: &str) -> Self {
+        Self::in_folder(restore, &["--no-sealing"])
+    }
+
+    fn in_folder(restore: &str, more: &[&str]) -> Self {
         let env = TestEnv::new();
+        env.cv(&[&["init", "store", "--collector", "central"], more].concat()).succeeded();
         let at = env.path("pbx");
         good(&at);
         let lab =
@@ -85,7 +95,9 @@ impl Lab {
 
     /// A device with this table and this profile, whose set as it stands is generation 1. It is not broken yet.
     pub fn with(env: TestEnv, at: PathBuf, table: &str, profile: &str) -> Self {
-        env.cv(&["init", "store", "--collector", "central"]).succeeded();
+        if !env.path("store").exists() {
+            env.cv(&["init", "store", "--collector", "central"]).succeeded();
+        }
         env.write("store/profiles/pb.toml", profile);
         let inventory = env.read("store/confvault.toml");
         env.write("store/confvault.toml", format!("{inventory}\n[devices.pbx]\nprofile = \"pb\"\nrelease = \"1\"\n{table}"));

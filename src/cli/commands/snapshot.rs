@@ -13,6 +13,7 @@ use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::LabelSelector;
 use crate::model::DeviceName;
+use crate::ops::device_restore::unfinished;
 use crate::ops::snapshot::{DeviceReport, Options, Report, World, snapshot};
 use crate::ops::{self, Vault};
 use crate::store;
@@ -89,6 +90,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
     }
     let (_, _, failed) = report.counts();
     let lost = !report.lost.is_empty();
+    for device in unfinished(vault.root()).map_err(crate::ops::Error::from)? {
+        ui.warn(&format!("a restore of {device} did not end: `confvault restore --undo {device}`, or `--resume {device}`"));
+    }
     tell_all(ui, report);
     Ok(match (failed > 0, lost) {
         (true, _) => Exit::Partly,

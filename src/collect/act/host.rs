@@ -43,8 +43,10 @@ const DRESS_DIR: &str = r#"{ [ -z "$3" ] || chown -- "$3" .; } && chmod -- "$2" 
 const REMOVE: &str = r#"rm -f -- "$2" && { sync -- . 2>/dev/null || :; }"#;
 /// `$2` name.
 const REMOVE_DIR: &str = r#"[ -e "$2" ] || [ -L "$2" ] || exit 0; [ -d "$2" ] && [ ! -L "$2" ] || { echo 'not a folder' >&2; exit 1; }; for f in "$2"/* "$2"/.[!.]* "$2"/..?*; do [ ! -e "$f" ] && [ ! -L "$f" ] || exit 42; done; rmdir -- "$2""#;
+/// Everything that the other scripts use, in a place of its own.
+const PROBE: &str = r#"d=$(mktemp -d) && cd -P -- "$d" && : > a && ln -s -- a b && mv -f -T -- a c && chmod -- 0600 c && echo x | wc -c > c && tar -cf - c > d; s=$?; cd / && rm -rf -- "$d" && [ $s = 0 ] && echo ready"#;
 /// `$1` the folder.
-const WHERE: &str = r#"cd -P -- "$1" && pwd -P"#;
+const WHERE: &str = r#"cd -P -- "$1" 2>/dev/null && pwd -P || echo missing"#;
 /// `$1` the folder.
 const SHOW: &str = r#"umask 077; mkdir -- "$1" && cd -P -- "$1" && tar -xf -"#;
 /// `$1` the folder.
@@ -74,14 +76,19 @@ impl<'l, 'a> Host<'l, 'a> {
         let Some(base) = self.base.as_ref().filter(|_| !self.resolved) else { return Ok(()) };
         let shown = String::from_utf8_lossy(base).into_owned();
         let line = script(self.before, WHERE, &[base]);
-        let output = self.exec(&line, &shown, SCRIPT_IDLE, Input::Nothing)?;
-        match (output.status, output.stdout.strip_suffix(b"\n")) {
-            (Some(0), Some(place)) if place.starts_with(b"/") => {
+        // The input ends at once: a login that may only use SFTP has a server here that would wait for it.
+        let output = self.exec(&line, &shown, SCRIPT_IDLE, Input::Bytes(&mut std::io::empty()))?;
+        match output.stdout.strip_suffix(b"\n") {
+            Some(place) if place.starts_with(b"/") => {
                 self.base = Some([place, b"/"].concat());
                 self.resolved = true;
                 Ok(())
             }
-            _ => Err(ActError::Open(CollectError::Missing(shown.into()))),
+            Some(b"missing") => Err(ActError::Open(CollectError::Missing(shown.into()))),
+            _ => {
+                let reason = "no answer: the login may only use SFTP".to_owned();
+                Err(ActError::Refused { doing: "run what putting back needs", path: shown, reason })
+            }
         }
     }
 
@@ -138,7 +145,8 @@ impl<'l, 'a> Host<'l, 'a> {
 
 impl Target for Host<'_, '_> {
     fn run(&mut self, action: &Action, command: &str) -> Result<(), ActError> {
-        let line = format!("{}{command}", self.before);
+        // The whole line, not only its first command.
+        let line = if self.before.is_empty() { command.to_owned() } else { script(self.before, command, &[]) };
         let input = if action.answers.is_empty() { Input::Nothing } else { Input::Answers(&action.answers) };
         let output = self.exec(&line, command, judge::idle(action), input)?;
         let (mut said, status) = (output.stdout, output.status);
@@ -157,6 +165,18 @@ impl Target for Host<'_, '_> {
 }
 
 impl Files for Host<'_, '_> {
+    fn probe(&mut self) -> Result<(), ActError> {
+        const NEEDS: &str = "a shell, mktemp, mv -T, ln, chmod, tar";
+        let line = script(self.before, PROBE, &[]);
+        let output = self.exec(&line, NEEDS, SCRIPT_IDLE, Input::Bytes(&mut std::io::empty()))?;
+        if output.stdout == b"ready\n" {
+            return Ok(());
+        }
+        let line = output.stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
+        let reason = plain(&String::from_utf8_lossy(line.unwrap_or(b"no answer")));
+        Err(ActError::Refused { doing: "run what putting back needs", path: NEEDS.to_owned(), reason })
+    }
+
     fn absolute(&self, path: &ConfigPath) -> Vec<u8> {
         [self.base.as_deref().unwrap_or(b"/"), path.as_bytes()].concat()
     }

@@ -77,6 +77,12 @@ pub trait Target {
 
 /// The files of a device; paths are those of the set.
 pub trait Files {
+    /// Makes sure that files can be changed at all, as far as that can be told without doing so.
+    ///
+    /// # Errors
+    /// [`ActError`]: the device, or the login, has no shell with what is needed.
+    fn probe(&mut self) -> Result<(), ActError>;
+
     /// The absolute path on the device.
     fn absolute(&self, path: &ConfigPath) -> Vec<u8>;
 

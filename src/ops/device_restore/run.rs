@@ -127,8 +127,8 @@ pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, c
 fn guard(prepared: &Prepared<'_>, options: &Options) -> Result<(), DeviceRestoreError> {
     let plan = &prepared.plan;
     match (plan.method, &prepared.site.device.source) {
-        (RestoreMethod::Files, _) | (RestoreMethod::Commands, SourceUrl::Ssh(_)) => {}
-        (RestoreMethod::Commands, source) => return Err(ActError::NotSupported(source.clone()).into()),
+        (RestoreMethod::Files, SourceUrl::Sftp(_) | SourceUrl::Dir(_)) | (RestoreMethod::Commands, SourceUrl::Ssh(_)) => {}
+        (RestoreMethod::Files | RestoreMethod::Commands, source) => return Err(ActError::NotSupported(source.clone()).into()),
         (RestoreMethod::None, _) => return Err(DeviceRestoreError::NoMethod(prepared.site.profile.name().to_owned())),
     }
     if let Some(first) = plan.blocked.first() {
@@ -158,6 +158,11 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
     let keeper = Keeper::new(site)?;
     if plan.items.is_empty() {
         return Ok(Report { took: begun.elapsed(), ..report(plan, Outcome::Nothing) });
+    }
+    if plan.method == RestoreMethod::Files {
+        // A login that may only look is found out before anything is begun.
+        let run = Vault::new_run();
+        site.work(run.as_str(), site.tools.vault.root(), |target| Ok(target.files()?.probe()?))?;
     }
     let vault = site.tools.vault;
     let change = close::find(vault, &site.device.name, options.ticket.as_ref(), plan.lacks.is_none())?;
