@@ -244,3 +244,50 @@ fn a_killed_rebuild_is_begun_anew_by_the_next() {
     }
     assert!(last > 20, "only {last} steps");
 }
+
+/// A recipient is an age key, an SSH key, or a file of them; each of them opens, and nobody else is let in.
+#[test]
+fn recipients_are_given_in_three_ways() {
+    let env = TestEnv::new();
+    let tool = |program: &str, args: &[&str]| {
+        let out = std::process::Command::new(program).args(args).current_dir(env.path("")).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8([out.stdout, out.stderr].concat()).unwrap()
+    };
+    let age = tool("age-keygen", &["-o", "age.txt"]).trim().rsplit(' ').next().unwrap().to_owned();
+    tool("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "alice", "-f", "ssh"]);
+    tool("ssh-keygen", &["-q", "-t", "ed25519", "-N", "open sesame", "-C", "bob", "-f", "locked"]);
+    let filed = tool("age-keygen", &["-o", "filed.txt"]).trim().rsplit(' ').next().unwrap().to_owned();
+    env.write("team.txt", format!("# the team\n{filed}\n{}", env.read("locked.pub")));
+    let ssh = env.read("ssh.pub");
+    let init =
+        ["init", "vault", "--recipient", &age, "--recipient", ssh.trim(), "--recipient", "team.txt", "--collector", "central"];
+    let said = env.cv(&init);
+    assert_eq!(said.code, 0, "{said}");
+    // No identity is made where one was given, and the key that decides is still said to be kept apart.
+    assert!(!env.path("vault-admin/identity.txt").exists() && env.path("vault-admin/administrator.key").exists());
+    let listed = env.cv(&["-C", "vault", "key", "list", "--json"]).json();
+    assert_eq!(listed["recipients"].as_array().unwrap().len(), 4, "{listed}");
+
+    env.write("pbx/sip.conf", "[100]\nsecret=three-ways-canary\n");
+    let add = ["-C", "vault", "device", "add", "pbx", "--source", "dir:../pbx", "--release", "1", "--profile", "asterisk"];
+    env.cv(&add).succeeded();
+    env.cv(&["-C", "vault", "snapshot"]).succeeded();
+    for identity in ["age.txt", "ssh", "filed.txt"] {
+        let out = format!("out-{identity}");
+        env.cv(&["-C", "vault", "restore", "pbx", "--to", &out, "--identity", identity]).succeeded();
+        assert!(env.read(&format!("{out}/sip.conf")).contains("three-ways-canary"));
+    }
+    let restore = ["-C", "vault", "restore", "pbx", "--to", "out", "--identity", "locked"];
+    env.cv(&restore).failed(12);
+    let mut terminal = Terminal::start(&env.command(&restore));
+    terminal.expect("Passphrase of the SSH key");
+    terminal.types_unseen("open sesame");
+    let (code, shown) = terminal.end();
+    assert!(code == 0 && !shown.contains("sesame"), "{shown}");
+    // The environment names one as the option does.
+    let mut command = env.command(&["-C", "vault", "restore", "pbx", "--to", "by-environment"]);
+    env.run(command.env("CONFVAULT_IDENTITY", env.path("ssh"))).succeeded();
+    tool("age-keygen", &["-o", "stranger.txt"]);
+    env.cv(&["-C", "vault", "restore", "pbx", "--to", "no", "--identity", "stranger.txt"]).failed(12);
+}

@@ -195,3 +195,23 @@ fn what_is_no_mirror_is_said() {
     let said = env.cv(&["mirror", "push"]).failed(1);
     assert!(said.contains("error:"), "{said}");
 }
+
+#[test]
+fn what_protects_nothing_on_the_way_is_said_to() {
+    let env = TestEnv::with_store();
+    for (name, url, open) in [
+        ("plain", "http://mirror.example/cv.git", true),
+        ("old", "git://mirror.example/cv.git", true),
+        ("tls", "https://mirror.example/cv.git", false),
+        ("ssh", "ssh://backup@mirror.example/cv.git", false),
+        ("scp", "backup@mirror.example:cv.git", false),
+    ] {
+        let run = env.cv(&["mirror", "add", name, url]);
+        assert_eq!(run.stderr.contains("can be read and altered on the way"), open, "{run}");
+        run.succeeded();
+    }
+    for url in ["https://user:geheim@mirror.example/cv.git", "ssh://user:geheim@mirror.example/cv.git"] {
+        let refused = env.cv(&["mirror", "add", "secret", url]).failed(2);
+        assert!(!refused.contains("geheim"), "{refused}");
+    }
+}
