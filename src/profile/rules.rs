@@ -80,6 +80,7 @@ pub struct Profile {
     rules_id: OnceLock<String>,
     masks: OnceLock<blake3::Hash>,
     files: OnceLock<Globs>,
+    releases: OnceLock<Vec<Globs>>,
     volatile: OnceLock<Globs>,
     normalisers: Memo<Vec<usize>, Option<Normaliser>>,
     secret_globs: OnceLock<Globs>,
@@ -96,6 +97,7 @@ impl Profile {
             rules_id: OnceLock::new(),
             masks: OnceLock::new(),
             files: OnceLock::new(),
+            releases: OnceLock::new(),
             volatile: OnceLock::new(),
             normalisers: Memo::default(),
             secret_globs: OnceLock::new(),
@@ -154,8 +156,9 @@ impl Profile {
     /// A rule that finds two different releases counts as one that finds none.
     #[must_use]
     pub fn release(&self, paths: &[ConfigPath], read: &mut dyn FnMut(&ConfigPath) -> Option<Vec<u8>>) -> Option<Release> {
-        for rule in &self.file.release {
-            let globs = Globs::new(std::iter::once(rule.paths.as_slice()));
+        let rules = &self.file.release;
+        let globs = self.releases.get_or_init(|| rules.iter().map(|r| Globs::new(std::iter::once(r.paths.as_slice()))).collect());
+        for (rule, globs) in rules.iter().zip(globs) {
             let regex = rule.regex.regex()?;
             let mut found: Vec<Release> = Vec::new();
             for path in paths.iter().filter(|path| globs.set.is_match(as_path(path))) {

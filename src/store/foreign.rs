@@ -102,12 +102,6 @@ impl Foreign {
         Ok(Self { objects: Objects::open(&dir.join("objects")), dir, shallow })
     }
 
-    /// The directory of the repository.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Tells whether the beginning of the history was never fetched.
     #[must_use]
     pub fn is_shallow(&self) -> bool {
@@ -189,17 +183,6 @@ impl Foreign {
         // Old programs wrote the mode of a tree in another way.
         entries.iter_mut().filter(|e| e.mode & 0o170_000 == TREE).for_each(|e| e.mode = TREE);
         Ok(entries)
-    }
-
-    /// Gives the size of a blob in bytes.
-    ///
-    /// # Errors
-    /// [`ForeignError::Damaged`].
-    pub fn blob_size(&self, id: &ObjectId) -> Result<u64, ForeignError> {
-        match self.objects.header(id).map_err(|e| self.damaged(e))? {
-            (Kind::Blob, size) => Ok(size),
-            (found, _) => Err(self.damaged(Error::ObjectKind { wanted: Kind::Blob, found, id: *id })),
-        }
     }
 
     /// Reads a blob of at most `limit` bytes.

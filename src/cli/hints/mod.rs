@@ -409,7 +409,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Ambiguous(text) => (Exit::Usage, vec![format!("write `-- {text}` for the path, `{}` for the point", as_point(text))]),
         E::Exists(_) => advice(Exit::Failed, &["choose an empty folder"]),
         E::Internal(_) => advice(Exit::Failed, &[]),
-        E::Moved | E::NotBegun => advice(Exit::Failed, &["run `confvault snapshot` again"]),
+        E::Moved | E::NotBegun => advice(Exit::Failed, &["run the command again"]),
     }
 }
 
