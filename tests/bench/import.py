@@ -5,12 +5,36 @@
     python3 tests/bench/import.py [--devices 1000] [--states 30] [--lines 1000]
 
 The repository has the shape of Oxidized's: one flat folder, one commit for each state of a device, so every commit has a
-tree of all names. Figures are CPU seconds (user and system, with all children) and the peak memory of the largest process.
+tree of all names. Figures are CPU seconds (user and system, with all children), the peak memory of the largest process, and of
+confvault what of that is no mapped file.
 Everything is written below a temporary folder and removed.
 """
-import argparse, os, random, shutil, subprocess, tempfile
+import argparse, os, random, shutil, subprocess, tempfile, threading, time
 
 from peers import OURS, run, size_of
+
+
+def own(command):
+    """Runs confvault; gives the figures of `run`, and the peak of its memory without mapped files in MiB."""
+    peak, done = [0], threading.Event()
+
+    def watch():
+        while not done.wait(0.05):
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    if os.readlink(f"/proc/{pid}/exe") == os.path.realpath(OURS):
+                        with open(f"/proc/{pid}/status") as status:
+                            size = [line.split()[1] for line in status if line.startswith("RssAnon")]
+                        peak[0] = max(peak[0], int(size[0]) // 1024)
+                except (OSError, IndexError):
+                    pass
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    figures = run(command)
+    done.set()
+    watcher.join()
+    return figures, peak[0]
 
 
 def text(device, state, lines):
@@ -68,10 +92,11 @@ def main():
             store = os.path.join(base, name.replace(" ", "-"))
             subprocess.run([OURS, "-q", "init", store, "--collector", "bench", *more], check=True, stdout=subprocess.DEVNULL)
             command = [OURS, "-C", store, "-q", "import", "oxidized", repo, "--profile", "cisco-ios"]
-            ours = say(f"confvault import, {name}", run(command))
+            figures, memory = own(command)
+            ours = say(f"confvault import, {name}", figures)
             packs = [f for f in os.listdir(f"{store}/store.git/objects/pack") if f.endswith(".pack")]
             size, files = size_of(f"{store}/store.git")
-            print(f"{'':<44} {ours / git:.2f} of git; {len(packs)} packs, {files} files, {size / 1e6:.0f} MB")
+            print(f"{'':<44} {ours / git:.2f} of git; {len(packs)} packs, {files} files, {size / 1e6:.0f} MB; {memory} MiB of own memory")
             say(f"  again, nothing new, {name}", run(command))
             say(f"  maintain, {name}", run([OURS, "-C", store, "-q", "maintain"]))
             print(f"{'':<44} {size_of(f'{store}/store.git')[0] / 1e6:.0f} MB")
