@@ -207,11 +207,13 @@ fn a_device_that_moved_to_another_group_is_one_device() {
         &[
             oxidized(T0, &[("old/sw2", &state("sw2", "15.2(4)M7", "1"))]),
             oxidized(T0 + 1, &[("new/sw2", &state("sw2", "15.2(4)M7", "2"))]),
-            oxidized(T0 + 2, &[("new/sw2", &state("sw2", "15.2(4)M7", "3"))]),
+            // What is cleaned up later takes nothing away.
+            Commit { files: vec![("old/sw2".into(), None)], ..oxidized(T0 + 2, &[]) },
+            oxidized(T0 + 3, &[("new/sw2", &state("sw2", "15.2(4)M7", "3"))]),
         ],
     );
-    world.import(&["oxidized", "apart.git", "--profile", "cisco-ios"]);
-    assert_eq!(world.log("sw2").len(), 3);
+    let report = world.import(&["oxidized", "apart.git", "--profile", "cisco-ios"]);
+    assert_eq!((world.log("sw2").len(), &of(&report, "sw2")["gone"]), (3, &serde_json::Value::Null));
     let below = world.import(&["oxidized", "moved.git", "--profile", "cisco-ios", "--below", "new"]);
     assert_eq!(of(&below, "sw1")["last"], 2);
     world.clean();
@@ -291,5 +293,43 @@ fn devices_without_a_list_are_taken_in_disabled() {
     world.cv(&["snapshot", "gw1"]).succeeded();
     let changed = git_ok(&world.store(), &["log", "-1", "--format=%(trailers:key=Changed,valueonly)", "gw1/15.8(1)M"]);
     assert_eq!((world.log("gw1").len(), changed.trim()), (4, "+0 ~1 -0"));
+    world.clean();
+}
+
+#[test]
+fn a_long_history_is_committed_in_parts() {
+    use confvault::ops::Vault;
+    use confvault::ops::import::{Layout, Options, import};
+
+    let world = World::new();
+    let repo = world.env.path("long.git");
+    let texts: Vec<(String, String)> =
+        (0..240).map(|n| (format!("r{}", n % 120), state(&format!("r{}", n % 120), "15.7(3)M6", &n.to_string()))).collect();
+    let commits: Vec<Commit<'_>> = texts.iter().zip(T0..).map(|((path, text), time)| oxidized(time, &[(path, text)])).collect();
+    commit(&repo, &commits);
+    let options = Options {
+        repo,
+        layout: Layout::Oxidized,
+        branch: None,
+        below: None,
+        only: Vec::new(),
+        listed: Vec::new(),
+        user: None,
+        map: Default::default(),
+        profile: Some("cisco-ios".parse().unwrap()),
+        release: None,
+        accept: None,
+        messages: false,
+        plan: false,
+        commit_every: 8,
+    };
+    let packs = || std::fs::read_dir(world.store().join("objects/pack")).unwrap().count() / 2;
+    let before = packs();
+    let vault = Vault::open(&world.env.path("cv")).unwrap();
+    let report = import(&vault, &options, &std::sync::atomic::AtomicBool::new(false), &mut |_| {}).unwrap();
+    assert_eq!(report.counts(), (240, 120, 0));
+    // Four devices at least wait for each part; those that were in work then come with them.
+    assert!((2..=30).contains(&(packs() - before)), "{}", packs() - before);
+    assert!((0..120).step_by(7).all(|n| world.log(&format!("r{n}")).len() == 2));
     world.clean();
 }

@@ -12,7 +12,7 @@ use crate::collect::inventories::read;
 use crate::inventory::{Credential, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Release};
 use crate::ops::Vault;
-use crate::ops::import::{Layout, Options, Pattern, Step, adopt, import};
+use crate::ops::import::{COMMIT_EVERY, Layout, Options, Pattern, Step, adopt, import};
 
 /// Take over the history that another program kept in a git repository
 ///
@@ -156,6 +156,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Outcome 
         accept: common.accept.clone(),
         messages: common.messages,
         plan: common.plan,
+        commit_every: COMMIT_EVERY,
     };
     let cancel = signals::cancel();
     let bar = ui.progress("importing", 0);

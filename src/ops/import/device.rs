@@ -56,13 +56,13 @@ impl Shared<'_> {
     pub(super) fn take(&self, job: &Job, transaction: &Transaction<'_>) -> Result<Imported, Error> {
         let store = &self.vault.store;
         check_device(&self.seen, store, transaction.refs(), &job.device)?;
-        let paths = paths(job)?;
+        let placed = place(job)?;
         let known = self.known(job, transaction)?;
         let mut chain = transaction.chain(&job.device)?;
         let mut taker = Taker { shared: self, job, release: known.release, kept: HashMap::new(), out: Imported::default() };
         let mut files = Files::new();
         for states in job.history.events.chunk_by(|a, b| a.commit == b.commit) {
-            apply(&mut files, &paths, states);
+            apply(&mut files, &placed, states);
             let commit = &self.line[states[0].commit as usize];
             taker.out.gone = files.is_empty().then(|| self.clamp(commit.time));
             if states[0].commit < known.from || files.is_empty() {
@@ -74,7 +74,7 @@ impl Shared<'_> {
             taker.state(&mut chain, &files, commit)?;
         }
         let out = taker.out;
-        if !self.options.plan && (out.made > 0 || !out.skipped.is_empty()) {
+        if !self.options.plan && (out.made > 0 || known.from == 0 && !out.skipped.is_empty()) {
             let record = Record::new("import", "done").with("device", job.device.as_str());
             let record = record.with("generations", out.made).with("skipped", out.skipped.len() as u64);
             transaction.record(match out.last {
@@ -125,46 +125,57 @@ struct Known {
     release: Option<Release>,
 }
 
-/// Gives where each file of a device stands in its set. Two files that were never there at the same time may
-/// be one: a device that moved from one group to another.
-fn paths(job: &Job) -> Result<Vec<ConfigPath>, ImportError> {
+/// Where a file of a device stands in its set, and up to which commit what happens to it counts.
+struct Placed {
+    path: ConfigPath,
+    until: u32,
+}
+
+/// Finds where each file of a device stands in its set. Files that were never written at the same time may be
+/// one: a device that moved from one group to another. Then the old one counts until the new one begins.
+fn place(job: &Job) -> Result<Vec<Placed>, ImportError> {
     let history = &job.history;
     let path = |place: &InSet| match place {
         InSet::Config => job.config.clone(),
         InSet::Path(path) => path.clone(),
     };
-    let paths: Vec<ConfigPath> = history.files.iter().map(|file| path(&file.place)).collect();
-    // First and last commit in which each file was touched; the events are in order.
-    let mut spans: Vec<Option<(u32, u32)>> = vec![None; paths.len()];
-    for event in &history.events {
+    let mut placed: Vec<Placed> = history.files.iter().map(|file| Placed { path: path(&file.place), until: u32::MAX }).collect();
+    // First and last commit that wrote each file; the events are in order.
+    let mut spans: Vec<Option<(u32, u32)>> = vec![None; placed.len()];
+    for event in history.events.iter().filter(|event| event.node.is_some()) {
         let span = &mut spans[event.file as usize];
         *span = Some((span.map_or(event.commit, |s| s.0), event.commit));
     }
     let mut by_path: HashMap<&ConfigPath, Vec<usize>> = HashMap::new();
-    for (file, path) in paths.iter().enumerate() {
-        by_path.entry(path).or_default().push(file);
+    for (file, placed) in placed.iter().enumerate() {
+        by_path.entry(&placed.path).or_default().push(file);
     }
+    let mut ends = Vec::new();
     for mut files in by_path.into_values().filter(|files| files.len() > 1) {
         files.sort_by_key(|file| spans[*file]);
         for pair in files.windows(2) {
-            if spans[pair[0]].map(|s| s.1) > spans[pair[1]].map(|s| s.0) {
+            let (last, first) = (spans[pair[0]].map(|s| s.1), spans[pair[1]].map(|s| s.0));
+            if last > first {
                 let shown = |file: usize| history.files[file].path.escape_ascii().to_string();
                 return Err(ImportError::Twice([shown(pair[0]), shown(pair[1])]));
             }
+            ends.push((pair[0], first.unwrap_or(u32::MAX)));
         }
     }
-    Ok(paths)
+    ends.into_iter().for_each(|(file, until)| placed[file].until = until);
+    Ok(placed)
 }
 
 /// Goes from one state to the next.
-fn apply(files: &mut Files, paths: &[ConfigPath], events: &[Event]) {
+fn apply(files: &mut Files, placed: &[Placed], events: &[Event]) {
+    let counts = |event: &&Event| event.commit <= placed[event.file as usize].until;
     // A file that moved goes at its old place and comes at its new one, which may be the same in the set.
-    for event in events.iter().filter(|event| event.node.is_none()) {
-        files.remove(&paths[event.file as usize]);
+    for event in events.iter().filter(counts).filter(|event| event.node.is_none()) {
+        files.remove(&placed[event.file as usize].path);
     }
-    for event in events {
+    for event in events.iter().filter(counts) {
         if let Some(node) = event.node {
-            files.insert(paths[event.file as usize].clone(), node);
+            files.insert(placed[event.file as usize].path.clone(), node);
         }
     }
 }

@@ -39,9 +39,9 @@ use crate::store::{Foreign, Record, RunId, Transaction};
 use device::{Job, Shared};
 use models::Models;
 
-/// So many generations are committed at once: what waits is held in numbers, not in memory, but a run that is
-/// killed loses no more.
-const COMMIT_EVERY: u64 = 100_000;
+/// How many generations are committed at once: a run that is killed loses no more, and memory holds a number for
+/// each of their objects.
+pub const COMMIT_EVERY: u64 = 100_000;
 
 /// What is taken over, and how.
 #[derive(Debug, Clone)]
@@ -72,6 +72,8 @@ pub struct Options {
     pub messages: bool,
     /// Commit nothing.
     pub plan: bool,
+    /// Commit when so many generations wait; as a rule [`COMMIT_EVERY`].
+    pub commit_every: u64,
 }
 
 /// A state that was left out.
@@ -246,7 +248,7 @@ fn run(shared: &Shared<'_>, jobs: &[Job], report: &mut Report, progress: &mut dy
         waiting += result.as_ref().map_or(0, |imported: &Imported| imported.made);
         progress(Step::Device(job.device.as_str()));
         done.push(DeviceReport { name: job.device.to_string(), profile: job.profile.name().parse().ok(), result });
-        if waiting >= COMMIT_EVERY && trouble.is_none() {
+        if waiting >= shared.options.commit_every && trouble.is_none() {
             waiting = 0;
             let full = begin().map(|fresh| {
                 // Waits for the devices that are in work.
