@@ -197,3 +197,37 @@ fn what_another_program_put_before_a_configuration_is_not_sent() {
     let run = lab.cv(&["restore", "gw@2", "--device", "--yes", "--wait", "2"]);
     assert_eq!(state(&lab).0, body(GATEWAY), "{run}");
 }
+
+#[test]
+fn a_change_that_is_given_up_is_put_back() {
+    let lab = Lab::<Ios>::small();
+    lab.cv(&["change", "open", "gw", "--ticket", "CHG-9", "--why", "new trunk"]).succeeded();
+    // Nothing of it was saved.
+    lab.live.world().family.set(GATEWAY);
+    let given_up = lab.cv(&["change", "abort", "CHG-9", "--restore", "--yes"]);
+    assert_eq!(given_up.code, 0, "{given_up}");
+    assert_eq!(state(&lab), (body(BROKEN), body(BROKEN)));
+    let shown = lab.cv(&["change", "show", "CHG-9", "--json"]).json();
+    assert_eq!(shown["state"], "aborted", "{shown}");
+    let health = &shown["devices"][0]["health"][0];
+    assert_eq!((&health["before"], &health["after"], &health["verdict"]), (&2.into(), &2.into(), &"well".into()), "{shown}");
+}
+
+#[test]
+fn a_replaced_gateway_gets_what_the_old_one_had() {
+    let lab = Lab::gateway();
+    // Out of the box it has an address and takes files; the rest is to come.
+    let fresh = "version 15.7\nhostname Router\n!\nusername gw privilege 15 secret 5 $1$eeee$ffffffffffffffffffffff\n!\nip scp server \
+                 enable\n!\nline vty 0 4\n login local\nend\n";
+    let replacement = crate::live::Live::start(Ios::new(fresh));
+    let source = format!("ssh://gw@{}", replacement.address);
+    let shown = lab.cv(&["device", "replace", "gw", "--source", &source, "--json"]).json();
+    let key = shown["new"]["fingerprint"].as_str().unwrap();
+    let taken = lab.cv(&["device", "replace", "gw", "--source", &source, "--fingerprint", key, "--why", "RMA 4711"]);
+    assert_eq!(taken.code, 0, "{taken}");
+    assert!(taken.stderr.contains("confvault restore gw@1 --device --plan"), "{taken}");
+    let run = lab.restore(&["--why", "RMA 4711"]);
+    assert_eq!(run.code, 0, "{run}");
+    let ios = &replacement.world().family;
+    assert_eq!((&ios.running, &ios.startup), (&body(GATEWAY), &body(GATEWAY)));
+}
