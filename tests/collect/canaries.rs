@@ -39,8 +39,8 @@ impl Sampler {
                         let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
                         let leaks = |canary: &&&str| memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
                         if let Some(canary) = canaries.iter().find(leaks) {
-                            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-                            found.push(format!("{canary} in {file} of {id} {}", name.trim()));
+                            let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
+                            found.push(format!("{canary} in {file} of {id} {}", program.display()));
                         }
                     }
                 }
@@ -80,7 +80,7 @@ fn watched(env: &TestEnv, canaries: &'static [&'static str], args: &[&str], stdi
     let run = env.ended(child.wait_with_output().unwrap());
     let mut found = sampler.finish();
     // Its own environment is as the user gave it, also in the moment between the fork of a child and its program.
-    found.retain(|place| !user || !place.contains(" in environ of ") || !place.ends_with(" confvault"));
+    found.retain(|place| !user || !place.contains(" in environ of ") || !place.ends_with("/confvault"));
     assert!(found.is_empty(), "{args:?}: {found:?}");
     let said = format!("{}{}", run.stderr, String::from_utf8_lossy(&run.stdout));
     assert!(!canaries.iter().any(|canary| said.contains(canary)), "{args:?}: {said}");
