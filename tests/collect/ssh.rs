@@ -1,10 +1,12 @@
 //! The source `ssh://` against a server that speaks real SSH.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use confvault::collect::CollectError;
+use confvault::profile::Profiles;
 
 use crate::play::Play;
 use crate::rig::{Rig, file, ssh, whole};
@@ -177,29 +179,30 @@ fn bytes_come_as_they_were_sent() {
     assert_eq!(String::from_utf8_lossy(file(&collected, "running-config")), hostile);
 }
 
-/// The recorded sessions of the fixtures, each with its own built-in profile.
+/// The recorded sessions of the fixtures, each with its own built-in profile: the set has what the fixture expects of
+/// the session and nothing else, each answer as it was recorded.
 #[test]
 fn recorded_sessions_are_collected() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/devices");
-    let mut seen = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/devices");
+    let profiles = Profiles::load(None).unwrap();
+    let mut seen = BTreeSet::new();
+    for entry in std::fs::read_dir(root).unwrap() {
         let folder = entry.unwrap().path();
         let session = folder.join("session.toml");
-        if !session.exists() || !folder.join("expected.toml").exists() {
+        if !session.exists() {
             continue;
         }
-        seen += 1;
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let expected = std::fs::read_to_string(folder.join("expected.toml")).unwrap();
-        let expected: toml::Table = expected.parse().unwrap();
-        let profile = name.split('#').next().unwrap();
-        let profile = expected.get("profile").and_then(|p| p.as_str()).unwrap_or(profile);
+        let expected: toml::Table = std::fs::read_to_string(folder.join("expected.toml")).unwrap().parse().unwrap();
+        let profile = expected.get("profile").and_then(|p| p.as_str()).unwrap_or_else(|| name.split('#').next().unwrap());
+        let profile = profiles.get(profile).unwrap();
+        seen.insert(profile.name().to_owned());
         let play = Play::read(&session);
-        let simulator = Simulator::one("gw", Device::new(play.clone()));
+        let simulator = Simulator::one("gw", Device { keyboard: play.keyboard, ..Device::new(play.clone()) });
         let rig = Rig::new();
         rig.pin("gw", &simulator);
         let release = expected.get("release").and_then(|r| r.as_str());
-        let mut table = ssh(&simulator, profile);
+        let mut table = ssh(&simulator, profile.name());
         if release.is_none() {
             table.push_str("release = \"1\"\n");
         }
@@ -207,9 +210,27 @@ fn recorded_sessions_are_collected() {
         if let Some(release) = release {
             assert_eq!(collected.set.release.as_ref().unwrap().as_str(), release, "{name}");
         }
+        let listed = expected["file"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap().to_owned());
+        let of_session = |path: &String| {
+            profile.commands().iter().any(|c| c.path.to_string() == *path) && !folder.join("tree").join(path).exists()
+        };
+        let listed: BTreeSet<String> = listed.filter(of_session).collect();
+        let found: BTreeSet<String> = collected.set.entries().iter().map(|e| e.path.to_string()).collect();
+        assert_eq!(found, listed, "{name}");
         for file in collected.set.entries() {
             let confvault::model::Content::Bytes(bytes) = &file.content else { panic!("{name}: {}", file.path) };
             let text = String::from_utf8_lossy(bytes);
+            let command = profile.commands().iter().find(|c| c.path == file.path).unwrap();
+            let spellings: Vec<&String> = std::iter::once(&command.run).chain(&command.or).collect();
+            // Line ends are the terminal's, and a device may wrap; a head may go. All else is as it was recorded.
+            let flat = |text: &str| text.replace(['\r', '\n'], "");
+            let recorded = play.exchange.iter().filter(|e| spellings.contains(&&e.command)).map(|e| flat(&e.output));
+            let recorded: Vec<String> = recorded.collect();
+            assert!(
+                recorded.iter().any(|output| output.trim_end().ends_with(flat(&text).trim_end())),
+                "{name}: {} is not what was recorded: {text:?}",
+                file.path
+            );
             if let Some(pager) = &play.pager {
                 assert!(!text.contains(pager.text.trim()), "{name}: {} has the pager's text", file.path);
             }
@@ -217,5 +238,8 @@ fn recorded_sessions_are_collected() {
             assert!(!prompted, "{name}: {} has the prompt", file.path);
         }
     }
-    println!("{seen} sessions");
+    for name in profiles.names() {
+        let asked = !profiles.get(name).unwrap().commands().is_empty();
+        assert!(!asked || seen.contains(name), "{name} has commands and no recorded session");
+    }
 }

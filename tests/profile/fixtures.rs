@@ -41,6 +41,8 @@ struct ExpectedFile {
 struct Recorded {
     #[allow(dead_code)]
     mode: String,
+    #[serde(default, rename = "keyboard")]
+    _keyboard: bool,
     #[serde(default, rename = "banner")]
     _banner: String,
     #[serde(default, rename = "delay-ms")]

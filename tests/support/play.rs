@@ -9,6 +9,9 @@ use serde::Deserialize;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Play {
     pub mode: String,
+    /// Passwords are asked for by keyboard-interactive only.
+    #[serde(default)]
+    pub keyboard: bool,
     #[serde(default)]
     pub banner: String,
     #[serde(default)]
@@ -82,6 +85,7 @@ impl Play {
             |command: &str, output: &str| Exchange { command: command.into(), output: output.into(), ..Exchange::default() };
         Self {
             mode: "terminal".into(),
+            keyboard: false,
             banner: "\nWelcome\n".into(),
             delay_ms: 0,
             prompt: format!("{name}#"),
