@@ -245,15 +245,22 @@ fn a_call_manager_is_told_to_back_up_and_its_set_is_taken() {
     const STATUS: &str = "utils disaster_recovery status backup";
     let mut play = Play::gateway("x", "");
     play.prompt = "admin:".into();
+    play.remembers = true;
     play.delay_ms = 1200;
     play.banner = "Command Line Interface is starting up, please wait ...\n".into();
     play.unknown = "No valid command entered\n".into();
     play.exchange = vec![
         exchange("set cli pagination off", String::new()),
         exchange(STATUS, "drfCliMsg: No backup status available\n".into()),
-        exchange(STATUS, status(50, "2026-01-17-10-11-23", "Active")),
+        // The command line is lost on the way, and the backup goes on.
+        Exchange { close: true, ..exchange(STATUS, status(50, "2026-01-17-10-11-23", "Active")) },
+        exchange(STATUS, status(70, "2026-01-17-10-11-23", "Active")),
         exchange(STATUS, status(100, "2026-01-17-10-11-23", "SUCCESS")),
         exchange("utils disaster_recovery backup network UCM NAS", "drfCliMsg: Backup initiated successfully.\n".into()),
+        exchange(
+            "utils disaster_recovery backup network UCM AWAY",
+            "Unable to contact server. Master or Local Agent could be down\n".into(),
+        ),
     ];
     let simulator = Simulator::one("gw", Device { keyboard: true, ..Device::new(play) });
     let env = TestEnv::with_store();
@@ -272,11 +279,33 @@ fn a_call_manager_is_told_to_back_up_and_its_set_is_taken() {
         component("CCMDB"),
         component("TFTP")
     );
-    env.write("drs/2026-01-17-10-11-23_PUB-1_drfComponent.xml", list);
-    let mut command = env.command(&["drs", "backup", "cucm", "--via", "pub", "--target", "NAS"]);
-    let run = env.run(command.env("PW", "lab"));
+    // The list comes last, a moment after the end.
+    let place = env.path("drs/2026-01-17-10-11-23_PUB-1_drfComponent.xml");
+    let counts = simulator.counts.clone();
+    let writer = std::thread::spawn(move || {
+        while counts.times.lock().unwrap().get(STATUS).is_none_or(|times| *times < 4) {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        fs::write(place, list).unwrap();
+    });
+    let backup = |target: &str| {
+        let mut command = env.command(&["drs", "backup", "cucm", "--via", "pub", "--target", target]);
+        env.run(command.env("PW", "lab"))
+    };
+    let run = backup("NAS");
+    writer.join().unwrap();
     assert!(run.stderr.contains("UCM/CCMDB on PUB-1: SUCCESS"), "{run}");
     assert!(run.succeeded().contains("generation 1"));
+    let sent = simulator.counts.commands.lock().unwrap().iter().filter(|line| line.contains("backup network")).count();
+    assert_eq!(sent, 1, "the backup was begun {sent} times");
+    assert_eq!(simulator.counts.connections.load(std::sync::atomic::Ordering::SeqCst), 3);
+    // What DRS says of a fault comes with its remedy.
+    let refused = backup("AWAY").failed(1);
+    assert!(
+        refused.contains("Master or Local Agent could be down") && refused.contains("hint: compare the serial number"),
+        "{refused}"
+    );
 }
 
 #[test]

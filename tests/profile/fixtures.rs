@@ -43,6 +43,8 @@ struct Recorded {
     mode: String,
     #[serde(default, rename = "keyboard")]
     _keyboard: bool,
+    #[serde(default, rename = "remembers")]
+    _remembers: bool,
     #[serde(default, rename = "banner")]
     _banner: String,
     #[serde(default, rename = "delay-ms")]

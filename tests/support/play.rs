@@ -12,6 +12,9 @@ pub struct Play {
     /// Passwords are asked for by keyboard-interactive only.
     #[serde(default)]
     pub keyboard: bool,
+    /// The n-th time counts over all connections.
+    #[serde(default)]
+    pub remembers: bool,
     #[serde(default)]
     pub banner: String,
     #[serde(default)]
@@ -86,6 +89,7 @@ impl Play {
         Self {
             mode: "terminal".into(),
             keyboard: false,
+            remembers: false,
             banner: "\nWelcome\n".into(),
             delay_ms: 0,
             prompt: format!("{name}#"),

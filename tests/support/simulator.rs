@@ -78,6 +78,8 @@ pub struct Counts {
     /// Passwords, answers and keys that were sent.
     pub credentials: AtomicUsize,
     pub commands: Mutex<Vec<String>>,
+    /// How often each was sent, for a device that remembers.
+    pub times: Mutex<HashMap<String, usize>>,
     /// Addresses that connections came from.
     pub peers: Mutex<BTreeSet<IpAddr>>,
     /// Sessions between their log-in and their `exit` or end, and the most that there were.
@@ -262,11 +264,16 @@ impl Connection {
     fn exchange(&mut self, line: &str) -> Option<Exchange> {
         let device = self.device.as_ref()?;
         let all: Vec<&Exchange> = device.play.exchange.iter().filter(|e| e.command == line).collect();
-        let times = self.state.as_mut().map_or(0, |s| {
-            let count = s.times.entry(line.to_owned()).or_default();
+        let next = |times: &mut HashMap<String, usize>| {
+            let count = times.entry(line.to_owned()).or_default();
             *count += 1;
             *count - 1
-        });
+        };
+        let times = match &mut self.state {
+            _ if device.play.remembers => next(&mut self.counts.times.lock().unwrap()),
+            Some(state) => next(&mut state.times),
+            None => 0,
+        };
         all.get(times.min(all.len().max(1) - 1)).map(|e| (*e).clone())
     }
 
