@@ -5,6 +5,7 @@ use std::io;
 
 use super::exit::Exit;
 use super::hints;
+use crate::model::DeviceName;
 
 /// A command that failed: the facts come from the rooms, the exit code and the advice from here.
 #[derive(Debug)]
@@ -55,6 +56,20 @@ impl CommandError {
     /// Adds what to do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Says which device the advice is about, where it has NAME in its place.
+    pub(crate) fn about(mut self, device: &DeviceName) -> Self {
+        for hint in &mut self.hints {
+            *hint = hint.replace("NAME", device.as_str());
+        }
+        self
+    }
+
+    /// Leaves out the advice to run a command that was run.
+    pub(crate) fn without(mut self, command: &str) -> Self {
+        self.hints.retain(|hint| !hint.contains(command));
         self
     }
 

@@ -2,7 +2,7 @@
 //!
 //! libssh2 looks at a time limit only while it waits for a socket. A device that never stops sending keeps
 //! it from waiting, so one thread watches all connections and shuts down the socket of one that is
-//! overdue; the blocked call then fails at once.
+//! overdue; the blocked call then fails at once. It also looks at each of them several times a second, if asked to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 type End = Box<dyn FnOnce() + Send>;
+type Look = Box<dyn FnMut() + Send>;
+
+/// How often it looks at what is attended to.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Watched {
     ends: BTreeMap<(Instant, u64), End>,
+    looks: BTreeMap<u64, Look>,
     next: u64,
     closing: bool,
 }
@@ -46,6 +51,18 @@ pub(super) struct Guard {
     key: (Instant, u64),
 }
 
+/// Something that is looked at for as long as this lives.
+pub(super) struct Attended {
+    state: Arc<State>,
+    key: u64,
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.state.lock().looks.remove(&self.key);
+    }
+}
+
 impl Watchdog {
     /// Starts the thread.
     pub(super) fn start() -> Self {
@@ -68,6 +85,18 @@ impl Watchdog {
         }
         Guard { state: self.0.clone(), key }
     }
+
+    /// Has `look` called ten times a second, until what is given back is dropped. It must not block.
+    pub(super) fn attend(&self, look: impl FnMut() + Send + 'static) -> Attended {
+        let mut watched = self.0.lock();
+        watched.next += 1;
+        let key = watched.next;
+        watched.looks.insert(key, Box::new(look));
+        if watched.looks.len() == 1 {
+            self.0.changed.notify_one();
+        }
+        Attended { state: self.0.clone(), key }
+    }
 }
 
 impl Drop for Guard {
@@ -85,10 +114,15 @@ impl Drop for Watchdog {
 
 fn watch(state: &State) {
     let mut watched = state.lock();
+    let mut looked = Instant::now();
     while !watched.closing {
         let now = Instant::now();
-        let wait =
-            watched.ends.first_key_value().map_or(Duration::from_secs(3600), |(key, _)| key.0.saturating_duration_since(now));
+        if now.duration_since(looked) >= LOOK_EVERY {
+            watched.looks.values_mut().for_each(|look| look());
+            looked = now;
+        }
+        let longest = if watched.looks.is_empty() { Duration::from_secs(3600) } else { LOOK_EVERY };
+        let wait = watched.ends.first_key_value().map_or(longest, |(key, _)| key.0.saturating_duration_since(now).min(longest));
         if wait.is_zero() {
             let end = watched.ends.pop_first();
             drop(watched);
@@ -121,7 +155,19 @@ mod tests {
         let done = watch(50, "done");
         let _short = watch(100, "short");
         drop(done);
+        let looks = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = looks.clone();
+        let attended = watchdog.attend(move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        });
         assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok("short"));
         assert!(ended.try_recv().is_err());
+        while looks.load(std::sync::atomic::Ordering::SeqCst) < 3 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        drop(attended);
+        let seen = looks.load(std::sync::atomic::Ordering::SeqCst);
+        thread::sleep(LOOK_EVERY * 3);
+        assert_eq!(looks.load(std::sync::atomic::Ordering::SeqCst), seen);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use super::Error;
 use super::snapshot::World;
@@ -16,6 +17,8 @@ use crate::profile::Profiles;
 pub struct Tested {
     /// The steps that were done, in order.
     pub steps: Vec<Step>,
+    /// Time in all.
+    pub took: Duration,
     /// What would be collected, or why nothing would.
     pub result: Result<Collected, crate::collect::CollectError>,
 }
@@ -50,6 +53,7 @@ pub fn test(root: &Path, name: &DeviceName, world: &World<'_>) -> Result<Tested,
     let profile = Profiles::load(Some(&inventory.profiles_dir()))?.get(device.profile.as_str())?;
     let steps = Mutex::new(Vec::new());
     let trace = |step: Step| steps.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(step);
+    let begun = Instant::now();
     let result = with_context(&inventory, world, Some(&trace), |context| Ok(collect(device, &profile, None, context)))?;
-    Ok(Tested { steps: steps.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), result })
+    Ok(Tested { took: begun.elapsed(), steps: steps.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), result })
 }

@@ -1,7 +1,7 @@
 //! How much a fleet takes: addresses, places per site, tries, memory, and a run that is ended.
 
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -159,6 +159,41 @@ fn watched(mut child: Child) -> (i32, String, u64) {
         std::thread::sleep(Duration::from_millis(10));
     };
     (code, reader.join().unwrap(), peak)
+}
+
+/// A host that never comes to the exchange of keys: it sends banners of a log-in, for ever, as fast as it can.
+fn banners() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut socket, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let packet = [&[0, 0, 0, 20, 9, 53, 0, 0, 0, 1, b'x', 0, 0, 0, 0][..], &[0; 9]].concat().repeat(1000);
+                let mut sent = socket.write_all(b"SSH-2.0-x\r\n");
+                while sent.is_ok() {
+                    sent = socket.write_all(&packet);
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_host_of_nothing_but_banners_is_ended() {
+    let env = TestEnv::with_store();
+    let source = format!("ssh://x@{}", banners());
+    env.cv(&["device", "add", "x", "--source", &source, "--profile", "cisco-ios", "--credential", "env:PW"]).succeeded();
+    env.write("confvault.toml", env.read("confvault.toml") + "timeout = \"60 s\"\n");
+    let mut command = env.command(&["snapshot"]);
+    command.env("PW", "lab").stdout(Stdio::null()).stderr(Stdio::piped());
+    let begun = Instant::now();
+    let (code, said, peak) = watched(command.spawn().unwrap());
+    assert_eq!(code, 3, "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "it held on for {:?}: {said}", begun.elapsed());
+    assert!(said.contains("Device sends without end while shaking hands"), "{said}");
+    // Twice what a call may bring, as the look comes between.
+    assert!(peak < 96 << 10, "{peak} KiB: {said}");
 }
 
 #[test]

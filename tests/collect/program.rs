@@ -58,6 +58,15 @@ fn a_device_is_trusted_tested_and_kept() {
     assert!(tested.contains("running-config"), "{tested}");
     assert!(!tested.contains("canary"), "{tested}");
 
+    let mut broken = env.command(&["device", "set", "gw", "--credential", "env:PW"]);
+    env.run(&mut broken).succeeded();
+    let mut refused = env.command(&["device", "test", "gw"]);
+    let refused = env.run(refused.env("PW", "wrong"));
+    assert!(refused.text().lines().last().unwrap().ends_with("s  failed"), "{refused}");
+    assert!(refused.stderr.contains("Login refused") && !refused.stderr.contains("NAME"), "{refused}");
+    assert!(!refused.stderr.contains("device test"), "{refused}");
+    env.cv(&["device", "set", "gw", "--credential", "store"]).succeeded();
+
     let first = env.cv(&["snapshot"]).succeeded();
     assert!(first.contains("generation 1") && first.contains("15.7(3)M6"), "{first}");
     assert!(env.cv(&["snapshot"]).succeeded().contains("unchanged 1"));

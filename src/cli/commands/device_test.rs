@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::cli::Outcome;
 use crate::cli::context::Context;
+use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::signals;
 use crate::cli::table::{Table, plain};
@@ -26,14 +27,19 @@ pub(crate) struct TestArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TestArgs) -> Outcome {
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
-    let Tested { steps, result } = reach::test(&context.root()?, &args.name, &world)?;
+    let Tested { steps, took, result } = reach::test(&context.root()?, &args.name, &world)?;
     if !ui.json_wished() {
         for step in &steps {
             let took = format!("{:>8.3} s  ", step.took.as_secs_f64());
             ui.row(&[(Look::Dim, &took), (Look::Plain, &crate::cli::ui::safe(step.what.as_bytes()))])?;
         }
+        if result.is_err() {
+            let rest = took.saturating_sub(steps.iter().map(|step| step.took).sum());
+            ui.row(&[(Look::Dim, &format!("{:>8.3} s  ", rest.as_secs_f64())), (Look::Bad, "failed")])?;
+        }
     }
-    let collected = result?;
+    // The advice to look at each step has been followed.
+    let collected = result.map_err(|error| CommandError::from(error).about(&args.name).without("device test"))?;
     let size = |content: &Content, stamp: u64| match content {
         Content::Bytes(bytes) => bytes.len() as u64,
         Content::Spooled { size, .. } => *size,

@@ -55,12 +55,12 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TrustArgs) -> Outcome {
             Ok(one) => found.push(one),
             Err(error) if args.all => {
                 failed = true;
+                let error = error.about(&device);
                 let mut texts = error.texts();
                 texts[0] = format!("Device {device}: {}", texts[0]);
-                let hints: Vec<String> = error.hints().iter().map(|hint| hint.replace("NAME", device.as_str())).collect();
-                ui.finding(&texts, &hints);
+                ui.finding(&texts, error.hints());
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.about(&device)),
         }
     }
     let trusted = |one: &Found| Some(Trusted { device: one.device.clone(), key: one.shown.key.clone(), how: one.how? });

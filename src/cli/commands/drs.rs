@@ -61,7 +61,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DrsArgs) -> Outcome {
         }
         seen = progress.rows.iter().filter(|row| row.is_over()).count();
     };
-    let taken = backup_and_take(&context.root()?, &args.device, &args.via, &order, &world, &mut told)?;
+    let taken = backup_and_take(&context.root()?, &args.device, &args.via, &order, &world, &mut told)
+        .map_err(|error| CommandError::from(error).about(&args.device))?;
     let Taken { progress, generations } = taken;
     if generations.is_empty() {
         return Err(CommandError::failed(format!("The backup was made and its set is not in the folder: {}", progress.file))

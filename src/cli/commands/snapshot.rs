@@ -170,11 +170,10 @@ fn tell(ui: &mut Ui, device: DeviceReport) {
         ui.warn(&format!("{name}: {warning}"));
     }
     if let Err(error) = device.result {
-        let error = CommandError::from(error);
+        let error = CommandError::from(error).about(name);
         let mut texts = error.texts();
         texts[0] = format!("Device {name}: {}", texts[0]);
-        let hints: Vec<String> = error.hints().iter().map(|hint| hint.replace("NAME", name.as_str())).collect();
-        ui.finding(&texts, &hints);
+        ui.finding(&texts, error.hints());
     }
 }
 

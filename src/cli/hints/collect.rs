@@ -66,7 +66,9 @@ fn connect(error: &ConnectError) -> Advice {
         E::Overdue { .. } => &["raise `timeout` of the device in confvault.toml"],
         E::Jump { source, .. } => return connect(source),
         E::BadProxy(_) => &["correct ProxyJump or ProxyCommand in the ssh configuration"],
-        E::Refused { .. } | E::TimedOut { .. } | E::Protocol { .. } => &["`confvault device test NAME` shows each step"],
+        E::Refused { .. } | E::TimedOut { .. } | E::Protocol { .. } | E::Endless { .. } => {
+            &["`confvault device test NAME` shows each step"]
+        }
         E::HostKeys(_) | E::Cancelled => &[],
     };
     advice(Exit::Failed, hints)

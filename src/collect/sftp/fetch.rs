@@ -189,7 +189,7 @@ impl Ride<'_, '_> {
                     error => Err(error.at(&flight.path)),
                 },
             },
-            State::Reading { mut file, mut sink } => match file.read(&mut self.buffer) {
+            State::Reading { mut file, mut sink } => match self.link.watched(|_| file.read(&mut self.buffer)) {
                 Ok(0) => {
                     flight.state = State::Checking { file, sink };
                     Ok(Stepped::Moved)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ssh2::Session;
 
 use super::auth::{Login, log_in};
-use super::link::{Core, Link, Patience};
+use super::link::{Busy, Core, Link, Patience};
 use super::socket::{Socket, connect as connect_socket, through_command};
 use super::{ConnectError, algorithms, jump};
 use crate::collect::Context;
@@ -140,7 +140,8 @@ fn handshake<'a>(
     let early = context.network.watchdog().guard(first, move || ended.shut());
     let ended = socket.clone();
     let guard = context.network.watchdog().guard(deadline, move || ended.shut());
-    if let Err(error) = shake_hands(&mut session, &socket, &patience, target) {
+    let busy = Busy::watch(context.network.watchdog(), socket.clone());
+    if let Err(error) = shake_hands(&mut session, &socket, &busy, &patience, target) {
         return Err(explained(error, &session, device, target, &patience));
     }
     drop(early);
@@ -151,7 +152,7 @@ fn handshake<'a>(
     context.step(begun, || format!("host key {} {}", key.kind(), key.fingerprint()));
     let shown = Shown { verdict: expected.judge(&key), key, address: target.address() };
     let core = Core { session, socket, _guard: guard, _below: below };
-    Ok((Link { core, patience, address: target.address() }, shown))
+    Ok((Link { core, patience, busy, address: target.address() }, shown))
 }
 
 /// Where nothing was in common, says what the device offers. It is asked in a connection of its own, as libssh2
@@ -171,13 +172,19 @@ fn bind_address(device: &Device, target: &Target) -> Option<IpAddr> {
     device.bind_address.or_else(named)
 }
 
-fn shake_hands(session: &mut Session, socket: &Socket, patience: &Patience<'_>, target: &Target) -> Result<(), ConnectError> {
+fn shake_hands(
+    session: &mut Session,
+    socket: &Socket,
+    busy: &Busy,
+    patience: &Patience<'_>,
+    target: &Target,
+) -> Result<(), ConnectError> {
     const DOING: &str = "shaking hands";
     const NO_KEX: [i32; 3] = [-5, -8, -33];
     let begun = Instant::now();
     let address = target.address();
     loop {
-        let Err(error) = session.handshake() else { return Ok(()) };
+        let Err(error) = busy.during(|| session.handshake()) else { return Ok(()) };
         match error.code() {
             ssh2::ErrorCode::Session(-37) => {
                 let slice = patience.slice(begun, DOING, &address)?;
@@ -185,6 +192,9 @@ fn shake_hands(session: &mut Session, socket: &Socket, patience: &Patience<'_>, 
             }
             ssh2::ErrorCode::Session(code) => {
                 patience.slice(begun, DOING, &address)?;
+                if busy.is_endless() {
+                    return Err(ConnectError::Endless { doing: DOING });
+                }
                 let reason = super::plain(error.message());
                 return Err(if NO_KEX.contains(&code) {
                     ConnectError::NoAlgorithm(reason)

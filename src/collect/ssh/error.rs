@@ -41,6 +41,12 @@ pub enum ConnectError {
         /// What was going on.
         doing: &'static str,
     },
+    /// The device sends what nobody asked for, and never stops.
+    #[error("Device sends without end while {doing}")]
+    Endless {
+        /// What was going on.
+        doing: &'static str,
+    },
     /// The run was cancelled.
     #[error("Stopped before it was done")]
     Cancelled,

@@ -151,7 +151,7 @@ fn talk(
     loop {
         let mut moved = writing.step(link, &mut channel)?;
         for stream in [0, 1] {
-            match channel.stream(stream).read(&mut buffer) {
+            match link.watched(|_| channel.stream(stream).read(&mut buffer)) {
                 Ok(0) => {}
                 Ok(count) => {
                     moved = true;

@@ -2,7 +2,8 @@
 //! cancelled run, or with its own limit.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -10,11 +11,17 @@ use ssh2::{BlockDirections, Channel, DisconnectCode, ErrorCode, Session};
 
 use super::ConnectError;
 use super::jump::Tunnel;
+use super::received::bytes_received;
 use super::socket::{Socket, wait_for};
-use crate::collect::watch::Guard;
+use crate::collect::watch::{Attended, Guard, Watchdog};
 
 /// libssh2's code for "call again".
 const AGAIN: i32 = -37;
+/// The longest that libssh2 may be busy without giving back control. It does so whenever there is nothing to read.
+const LONGEST_CALL: Duration = Duration::from_secs(25);
+/// What a device may send during one call, in bytes: a few times the window of a channel. What is sent in small packets
+/// takes several times as much memory.
+const MOST_OF_A_CALL: u64 = 6 << 20;
 /// How often a waiting connection looks whether the run was cancelled.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -47,6 +54,55 @@ impl Patience<'_> {
     }
 }
 
+/// Watches over calls of libssh2: it keeps what a device sends unasked, in memory, and does not come back as long as
+/// there is more. A device that does so is ended.
+pub(super) struct Busy {
+    state: Arc<BusyState>,
+    _attended: Attended,
+}
+
+#[derive(Default)]
+struct BusyState {
+    /// Counts beginnings and ends of calls: odd while one goes on.
+    call: AtomicU64,
+    endless: AtomicBool,
+}
+
+impl Busy {
+    pub(super) fn watch(watchdog: &Watchdog, socket: Socket) -> Self {
+        let state = Arc::new(BusyState::default());
+        let seen = state.clone();
+        // The call that was going on at the last look, since when, and what had come by then.
+        let mut last = (0, Instant::now(), 0);
+        let attended = watchdog.attend(move || {
+            let call = seen.call.load(Ordering::Relaxed);
+            if call % 2 == 0 {
+                return;
+            }
+            let received = bytes_received(&socket).unwrap_or(0);
+            if call != last.0 {
+                last = (call, Instant::now(), received);
+            } else if last.1.elapsed() > LONGEST_CALL || received.saturating_sub(last.2) > MOST_OF_A_CALL {
+                seen.endless.store(true, Ordering::Relaxed);
+                socket.shut();
+            }
+        });
+        Self { state, _attended: attended }
+    }
+
+    /// Calls something that is to come back.
+    pub(super) fn during<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.state.call.fetch_add(1, Ordering::Relaxed);
+        let result = call();
+        self.state.call.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    pub(super) fn is_endless(&self) -> bool {
+        self.state.endless.load(Ordering::Relaxed)
+    }
+}
+
 /// A session with the socket below it.
 pub(super) struct Core {
     pub(super) session: Session,
@@ -61,6 +117,7 @@ pub(super) struct Core {
 pub(crate) struct Link<'a> {
     pub(super) core: Core,
     pub(crate) patience: Patience<'a>,
+    pub(super) busy: Busy,
     /// Host and port, for messages.
     pub(crate) address: String,
 }
@@ -74,7 +131,7 @@ impl Link<'_> {
     ) -> Result<T, ConnectError> {
         let begun = Instant::now();
         loop {
-            match call(&self.core.session) {
+            match self.watched(&mut call) {
                 Err(error) if error.code() == ErrorCode::Session(AGAIN) => {
                     self.wait(self.patience.slice(begun, doing, &self.address)?);
                 }
@@ -84,6 +141,11 @@ impl Link<'_> {
         }
     }
 
+    /// Calls libssh2 once; a device that keeps it busy without end is ended.
+    pub(crate) fn watched<T>(&self, call: impl FnOnce(&Session) -> T) -> T {
+        self.busy.during(|| call(&self.core.session))
+    }
+
     /// An error of libssh2 in our words: a socket that the watchdog shut is an overdue device.
     pub(crate) fn failed(&self, doing: &'static str, error: &ssh2::Error) -> ConnectError {
         if self.patience.cancel.load(Ordering::Relaxed) {
@@ -91,6 +153,9 @@ impl Link<'_> {
         }
         if Instant::now() >= self.patience.deadline {
             return ConnectError::Overdue { doing };
+        }
+        if self.busy.is_endless() {
+            return ConnectError::Endless { doing };
         }
         ConnectError::Protocol { doing, reason: super::plain(error.message()) }
     }

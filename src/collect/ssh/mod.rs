@@ -12,6 +12,7 @@ pub(crate) mod exec;
 mod jump;
 mod link;
 mod offer;
+mod received;
 mod socket;
 mod terminal;
 mod upload;

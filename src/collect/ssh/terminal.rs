@@ -42,7 +42,7 @@ impl Wire for Terminal<'_, '_> {
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> Result<Read, WireError> {
         let begun = Instant::now();
         loop {
-            match self.channel.read(buffer) {
+            match self.link.watched(|_| self.channel.read(buffer)) {
                 Ok(0) if self.channel.eof() => return Ok(Read::End),
                 Ok(0) => {}
                 Ok(count) => return Ok(Read::Data(count)),
