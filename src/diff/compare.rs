@@ -1,7 +1,7 @@
 //! Two sides, entry by entry.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use super::hunks::{self, Text};
@@ -56,31 +56,32 @@ pub(crate) fn pairs<'a>(old: &'a Side, new: &'a Side, renames: bool) -> Vec<Pair
     out
 }
 
-/// Joins a removed and an added file of equal, not empty content.
+/// Joins a removed and an added file of equal, not empty content: first those whose last names are equal, then
+/// the others in their order.
 fn join_renamed(pairs: &mut Vec<Pair<'_>>) {
-    let mut gone: HashMap<blake3::Hash, Vec<usize>> = HashMap::new();
-    for (at, pair) in pairs.iter().enumerate() {
-        if let (Some(file), None) = pair
-            && let Some(id) = identity(file)
-        {
-            gone.entry(id).or_default().push(at);
-        }
-    }
-    if gone.is_empty() {
-        return;
-    }
+    let alone = |pair: &Pair<'_>| match *pair {
+        (Some(file), None) | (None, Some(file)) => identity(file),
+        _ => None,
+    };
+    let ids: Vec<Option<blake3::Hash>> = pairs.iter().map(alone).collect();
     let mut taken = vec![false; pairs.len()];
-    for at in 0..pairs.len() {
-        let (None, Some(new)) = pairs[at] else { continue };
-        let Some(left) = identity(new).and_then(|id| gone.get_mut(&id)) else { continue };
-        let name = new.path.components().last();
-        let same_name = left.iter().position(|&i| pairs[i].0.is_some_and(|old| old.path.components().last() == name));
-        if left.is_empty() {
-            continue;
+    for by_name in [true, false] {
+        let mut gone: HashMap<(blake3::Hash, Option<&[u8]>), VecDeque<usize>> = HashMap::new();
+        fn last(file: &File) -> Option<&[u8]> {
+            file.path.components().last()
         }
-        let from = left.remove(same_name.unwrap_or(0));
-        pairs[at].0 = pairs[from].0;
-        taken[from] = true;
+        let name = |file| if by_name { last(file) } else { None };
+        for (at, pair) in pairs.iter().enumerate().filter(|(at, _)| !taken[*at]) {
+            if let ((Some(file), None), Some(id)) = (*pair, ids[at]) {
+                gone.entry((id, name(file))).or_default().push_back(at);
+            }
+        }
+        for at in 0..pairs.len() {
+            let ((None, Some(file)), Some(id)) = (pairs[at], ids[at]) else { continue };
+            let Some(from) = gone.get_mut(&(id, name(file))).and_then(VecDeque::pop_front) else { continue };
+            pairs[at].0 = pairs[from].0;
+            taken[from] = true;
+        }
     }
     let mut keep = taken.iter().map(|taken| !taken);
     pairs.retain(|_| keep.next().unwrap_or(true));

@@ -86,6 +86,26 @@ fn modes_links_and_types() {
 }
 
 #[test]
+fn of_many_equal_files_each_finds_the_one_of_its_name() {
+    let names = |folder: &str, order: &[usize]| -> Side {
+        side(order.iter().map(|n| file(&format!("{folder}/{}{n}", ["x", "a", "m"][n % 3]), b"equal\n")).collect())
+    };
+    let all: Vec<usize> = (0..3000).collect();
+    let moved = diff(&names("old", &all), &names("new", &all));
+    assert_eq!(moved.files.len(), all.len());
+    for file in &moved.files {
+        let (old, new) = (file.old.as_ref().unwrap().place(), file.new.as_ref().unwrap().place());
+        assert_eq!(file.status, Status::Renamed);
+        assert_eq!(old.rsplit(|b| *b == b'/').next(), new.rsplit(|b| *b == b'/').next());
+    }
+    // One comes that has no partner, and one goes.
+    let (old, new) =
+        (names("old", &[0, 1]), side(vec![file("new/x0", b"equal\n"), file("new/other", b"equal\n"), file("z", b"y\n")]));
+    let statuses: Vec<Status> = diff(&old, &new).files.iter().map(|f| f.status).collect();
+    assert_eq!(statuses, [Status::Renamed, Status::Renamed, Status::Added]);
+}
+
+#[test]
 fn a_moved_file_is_a_rename() {
     let old = side(vec![file("etc/a/x.conf", b"1\n2\n"), file("etc/b", b"1\n2\n")]);
     let new = side(vec![file("etc/b", b"1\n2\n"), file("etc/c d/x.conf", b"1\n2\n")]);
