@@ -127,6 +127,70 @@ fn what_a_killed_run_had_collected_goes_with_the_next() {
     assert_eq!(left(), Vec::<String>::new());
 }
 
+fn with_mirror(env: &TestEnv) {
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(env.path("far.git")).status().unwrap().success());
+    cv(env, "cv", &["mirror", "add", "far", "../far.git"]).succeeded();
+    cv(env, "cv", &["mirror", "push"]).succeeded();
+}
+
+#[test]
+fn what_an_older_copy_lacks_comes_back_from_a_mirror() {
+    let env = store();
+    copy(&env, "old");
+    env.write("pbx/sip.conf", "[100]\nsecret=two\n");
+    cv(&env, "cv", &["snapshot", "pbx"]).succeeded();
+    cv(&env, "cv", &["name", "pbx@3", "third"]).succeeded();
+    with_mirror(&env);
+    let before = refs(&env.path("cv/store.git"));
+    fs::remove_dir_all(env.path("cv/store.git")).unwrap();
+    fs::rename(env.path("old/store.git"), env.path("cv/store.git")).unwrap();
+    cv(&env, "cv", &["snapshot"]).failed(13);
+    cv(&env, "cv", &["key", "heads", "--put-back"]).failed(13);
+    cv(&env, "cv", &["mirror", "fetch", "far"]).succeeded();
+    let now = refs(&env.path("cv/store.git"));
+    assert!(before.iter().all(|(name, id)| is_behind(&env.path("cv/store.git"), id, &now[name])), "{now:?}");
+    cv(&env, "cv", &["snapshot"]).succeeded();
+    cv(&env, "cv", &["check", "--read-data"]).succeeded();
+    cv(&env, "cv", &["mirror", "push"]).succeeded();
+    assert!(cv(&env, "cv", &["journal"]).succeeded().contains("mirror-fetch"));
+}
+
+#[test]
+fn what_is_damaged_comes_back_from_a_mirror_even_where_nothing_opens() {
+    let env = store();
+    with_mirror(&env);
+    // All refs, and a byte in the middle of every pack.
+    env.write("cv/store.git/packed-refs", "");
+    for entry in fs::read_dir(env.path("cv/store.git/objects/pack")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "pack") {
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x55;
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    cv(&env, "cv", &["check", "--read-data"]).failed(13);
+    // Another store's mirror is no help, and leaves nothing.
+    env.cv(&["init", "other", "--collector", "x"]).succeeded();
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(env.path("strange.git")).status().unwrap().success());
+    cv(&env, "other", &["mirror", "add", "strange", "../strange.git"]).succeeded();
+    cv(&env, "other", &["mirror", "push"]).succeeded();
+    cv(&env, "cv", &["mirror", "add", "strange", "../strange.git"]).succeeded();
+    let packs = || fs::read_dir(env.path("cv/store.git/objects/pack")).unwrap().count();
+    let there = packs();
+    cv(&env, "cv", &["mirror", "fetch", "strange"]).failed(13);
+    assert_eq!(packs(), there);
+
+    cv(&env, "cv", &["mirror", "fetch", "far"]).succeeded();
+    cv(&env, "cv", &["maintain"]).succeeded();
+    cv(&env, "cv", &["check", "--read-data"]).succeeded();
+    let identity = ["--identity", "cv-admin/identity.txt"];
+    cv(&env, "cv", &[&["restore", "pbx@golden", "--to", "out"], &identity[..]].concat()).succeeded();
+    assert_eq!(env.read("out/sip.conf"), "[100]\nsecret=one\n");
+    cv(&env, "cv", &["snapshot"]).succeeded();
+}
+
 #[test]
 fn a_killed_forget_is_ended_by_the_next_to_the_last_byte() {
     let env = store();

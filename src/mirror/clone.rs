@@ -153,8 +153,12 @@ fn free_bytes(dir: &Path) -> u64 {
     rustix::fs::statvfs(dir).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize) / 10 * 9)
 }
 
-/// Takes packs and indices, and nothing else that lies in a repository: no settings, no hooks.
-fn take_packs(came: &Path, repo: &Repo) -> Result<(), MirrorError> {
+/// Takes packs and indices, and nothing else that lies in a repository: no settings, no hooks. A pack that is there
+/// under the same name has the same bytes, or is damaged: it is replaced.
+///
+/// # Errors
+/// The disk refused.
+pub fn take_packs(came: &Path, repo: &Repo) -> Result<(), MirrorError> {
     let from = came.join("objects/pack");
     let to = repo.dir().join("objects/pack");
     let unread = |source| MirrorError::Store(Error::Read { path: from.clone(), source });

@@ -26,7 +26,7 @@ mod push;
 mod refname;
 mod status;
 
-pub use clone::{Cloned, FetchedFacts, clone_store, collector_files, fetch_facts};
+pub use clone::{Cloned, FetchedFacts, clone_store, collector_files, fetch_facts, take_packs};
 pub use compare::{GroupStatus, RefState, RefStatus};
 pub use error::MirrorError;
 pub use forget::{MirrorForgotten, forget};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::take_over::collector_files;
 use super::{Error, Vault};
+use crate::inventory::Inventory;
 use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
 use crate::model::{CollectorName, DeviceName};
 use crate::store::generation::Message;
@@ -46,12 +47,17 @@ impl Place {
 pub fn places(vault: &Vault, names: &[DeviceName]) -> Result<Vec<Place>, Error> {
     let inventory = &vault.inventory;
     let names: Vec<&DeviceName> = if names.is_empty() { inventory.mirrors.keys().collect() } else { names.iter().collect() };
+    names.into_iter().map(|name| place(inventory, name)).collect()
+}
+
+/// One mirror of an inventory.
+///
+/// # Errors
+/// The mirror is not in the inventory, or its URL is refused.
+pub fn place(inventory: &Inventory, name: &DeviceName) -> Result<Place, Error> {
+    let url = inventory.mirror(name)?.url.at(inventory.root()).map_err(MirrorError::from)?;
     let idle = Duration::from_secs(inventory.policy.mirror_timeout.0);
-    let place = |name: &DeviceName| {
-        let url = inventory.mirror(name)?.url.at(inventory.root()).map_err(MirrorError::from)?;
-        Ok(Place { name: name.clone(), url, limits: Limits { idle, ..Limits::default() } })
-    };
-    names.into_iter().map(place).collect()
+    Ok(Place { name: name.clone(), url, limits: Limits { idle, ..Limits::default() } })
 }
 
 /// Pushes to a mirror what it lacks, with what a lost collector is rebuilt from, and records it.

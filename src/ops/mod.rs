@@ -12,6 +12,7 @@ pub mod drill;
 pub mod drs;
 pub mod enlist;
 mod error;
+pub mod fetch;
 pub mod forget;
 pub mod health;
 pub mod import;

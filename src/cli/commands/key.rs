@@ -1,5 +1,7 @@
 //! `confvault key`
 
+use std::path::Path;
+
 use chrono::Utc;
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ use crate::cli::ui::{Look, Ui};
 use crate::inventory::STORE_DIR;
 use crate::mirror::{GitEnv, GitUrl, Limits, Remote, fetch_facts};
 use crate::ops;
-use crate::ops::keys::{self, Change, JoinRequest, KeyChange, KeyRing, WentBack, apply, trusted};
+use crate::ops::keys::{self, Change, JoinRequest, KeyChange, KeyRing, PutBack, WentBack, apply, trusted};
 use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
 use crate::store::Record;
 
@@ -328,14 +330,22 @@ fn put_back(ui: &mut Ui, context: &Context) -> Outcome {
     let root = context.root()?;
     let done = keys::put_back(&root.join(STORE_DIR), &KeyRing::at(&root))?;
     if !done.done.is_empty() {
-        let names: Vec<&str> = done.done.iter().map(|back| back.reference.as_str()).collect();
-        let record = Record::new("put-back", if done.left.is_empty() { "done" } else { "partly" }).with("refs", names);
-        if let Err(error) = ops::record(&root, record) {
-            ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
-        }
+        record(ui, &root, Record::new("put-back", done.outcome()).with("refs", done.names()));
     }
+    print_put_back(ui, "key heads", &done)
+}
+
+/// Writes a record into the journal, as far as it can be written.
+pub(super) fn record(ui: &mut Ui, root: &Path, record: Record) {
+    if let Err(error) = ops::record(root, record) {
+        ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
+    }
+}
+
+/// Says what was put back and what was left.
+pub(super) fn print_put_back(ui: &mut Ui, command: &str, done: &PutBack) -> Outcome {
     if ui.json_wished() {
-        ui.json("key heads", &json!({ "put_back": heads_value(&done.done), "left": heads_value(&done.left) }))?;
+        ui.json(command, &json!({ "put_back": heads_value(&done.done), "left": heads_value(&done.left) }))?;
     } else {
         for back in &done.done {
             ui.line(&format!("put back {} at {}", back.reference, back.seen))?;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::key::{print_put_back, record};
 use super::mirror_show::{print_proof, print_status, push_document, status_document, tell_refused, warn_of_dependence};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
@@ -15,7 +16,9 @@ use crate::mirror::{GitEnv, Proof, hook, independence};
 use crate::model::DeviceName;
 use crate::ops::Vault;
 use crate::ops::drill::due;
-use crate::ops::mirror::{Place, Surroundings, forget, places, prove, push, status};
+use crate::ops::fetch::fetch;
+use crate::ops::mirror::{Place, Surroundings, forget, place, places, prove, push, status};
+use crate::store::Record;
 
 /// Add, push to, compare and guard offsite mirrors
 ///
@@ -34,6 +37,7 @@ enum MirrorCommand {
     Push(PushArgs),
     Status(StatusArgs),
     Hook(HookArgs),
+    Fetch(FetchArgs),
     Forget(ForgetArgs),
 }
 
@@ -52,6 +56,18 @@ struct AddArgs {
     name: DeviceName,
     /// https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, or a path
     url: MirrorUrl,
+}
+
+/// Take back from a mirror what the store has lost or what is damaged in it
+///
+/// Everything that the mirror has comes beside what is here; refs that are gone or went back are set to where this
+/// machine has seen them last, and no further. `confvault maintain` then takes the damaged copies away. The keys of
+/// this machine stay; for a machine that has none, there is `confvault init DIR --from URL`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = concat!("Examples:\n  confvault mirror fetch offsite && confvault check --read-data\n", exit_codes!()))]
+struct FetchArgs {
+    /// The mirror
+    name: DeviceName,
 }
 
 /// Remove a mirror from confvault.toml; what it holds stays there
@@ -121,6 +137,7 @@ struct ForgetArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MirrorArgs) -> Outcome {
     match &args.command {
+        MirrorCommand::Fetch(args) => fetch_from(ui, context, args),
         MirrorCommand::Forget(args) => forget_on(ui, context, args),
         MirrorCommand::Add(args) => add(ui, context, args),
         MirrorCommand::Remove(args) => remove(ui, context, args),
@@ -224,6 +241,16 @@ fn each(ui: &mut Ui, context: &Context, names: &[DeviceName], work: Work<'_>) ->
         }
     }
     Ok((documents, if whole && failed.is_empty() { Exit::Done } else { Exit::Partly }))
+}
+
+fn fetch_from(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
+    let inventory = context.inventory()?;
+    let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
+    let place = place(&inventory, &args.name)?;
+    let done = fetch(&inventory, &place, Surroundings { env: &env, cancel: &cancel })?;
+    let note = Record::new("mirror-fetch", done.outcome()).with("mirror", args.name.as_str()).with("refs", done.names());
+    record(ui, inventory.root(), note);
+    print_put_back(ui, "mirror fetch", &done)
 }
 
 fn push_all(ui: &mut Ui, context: &Context, args: &PushArgs) -> Outcome {

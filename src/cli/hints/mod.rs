@@ -102,7 +102,10 @@ pub(super) fn store(error: &store::Error) -> Advice {
         | E::Manifest { .. }
         | E::FileDamaged { .. } => advice(
             Exit::Damage,
-            &["`confvault check --read-data` shows all damage; `confvault init DIR --from URL` rebuilds a store from its mirror"],
+            &[
+                "`confvault check --read-data` shows all damage; `confvault mirror fetch NAME` takes back what a mirror has of it",
+                "`confvault init DIR --from URL` rebuilds a store from its mirror",
+            ],
         ),
         E::UnknownFormat(_) | E::UnknownFeature(_) => {
             advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"])
@@ -125,7 +128,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
 /// For refs that are gone or went back.
 pub(super) const PUT_BACK: &[&str] = &[
     "`confvault key heads --put-back` sets refs to where this machine has seen them, as far as the store has what they stood on",
-    "what it has no more comes from a mirror: `confvault init DIR --from URL`",
+    "what it has no more comes from a mirror: `confvault mirror fetch NAME`",
 ];
 
 const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";

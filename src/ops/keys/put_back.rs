@@ -20,6 +20,20 @@ pub struct PutBack {
     pub left: Vec<WentBack>,
 }
 
+impl PutBack {
+    /// The names of the refs that were put back.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.done.iter().map(|back| back.reference.as_str()).collect()
+    }
+
+    /// The word for the journal.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        if self.left.is_empty() { "done" } else { "partly" }
+    }
+}
+
 /// Puts the refs of the store in the folder `dir` back to the heads that this installation has seen, as far as
 /// the store has them and nothing stands there that is not behind them. A `packed-refs` that does not read is
 /// set aside as `packed-refs.damaged` first.

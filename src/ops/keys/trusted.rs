@@ -42,6 +42,15 @@ pub fn trusted(store: &Store, ring: &KeyRing) -> Result<Trusted, KeyError> {
     Ok(Trusted { commit, trust: Trust::parse(store.facts().files())? })
 }
 
+/// Checks that the `_store` of another copy of the store is that of an administrator whom this installation has
+/// pinned. Nothing of it is remembered.
+///
+/// # Errors
+/// [`KeyError::Untrusted`], and what reading gives.
+pub fn vouch(copy: &Store, ring: &KeyRing) -> Result<(), KeyError> {
+    follow(copy.repo(), copy.facts().commit, &ring.pinned()?, None)
+}
+
 /// Checks the line that ends in `head`; `seen` must be on it.
 ///
 /// # Errors
