@@ -59,6 +59,8 @@ pub(super) fn collect(
         bytes: 0,
         in_memory: 0,
         all_same: true,
+        reads: look.is_none(),
+        buffer: Vec::new(),
         #[cfg(target_os = "linux")]
         leaves_atime: true,
         folders: Vec::new(),
@@ -164,7 +166,12 @@ struct Walk<'a> {
     count: u32,
     bytes: u64,
     in_memory: u64,
+    /// Everything is what the look saw.
     all_same: bool,
+    /// A file had to be read.
+    reads: bool,
+    /// Room for what is read only to be compared.
+    buffer: Vec<u8>,
     #[cfg(target_os = "linux")]
     leaves_atime: bool,
     folders: Vec<Folder>,
@@ -271,13 +278,17 @@ impl Walk<'_> {
                 (stat, Content::Same(old.plain))
             }
             None => {
-                self.all_same = false;
-                match self.content(dir, name, &path, kind, seen)? {
+                self.reads = true;
+                match self.content(dir, name, &path, before.filter(|old| old.kind == kind), kind, seen)? {
                     Some(found) => found,
-                    None => return Ok(()),
+                    None => {
+                        self.all_same = false;
+                        return Ok(());
+                    }
                 }
             }
         };
+        self.all_same &= matches!(content, Content::Same(_));
         self.entries.push(entry(scope, path, kind, &stat, content));
         Ok(())
     }
@@ -299,7 +310,7 @@ impl Walk<'_> {
     fn see(&mut self, dir: BorrowedFd<'_>, name: &CStr, hint: FileType) -> Result<Option<Seen>, Errno> {
         // Where files are being read anyway, one that is opened tells what a look at its name would.
         if hint == FileType::RegularFile
-            && !self.all_same
+            && self.reads
             && let Ok(fd) = self.open_file(dir, name)
             && let Ok(stat) = rustix::fs::fstat(&fd)
         {
@@ -324,12 +335,19 @@ impl Walk<'_> {
         beneath::open(dir, name.to_bytes(), OFlags::RDONLY)
     }
 
+    /// Opens the regular file of `stat`; `INVAL` if another one stands there.
+    fn open_same(&mut self, dir: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<OwnedFd, Errno> {
+        let fd = self.open_file(dir, name)?;
+        if is_file_of(&fd, stat)? { Ok(fd) } else { Err(Errno::INVAL) }
+    }
+
     /// Reads what stands under a name, with the stat that belongs to it; nothing if it is gone.
     fn content(
         &mut self,
         dir: BorrowedFd<'_>,
         name: &CStr,
         path: &ConfigPath,
+        before: Option<&LookEntry>,
         kind: Kind,
         mut seen: Seen,
     ) -> Result<Option<(Stat, Content)>, CollectError> {
@@ -338,12 +356,12 @@ impl Walk<'_> {
             let read = match kind {
                 Kind::Link => read_link(dir, name, &stat).map(Some),
                 _ if size(&stat) > self.large_over || self.in_memory + size(&stat) > MEMORY_BYTES => Ok(None),
-                _ => match fd {
-                    Some(fd) => read_file(&fd, &stat).map(Some),
-                    None => self
-                        .open_file(dir, name)
-                        .and_then(|fd| if is_file_of(&fd, &stat)? { read_file(&fd, &stat).map(Some) } else { Err(Errno::INVAL) }),
-                },
+                _ => {
+                    // What is mostly read to find that it did not change needs no room of its own.
+                    let mut bytes = if before.is_some() { std::mem::take(&mut self.buffer) } else { Vec::new() };
+                    let fd = fd.map_or_else(|| self.open_same(dir, name, &stat), Ok);
+                    fd.and_then(|fd| read_file(&fd, &stat, &mut bytes)).map(|()| Some(bytes))
+                }
             };
             let read = match read {
                 Ok(read) => read,
@@ -362,15 +380,30 @@ impl Walk<'_> {
             self.add_bytes(size(&stat))?;
             let content = match read {
                 Some(bytes) => {
-                    self.in_memory += bytes.len() as u64;
                     self.out.read_bytes += bytes.len() as u64;
-                    Content::Bytes(bytes)
+                    self.keep(bytes, before)
                 }
                 None => self.refer(dir, name, path, &stat)?,
             };
             return Ok(Some((stat, content)));
         }
         Err(CollectError::Changing(path.clone()))
+    }
+
+    /// Keeps what was read, unless it is what the look saw.
+    fn keep(&mut self, bytes: Vec<u8>, before: Option<&LookEntry>) -> Content {
+        let Some(old) = before else {
+            self.in_memory += bytes.len() as u64;
+            return Content::Bytes(bytes);
+        };
+        let content = if (self.context.digest)(&bytes) == Some(old.plain) {
+            Content::Same(old.plain)
+        } else {
+            self.in_memory += bytes.len() as u64;
+            Content::Bytes(bytes.as_slice().to_vec())
+        };
+        self.buffer = bytes;
+        content
     }
 
     /// Refers to a file in place of reading it, once it is known that it can be read.
@@ -429,13 +462,13 @@ fn is_file_of(fd: &OwnedFd, stat: &Stat) -> Result<bool, Errno> {
     Ok(FileType::from_raw_mode(now.st_mode) == FileType::RegularFile && stamp(&now) == stamp(stat))
 }
 
-/// Reads a file whole, if it is still that of `stat` behind the last byte; else `INVAL`.
+/// Reads a file whole in the place of what `bytes` has, if it is still that of `stat` behind the last byte; else `INVAL`.
 ///
 /// Replacing or removing a file sets the time stamp of its inode too, so what was read stood under its name.
-fn read_file(fd: &OwnedFd, stat: &Stat) -> Result<Vec<u8>, Errno> {
-    let mut bytes = Vec::new();
-    read_up_to(fd.as_fd(), &mut bytes, size(stat))?;
-    if bytes.len() as u64 == size(stat) && is_file_of(fd, stat)? { Ok(bytes) } else { Err(Errno::INVAL) }
+fn read_file(fd: &OwnedFd, stat: &Stat, bytes: &mut Vec<u8>) -> Result<(), Errno> {
+    bytes.clear();
+    read_up_to(fd.as_fd(), bytes, size(stat))?;
+    if bytes.len() as u64 == size(stat) && is_file_of(fd, stat)? { Ok(()) } else { Err(Errno::INVAL) }
 }
 
 /// Reads the target of a link, if it is the link of `stat`; else `INVAL`.

@@ -65,6 +65,9 @@ pub struct Context<'a> {
     /// What a look depends on beside the source and the profile: the store's rules of masking and its
     /// epoch, in words that differ when one of them does.
     pub stored_as: &'a str,
+    /// Gives the digest that a look has of a content, so that what is as it was need not be kept in memory; nothing
+    /// where the caller wants all bytes.
+    pub digest: &'a (dyn Fn(&[u8]) -> Option<Digest> + Sync),
     /// Gives the paths of the newest generation of the device; asked only where a source has sets that it
     /// keeps by time, and no look is there.
     pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
@@ -90,7 +93,22 @@ impl<'a> Context<'a> {
         network: &'a Network,
     ) -> Self {
         let (deadline, previous, pushed, trace) = (None, None, None, None);
-        Self { root, spool, policy, env, home, cancel, deadline, network, stored_as: "", previous, pushed, partial: false, trace }
+        Self {
+            root,
+            spool,
+            policy,
+            env,
+            home,
+            cancel,
+            deadline,
+            network,
+            stored_as: "",
+            digest: &|_| None,
+            previous,
+            pushed,
+            partial: false,
+            trace,
+        }
     }
 }
 

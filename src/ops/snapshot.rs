@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use std::{collections::BTreeMap, collections::BTreeSet, mem};
 
@@ -24,6 +24,7 @@ use crate::fsio::{self, Scratch};
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
 use crate::model::{ConfigPath, DeviceName, Digest};
 use crate::profile::Profile;
+use crate::seal::DeviceKeys;
 use crate::store::{
     ChangeId, EncodeContext, GenerationKind, Meta, Outcome, ProfileRules, Record, Refs, Rules as _, RunId, Transaction,
 };
@@ -351,6 +352,8 @@ impl Run<'_> {
             sealer: vault.sealer.as_ref(),
             large_over: vault.inventory.policy.large_over.0,
         };
+        let newest = || vault.keys.epoch(vault.keys.newest()).map(|key| DeviceKeys::derive(key, &device.name));
+        let keys = LazyLock::new(newest);
         let mut with_look = !self.options.full && self.options.from.is_none();
         let mut moved = 0;
         loop {
@@ -374,6 +377,7 @@ impl Run<'_> {
                 deadline: Some(attempt.deadline),
                 network: &self.network,
                 stored_as: &stored_as,
+                digest: &|bytes| Some(keys.as_ref()?.digest(bytes)),
                 previous: Some(&previous),
                 pushed: self.options.from.as_deref(),
                 partial: false,

@@ -168,6 +168,37 @@ fn a_look_saves_opening_what_did_not_change() {
 }
 
 #[test]
+fn what_is_read_and_is_what_the_look_saw_is_not_kept() {
+    let rig = Rig::new();
+    rig.write("a", "one");
+    rig.write("b", "two");
+    symlink("a", rig.path("l")).unwrap();
+    let digest = |bytes: &[u8]| Digest(*blake3::hash(bytes).as_bytes());
+    let mut look = rig.look();
+    for entry in &mut look.entries {
+        entry.plain = digest(match entry.path.to_string().as_str() {
+            "a" => b"one",
+            "b" => b"two",
+            _ => b"a",
+        });
+    }
+    rig.write("a", "one");
+    rig.write("b", "2wo");
+    fs::remove_file(rig.path("l")).unwrap();
+    symlink("a", rig.path("l")).unwrap();
+    let collected = rig.with(|device, profile, context| {
+        let context = Context { digest: &|bytes| Some(digest(bytes)), ..*context };
+        collect(device, profile, Some(&look), &context).unwrap()
+    });
+    assert_eq!(*content(&collected, "a"), Content::Same(digest(b"one")));
+    assert_eq!(*content(&collected, "b"), Content::Bytes(b"2wo".to_vec()));
+    assert_eq!(*content(&collected, "l"), Content::Same(digest(b"a")));
+    let stamp = |path: &str| fs::symlink_metadata(rig.path(path)).map(|m| std::os::unix::fs::MetadataExt::ino(&m)).unwrap();
+    assert!(collected.set.entries().iter().all(|e| e.stamp.inode == stamp(&e.path.to_string())));
+    assert_eq!(collected.read_bytes, 7);
+}
+
+#[test]
 fn a_look_proves_that_nothing_changed_only_if_nothing_did() {
     let rig = || {
         let rig = Rig::new();
