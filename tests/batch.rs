@@ -268,3 +268,31 @@ fn the_limit_of_a_reader_holds() {
     assert_eq!(repo.blob(&zeros, 50 << 20).unwrap().len(), 50 << 20);
     assert!(matches!(repo.tree(&zeros).unwrap_err(), Error::ObjectKind { .. }));
 }
+
+#[test]
+fn a_pack_is_read_on_when_its_mapping_was_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = repo(dir.path());
+    let batch = Batch::begin(&repo).unwrap();
+    let content = |n: u8| vec![n; 8 << 20];
+    let blobs: Vec<ObjectId> = (0..6).map(|n| batch.put(ObjectKind::Blob, &content(n)).unwrap()).collect();
+    let commit = put_commit(&batch, &[("a", b"a")], None, "first");
+    batch.commit::<Error>(|_, _| Ok(vec![edit("refs/heads/gw/1", None, Some(commit))])).unwrap();
+    // Six times eight MiB are more than one mapping serves for, also among threads.
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for (n, id) in (0..).zip(&blobs) {
+                    assert!(repo.blob(id, 8 << 20).unwrap() == content(n));
+                }
+            });
+        }
+    });
+    // A pack that is gone when it would be mapped again is a pack that is gone.
+    let pack = repo.dir().join("objects/pack");
+    for entry in fs::read_dir(&pack).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let missing = (0..12).find_map(|n| repo.blob(&blobs[n % 6], 8 << 20).err());
+    assert!(matches!(missing, Some(Error::ObjectMissing { .. })), "{missing:?}");
+}

@@ -4,8 +4,8 @@
 //! lies in it alone, and a pack that `maintain` folded away is looked for once more.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use gix::ObjectId;
 use gix::objs::Kind;
@@ -23,8 +23,24 @@ const SHA1: gix::hash::Kind = gix::hash::Kind::Sha1;
 pub(super) struct Pack {
     pub(super) index: index::File,
     pub(super) path: PathBuf,
-    data: OnceLock<Option<data::File>>,
+    /// Bases are remembered by this number, so no two packs that were ever open share one.
+    number: u32,
+    data: RwLock<Mapped>,
+    /// Bytes that were decoded since the pack was mapped.
+    decoded: AtomicU64,
 }
+
+/// The mapping of a pack.
+enum Mapped {
+    Not,
+    Open(Arc<data::File>),
+    /// The file does not open.
+    Failed,
+}
+
+/// How much is decoded from one mapping, in bytes: the pages that it touched count as memory of this process until it
+/// is given up, and then the pack is mapped anew.
+const WINDOW: u64 = 32 << 20;
 
 /// Indices that do not open, and why.
 type Broken = Vec<(PathBuf, String)>;
@@ -69,19 +85,51 @@ enum Failure {
 
 impl Pack {
     fn open(index: &Path) -> std::result::Result<Self, gix::Error> {
-        Ok(Self { index: index::File::at(index, SHA1)?, path: index.with_extension("pack"), data: OnceLock::new() })
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Ok(Self {
+            index: index::File::at(index, SHA1)?,
+            path: index.with_extension("pack"),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            data: RwLock::new(Mapped::Not),
+            decoded: AtomicU64::new(0),
+        })
     }
 
     /// Gives the open pack; none: its file does not open.
-    pub(super) fn data(&self) -> Option<&data::File> {
-        // Bases are remembered by this number, so no two packs that were ever open may share one.
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let open = || {
-            let mut file = data::File::at(&self.path, SHA1).ok()?;
-            file.id = NEXT.fetch_add(1, Ordering::Relaxed);
-            Some(file)
+    pub(super) fn data(&self) -> Option<Arc<data::File>> {
+        match &*self.data.read().unwrap_or_else(PoisonError::into_inner) {
+            Mapped::Open(file) => return Some(Arc::clone(file)),
+            Mapped::Failed => return None,
+            Mapped::Not => {}
+        }
+        let mut data = self.data.write().unwrap_or_else(PoisonError::into_inner);
+        if let Mapped::Open(file) = &*data {
+            return Some(Arc::clone(file));
+        }
+        *data = match data::File::at(&self.path, SHA1) {
+            Ok(mut file) => {
+                file.id = self.number;
+                Mapped::Open(Arc::new(file))
+            }
+            Err(_) => Mapped::Failed,
         };
-        self.data.get_or_init(open).as_ref()
+        if let Mapped::Open(file) = &*data { Some(Arc::clone(file)) } else { None }
+    }
+
+    /// Counts what was decoded, and gives the mapping up when it has served for so much.
+    fn count(&self, bytes: u64) {
+        if self.decoded.fetch_add(bytes, Ordering::Relaxed) + bytes > WINDOW {
+            self.decoded.store(0, Ordering::Relaxed);
+            let mut data = self.data.write().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*data, Mapped::Open(_)) {
+                *data = Mapped::Not;
+            }
+        }
+    }
+
+    /// Tells whether the file of the pack did not open.
+    fn failed(&self) -> bool {
+        matches!(*self.data.read().unwrap_or_else(PoisonError::into_inner), Mapped::Failed)
     }
 }
 
@@ -190,9 +238,7 @@ impl Objects {
         }
         let mut found = index_files(&self.folder)?;
         found.sort_by(|a, b| b.cmp(a));
-        let old = |path: &Path| {
-            shared.packs.iter().find(|p| p.index.path() == path && p.data.get().is_none_or(Option::is_some)).cloned()
-        };
+        let old = |path: &Path| shared.packs.iter().find(|p| p.index.path() == path && !p.failed()).cloned();
         let mut fresh = Listing::default();
         let mut changed = false;
         for (_, path) in found {
@@ -247,7 +293,7 @@ fn index_files(folder: &Path) -> Result<Vec<(std::time::SystemTime, PathBuf)>> {
 }
 
 impl Pack {
-    fn file(&self, id: &ObjectId) -> std::result::Result<&data::File, Failure> {
+    fn file(&self, id: &ObjectId) -> std::result::Result<Arc<data::File>, Failure> {
         self.data().ok_or_else(|| {
             if self.path.exists() {
                 let path = self.path.display();
@@ -270,7 +316,7 @@ impl Pack {
     fn header(&self, id: &ObjectId, at: u64, scratch: &mut Scratch) -> std::result::Result<(Kind, u64), Failure> {
         let file = self.file(id)?;
         let entry = file.entry(at).map_err(|e| self.bad(id, &e))?;
-        let base = |base: &gix::oid| Ok(self.base(file, base)?.map(ResolvedBase::InPack));
+        let base = |base: &gix::oid| Ok(self.base(&file, base)?.map(ResolvedBase::InPack));
         let header = file.decode_header(entry, &mut scratch.inflate, &base).map_err(|e| self.bad(id, &e))?;
         Ok((header.kind, header.object_size))
     }
@@ -279,7 +325,8 @@ impl Pack {
         let (_, size) = self.header(id, at, scratch)?;
         within(id, size, limit).map_err(Failure::Bad)?;
         let file = self.file(id)?;
-        let (kind, data) = self.decode(file, at, limit, scratch).map_err(|e| self.bad(id, &e))?;
+        let (kind, data) = self.decode(&file, at, limit, scratch).map_err(|e| self.bad(id, &e))?;
+        self.count(size);
         Ok(Object { kind, data })
     }
 

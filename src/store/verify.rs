@@ -115,6 +115,7 @@ fn verify_pack(pack: &Pack, threads: usize, watch: &dyn Watch, count: &Count) {
     let share = order.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         for part in order.chunks(share) {
+            let file = &file;
             scope.spawn(move || verify_part(pack, file, part, watch, count));
         }
     });
