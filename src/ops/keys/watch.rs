@@ -53,9 +53,10 @@ pub fn remember(
         }
         let lost = went_back(store.repo(), store.facts(), refs, seen, "refs/")?;
         let is_lost = |name: &str| lost.iter().any(|back| back.reference == name);
-        for (name, head) in heads(refs) {
-            if seen.get(&name) != Some(&head) && !is_lost(&name) && is_own(store.repo(), refs, &name, own.as_ref()) {
-                seen.insert(name, head);
+        for head in refs.iter().filter(|r| r.name != STORE_REF) {
+            let known = seen.get(head.name).and_then(|seen| ObjectId::from_hex(seen.as_bytes()).ok());
+            if known != Some(head.id) && !is_lost(head.name) && is_own(store.repo(), refs, head.name, own.as_ref()) {
+                seen.insert(head.name.to_owned(), head.id.to_string());
             }
         }
         // What was taken away on purpose.
