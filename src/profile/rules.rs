@@ -35,7 +35,12 @@ struct Globs {
     set: GlobSet,
     /// For each glob the rule that it belongs to.
     owner: Vec<usize>,
+    /// What was answered: the devices of a family have the same paths.
+    known: RwLock<HashMap<ConfigPath, Arc<[usize]>>>,
 }
+
+/// How many answers are kept.
+const KNOWN_PATHS: usize = 4096;
 
 impl Globs {
     fn new<'p>(rules: impl Iterator<Item = &'p [Pattern]>) -> Self {
@@ -48,14 +53,23 @@ impl Globs {
                 owner.push(index);
             }
         }
-        Self { set: set.build().unwrap_or_else(|_| GlobSet::empty()), owner }
+        Self { set: set.build().unwrap_or_else(|_| GlobSet::empty()), owner, known: RwLock::default() }
     }
 
     /// Gives the rules that match, in order.
-    fn matching(&self, path: &ConfigPath) -> Vec<usize> {
+    fn matching(&self, path: &ConfigPath) -> Arc<[usize]> {
+        if let Some(rules) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Arc::clone(rules);
+        }
         let mut rules: Vec<usize> = self.set.matches(as_path(path)).into_iter().map(|at| self.owner[at]).collect();
         rules.sort_unstable();
         rules.dedup();
+        let rules: Arc<[usize]> = rules.into();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_PATHS {
+            known.clear();
+        }
+        known.insert(path.clone(), Arc::clone(&rules));
         rules
     }
 }
@@ -85,7 +99,7 @@ pub struct Profile {
     normalisers: Memo<Vec<usize>, Option<Normaliser>>,
     secret_globs: OnceLock<Globs>,
     finder: OnceLock<Finder>,
-    applies: Memo<(Vec<usize>, Syntax), Applies>,
+    applies: Memo<(Arc<[usize]>, Syntax), Applies>,
 }
 
 impl Profile {
@@ -135,7 +149,7 @@ impl Profile {
             return Claim::Scope(command.scope);
         }
         let rules = self.files().matching(path);
-        let rule = rules.into_iter().map(|at| &self.file.file[at]).find(|rule| rule.skip || rule.scope.is_some());
+        let rule = rules.iter().map(|at| &self.file.file[*at]).find(|rule| rule.skip || rule.scope.is_some());
         match rule {
             Some(rule) if rule.skip => Claim::Skip,
             Some(rule) => rule.scope.map_or(Claim::Unclaimed, Claim::Scope),
@@ -147,7 +161,7 @@ impl Profile {
     #[must_use]
     pub fn syntax(&self, path: &ConfigPath, bytes: &[u8]) -> Syntax {
         let rules = self.files().matching(path);
-        rules.into_iter().find_map(|at| self.file.file[at].syntax).unwrap_or_else(|| guess(path.as_bytes(), bytes))
+        rules.iter().find_map(|at| self.file.file[*at].syntax).unwrap_or_else(|| guess(path.as_bytes(), bytes))
     }
 
     /// Finds the release. `paths` are those of the set, outputs of commands included; `read` gives
@@ -259,7 +273,7 @@ impl Profile {
         let finder = self.finder.get_or_init(|| Finder::new(rules(), clear().cloned().collect()));
         let matching = globs.matching(path);
         let applies =
-            memo(&self.applies, (matching.clone(), syntax), || finder.applies(syntax, &|rule| matching.contains(&rule)));
+            memo(&self.applies, (Arc::clone(&matching), syntax), || finder.applies(syntax, &|rule| matching.contains(&rule)));
         finder.find(bytes, syntax, &applies, &self.file.name, path, overrides)
     }
 

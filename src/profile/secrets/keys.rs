@@ -35,14 +35,23 @@ impl KeyGlob {
     }
 
     pub(super) fn matches(&self, key: &[u8]) -> bool {
-        if go(&self.pieces, key) {
+        if self.ends(key) && go(&self.pieces, key) {
             return true;
         }
         // `Password_1_` has a separator behind its number.
         let key = &key[..key.iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1)];
         let cut = key.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
         let cut = key[..cut].iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1);
-        cut < key.len() && cut > 0 && go(&self.pieces, &key[..cut])
+        cut < key.len() && cut > 0 && self.ends(&key[..cut]) && go(&self.pieces, &key[..cut])
+    }
+
+    /// Tells whether the last letters do not forbid a match: few globs pass, and the rest need no look at the whole.
+    fn ends(&self, key: &[u8]) -> bool {
+        match (self.pieces.last(), key.last()) {
+            (Some(b'*' | b'_' | b'.') | None, _) => true,
+            (Some(glob), Some(key)) => key.to_ascii_lowercase() == *glob,
+            (Some(_), None) => false,
+        }
     }
 }
 
