@@ -35,12 +35,15 @@ impl Sampler {
             while !ended.load(Ordering::SeqCst) {
                 for entry in fs::read_dir("/proc").unwrap().flatten() {
                     let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+                    // One that ends or becomes another program meanwhile says nothing; what lasts is seen in another round.
+                    let program = || fs::read_link(entry.path().join("exe")).ok();
+                    let Some(before) = program() else { continue };
                     for file in ["cmdline", "environ"] {
                         let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
                         let leaks = |canary: &&&str| memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
-                        if let Some(canary) = canaries.iter().find(leaks) {
-                            let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
-                            found.push(format!("{canary} in {file} of {id} {}", program.display()));
+                        let leak = canaries.iter().find(leaks);
+                        if let Some(canary) = leak.filter(|_| program().as_ref() == Some(&before)) {
+                            found.push(format!("{canary} in {file} of {id} {}", before.display()));
                         }
                     }
                 }
