@@ -18,7 +18,7 @@ Figures are CPU seconds (user and system, of the process and all its children), 
 the largest process. RANCID and Nornir run over --peer-devices devices. Everything is written below a temporary folder and
 removed.
 """
-import argparse, json, os, shutil, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -27,24 +27,17 @@ OURS = os.path.join(TARGET, "release", "confvault")
 FLOOR = os.path.join(TARGET, "release", "examples", "ssh_floor")
 FAULTS = ["truncate", "truncclose", "empty", "errline", "hang", "close", "authfail", "truncate"]
 
-# What the bare loop sends, and nothing else.
-REDUCED = """name = "reduced"
-extends = "cisco-ios"
-[session]
-mode = "terminal"
-prompt = '[\\w.-]+#$'
-setup = ["terminal length 0"]
-refusals = ['^% Invalid input', '^% Authorization failed']
-logout = ["exit"]
-[[command]]
-run = "show running-config"
-or = []
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
-min-lines = 10
-"""
+# The files of the two commands that the bare loop sends: the profile "reduced" is cisco-ios with nothing beside them.
+OF_THE_LOOP = ["show-version.txt", "running-config"]
+
+
+def reduced(text):
+    """The text of cisco-ios under another name, without the commands that the bare loop does not send."""
+    blocks = re.split(r"\n(?=\[)", text)
+    path = lambda block: re.search(r'^path = "(.*)"', block, re.M).group(1)
+    kept = [b for b in blocks if not b.startswith("[[command]]") or path(b) in OF_THE_LOOP]
+    return "\n".join(kept).replace('name = "cisco-ios"', 'name = "reduced"', 1)
+
 
 NORNIR = """
 import os, sys, logging
@@ -108,7 +101,7 @@ class Store:
         self.call("init", self.dir, "--collector", "bench", *([] if sealing else ["--no-sealing"]), bare=True)
         os.makedirs(os.path.join(self.dir, "profiles"), exist_ok=True)
         with open(os.path.join(self.dir, "profiles", "reduced.toml"), "w") as out:
-            out.write(REDUCED)
+            out.write(reduced(run([OURS, "-C", self.dir, "profile", "show", "cisco-ios"], env=self.env)[3].decode()))
         listed = os.path.join(base, f"{name}.csv")
         with open(listed, "w") as out:
             out.write("name,source,profile\n")
