@@ -210,6 +210,41 @@ fn action(text: &str) -> Action {
 }
 
 #[test]
+fn many_are_placed_behind_each_other_and_the_one_that_fails_is_named() {
+    for place in places() {
+        place.own();
+        // More than one call takes, and names that a shell would read.
+        let names: Vec<String> =
+            (0..400).map(|n| format!("a 'name' of $({n}) that is long enough to fill the line {n}")).collect();
+        let moves: Vec<(ConfigPath, ConfigPath)> =
+            names.iter().enumerate().map(|(n, name)| (path(&format!(".new-{n}")), path(name))).collect();
+        place
+            .rig
+            .work(&place.table, |target| {
+                let files = target.files()?;
+                for (staged, _) in &moves {
+                    files.stage_link(staged, b"x", None)?;
+                }
+                files.place_all(&moves)
+            })
+            .unwrap_or_else(|e| panic!("{}", whole(&e)));
+        assert!(names.iter().all(|name| fs::read_link(place.tree.join(name)).is_ok()));
+        assert_eq!(fs::read_dir(&place.tree).unwrap().count(), 400);
+        let failed = place.rig.work(&place.table, |target| {
+            let files = target.files()?;
+            for (n, name) in ["one", "two", "three"].iter().enumerate() {
+                files.stage_link(&path(&format!(".new-{n}")), name.as_bytes(), None)?;
+            }
+            files.make_dir(&path("two"), META)?;
+            files.place_all(&[0, 1, 2].map(|n| (path(&format!(".new-{n}")), path(["one", "two", "three"][n]))))
+        });
+        let words = whole(&failed.unwrap_err());
+        assert!(words.contains("Device refused to rename") && words.contains(": two"), "{words}");
+        assert!(place.tree.join("one").is_symlink() && place.tree.join("two").is_dir() && !place.tree.join("three").is_symlink());
+    }
+}
+
+#[test]
 fn a_view_shows_the_set_as_it_will_be() {
     for place in places() {
         fs::create_dir_all(place.tree.join("etc")).unwrap();

@@ -19,6 +19,8 @@ use crate::inventory::{Device, Elevation, Remote};
 use crate::model::{ConfigPath, Owner};
 use crate::profile::Action;
 
+/// Bytes of the arguments of one script: what small servers take, too.
+const ARGUMENTS: usize = 24_000;
 /// The longest silence of our scripts.
 const SCRIPT_IDLE: std::time::Duration = std::time::Duration::from_secs(60);
 /// The exit status of our scripts where the folder is not the one that was meant.
@@ -35,6 +37,15 @@ const STAGE_FILE: &str = r#"umask 077; set -C; cat > "$2" || exit 1; set +C; [ -
 const STAGE_LINK: &str = r#"ln -s -- "$3" "$2" && { [ -z "$4" ] || chown -h -- "$4" "$2"; }"#;
 /// `$2` from, `$3` to.
 const PLACE: &str = r#"mv -f -T -- "$2" "$3" && { sync -- . 2>/dev/null || :; }"#;
+/// Triples: folder, from, to. Prints the number of the one that fails, from 0.
+const PLACE_ALL: &str = r#"LC_ALL=C; export LC_ALL; n=0
+places() { while [ $# -gt 0 ]; do
+cd -P -- "$1" 2>/dev/null && [ "$(pwd -P; echo x)" = "$1
+x" ] || { echo $n; exit 41; }
+mv -f -T -- "$2" "$3" || { echo $n; exit 1; }
+n=$((n + 1)); shift 3; done; }
+syncs() { while [ $# -gt 0 ]; do cd -P -- "$1" 2>/dev/null && sync -- . 2>/dev/null || :; shift 3; done; }
+places "$@"; syncs "$@""#;
 /// `$2` name.
 const MAKE_DIR: &str = r#"umask 077; [ -d "$2" ] && [ ! -L "$2" ] || mkdir -- "$2""#;
 /// `$2` mode, `$3` owner or nothing; in the folder itself.
@@ -115,16 +126,26 @@ impl<'l, 'a> Host<'l, 'a> {
         match output.status {
             Some(0) => Ok(true),
             Some(STAYS) => Ok(false),
-            Some(LINK_ABOVE) => Err(ActError::LinkAbove { path: path.to_owned() }),
-            status => {
-                let line = output.stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
-                let mut reason = plain(&String::from_utf8_lossy(line.unwrap_or_default()));
-                if reason.is_empty() {
-                    reason = status.map_or_else(|| "no exit status".into(), |status| format!("exit status {status}"));
-                }
-                Err(ActError::Refused { doing, path: path.to_owned(), reason })
-            }
+            _ => Err(refused(doing, path, &output)),
         }
+    }
+
+    /// Places what fits one call.
+    fn place_batch(&self, batch: &[(ConfigPath, ConfigPath)]) -> Result<(), ActError> {
+        let full: Vec<Vec<u8>> = batch.iter().map(|(staged, _)| self.absolute(staged)).collect();
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(batch.len() * 3);
+        for (full, (_, path)) in full.iter().zip(batch) {
+            let (folder, name) = above(full);
+            arguments.extend([folder, name, path.components().next_back().unwrap_or_default()]);
+        }
+        let line = script(self.before, PLACE_ALL, &arguments);
+        let shown = |at: usize| batch.get(at).map_or_else(String::new, |(_, path)| path.to_string());
+        let output = self.exec(&line, &shown(0), SCRIPT_IDLE, Input::Nothing)?;
+        if output.status == Some(0) {
+            return Ok(());
+        }
+        let failed = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0);
+        Err(refused("rename", &shown(failed), &output))
     }
 
     /// Runs a script in the folder above a path, with the name in it as `$2` and more arguments behind it.
@@ -136,8 +157,8 @@ impl<'l, 'a> Host<'l, 'a> {
         input: Input<'_>,
     ) -> Result<bool, ActError> {
         let full = self.absolute(path);
-        let cut = full.iter().rposition(|b| *b == b'/').unwrap_or(0);
-        let mut arguments: Vec<&[u8]> = vec![if cut == 0 { b"/" } else { &full[..cut] }, &full[cut + 1..]];
+        let (folder, name) = above(&full);
+        let mut arguments: Vec<&[u8]> = vec![folder, name];
         arguments.extend(more);
         self.script((doing, &format!("{ENTER}{text}")), &path.to_string(), &arguments, input)
     }
@@ -172,9 +193,7 @@ impl Files for Host<'_, '_> {
         if output.stdout == b"ready\n" {
             return Ok(());
         }
-        let line = output.stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
-        let reason = plain(&String::from_utf8_lossy(line.unwrap_or(b"no answer")));
-        Err(ActError::Refused { doing: "run what putting back needs", path: NEEDS.to_owned(), reason })
+        Err(refused("run what putting back needs", NEEDS, &output))
     }
 
     fn absolute(&self, path: &ConfigPath) -> Vec<u8> {
@@ -204,6 +223,21 @@ impl Files for Host<'_, '_> {
             ActError::Refused { doing, reason, .. } => ActError::Refused { doing, path: path.to_string(), reason },
             other => other,
         })
+    }
+
+    fn place_all(&mut self, moves: &[(ConfigPath, ConfigPath)]) -> Result<(), ActError> {
+        let mut rest = moves;
+        while !rest.is_empty() {
+            let mut length = 0;
+            let fits = |(staged, path): &&(ConfigPath, ConfigPath)| {
+                length += 2 * self.absolute(staged).len() + path.as_bytes().len() + 16;
+                length < ARGUMENTS
+            };
+            let (batch, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            self.place_batch(batch)?;
+            rest = behind;
+        }
+        Ok(())
     }
 
     fn make_dir(&mut self, path: &ConfigPath, meta: Meta) -> Result<(), ActError> {
@@ -243,6 +277,25 @@ impl Files for Host<'_, '_> {
         let base = self.base.as_deref().unwrap_or(b"/");
         String::from_utf8_lossy(base).trim_end_matches('/').to_owned()
     }
+}
+
+/// Cuts an absolute path into the folder and the name in it.
+fn above(full: &[u8]) -> (&[u8], &[u8]) {
+    let cut = full.iter().rposition(|b| *b == b'/').unwrap_or(0);
+    (if cut == 0 { b"/" } else { &full[..cut] }, &full[cut + 1..])
+}
+
+/// What a script of ours that failed is told as; its words hold names and nothing of any content.
+fn refused(doing: &'static str, path: &str, output: &Output) -> ActError {
+    if output.status == Some(LINK_ABOVE) {
+        return ActError::LinkAbove { path: path.to_owned() };
+    }
+    let line = output.stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
+    let mut reason = plain(&String::from_utf8_lossy(line.unwrap_or_default()));
+    if reason.is_empty() {
+        reason = output.status.map_or_else(|| "no exit status".into(), |status| format!("exit status {status}"));
+    }
+    ActError::Refused { doing, path: path.to_owned(), reason }
 }
 
 fn octal(mode: u32) -> String {

@@ -200,16 +200,23 @@ impl Putting<'_, '_, '_> {
             act()?;
             job.mark(Mark::Changed { path: path.clone() })
         };
+        let mut moves = Vec::new();
+        for &at in due.iter().filter(|&&at| self.wanted(at).is_some_and(|wanted| wanted.kind != Kind::Directory)) {
+            moves.push((self.staged(at)?, self.path(at)));
+        }
+        // All at once: in between a program would see some of each.
+        for (_, path) in &moves {
+            self.job.mark(Mark::Changing { path: path.clone() })?;
+        }
+        files.place_all(&moves)?;
+        for (_, path) in moves {
+            self.job.mark(Mark::Changed { path })?;
+        }
         for &at in due {
-            let (path, staged) = (self.path(at), self.staged(at)?);
-            match (self.wanted(at), &self.found[at]) {
-                (Some(wanted), _) if wanted.kind != Kind::Directory => {
-                    change(self.job, &path, &mut || files.place(&staged, &path))?;
-                }
-                (None, Some(stands)) if stands.kind != Kind::Directory => {
-                    change(self.job, &path, &mut || files.remove(&path))?;
-                }
-                _ => {}
+            let stands = self.found[at].as_ref().is_some_and(|stands| stands.kind != Kind::Directory);
+            if stands && self.wanted(at).is_none() {
+                let path = self.path(at);
+                change(self.job, &path, &mut || files.remove(&path))?;
             }
         }
         // Folders last and the deepest first, as their modes may shut us out.
