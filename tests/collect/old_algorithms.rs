@@ -10,7 +10,20 @@ const PROFILE: &str =
     "[session]\nmode = \"exec\"\n[[command]]\nrun = \"echo state of $((40+2))\"\npath = \"state\"\nscope = \"voip\"\n";
 
 /// Lines of the server's configuration, the kind of host key, and what has to be allowed.
-const CASES: [(&str, &str, &[&str], &str); 1] = [("Ciphers aes128-cbc", "ed25519", &["aes128-cbc"], "cipher")];
+const CASES: [(&str, &str, &[&str], &str); 6] = [
+    ("Ciphers aes128-cbc", "ed25519", &["aes128-cbc"], "cipher"),
+    ("Ciphers 3des-cbc", "ed25519", &["3des-cbc"], "cipher"),
+    ("KexAlgorithms diffie-hellman-group14-sha1", "ed25519", &["diffie-hellman-group14-sha1"], "key exchange"),
+    ("Ciphers aes128-ctr\nMACs hmac-sha1", "ed25519", &["hmac-sha1"], "MAC"),
+    ("HostKeyAlgorithms ssh-rsa", "rsa", &["ssh-rsa"], "host key"),
+    // A gateway of IOS 15.
+    (
+        "KexAlgorithms diffie-hellman-group1-sha1\nHostKeyAlgorithms ssh-rsa\nCiphers aes256-cbc\nMACs hmac-sha1",
+        "rsa",
+        &["diffie-hellman-group1-sha1", "ssh-rsa", "aes256-cbc", "hmac-sha1"],
+        "key exchange",
+    ),
+];
 
 #[test]
 fn old_algorithms_are_off_named_allowed_one_by_one_and_reported() {
