@@ -148,7 +148,7 @@ fn the_page_restores_a_sealed_store() {
     equal(&lab, "pbx");
 }
 
-/// RELIABILITY 60: a bare machine, a copy of the store, one identity, and the page: everything comes back.
+/// A bare machine, a copy of the store, one identity, and the page: everything comes back.
 #[test]
 fn all_devices_come_back_on_a_bare_machine() {
     let lab = Lab::sealed();

@@ -1,7 +1,7 @@
 //! Putting a set back to the device itself (`docs/restore.md`).
 //!
 //! [`prepare`] looks at the device and makes the [`Plan`]; [`run`] does it. Before the first step there is a snapshot
-//! of what stands, what is needed for the way back is kept sealed, and a [record](record) is begun in which each step
+//! of what stands, what is needed for the way back is kept sealed, and a [`record`] is begun in which each step
 //! is noted before it is taken. Whatever fails after that takes the device back by itself; a process that was killed is
 //! followed by [`take_up`], which finishes or goes back.
 //!
