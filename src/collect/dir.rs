@@ -94,6 +94,7 @@ pub(super) fn collect(
         root: root_stamp.filter(|_| out.skipped.is_empty()),
         skipped: out.skipped,
         warnings: Vec::new(),
+        without: Vec::new(),
         more: false,
         read_bytes: out.read_bytes,
         referenced: out.referenced,

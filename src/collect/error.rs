@@ -88,6 +88,15 @@ pub enum CollectError {
     /// The device gave no whole answer.
     #[error("Device gave no whole answer")]
     Session(#[from] SessionError),
+    /// What the last generation has an answer of is refused now.
+    #[error("Answer of the last generation is refused now: {path}")]
+    Lost {
+        /// Path of the answer in the set.
+        path: ConfigPath,
+        /// The device's words.
+        #[source]
+        source: SessionError,
+    },
     /// Neither the URL nor the profile names a folder.
     #[error("Neither the source nor profile {profile} names a folder to collect")]
     NoRoots {

@@ -68,9 +68,11 @@ pub struct Context<'a> {
     /// Gives the digest that a look has of a content, so that what is as it was need not be kept in memory; nothing
     /// where the caller wants all bytes.
     pub digest: &'a (dyn Fn(&[u8]) -> Option<Digest> + Sync),
-    /// Gives the paths of the newest generation of the device; asked only where a source has sets that it
-    /// keeps by time, and no look is there.
+    /// Gives the paths of the newest generation of the device; asked only where no look is there, by a source that has
+    /// sets by time, or of a command that is refused.
     pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
+    /// A set without an answer that the newest generation has is taken on purpose.
+    pub accept: bool,
     /// A tar archive that is the set, in place of the source.
     pub pushed: Option<&'a Path>,
     /// What is there counts, whole or not, and the release need not be found: to see what is to be put back. Nothing
@@ -105,6 +107,7 @@ impl<'a> Context<'a> {
             stored_as: "",
             digest: &|_| None,
             previous,
+            accept: false,
             pushed,
             partial: false,
             trace,
@@ -167,6 +170,8 @@ pub struct Collected {
     pub skipped: Vec<Skipped>,
     /// What the administrator should know, without being a failure.
     pub warnings: Vec<String>,
+    /// Answers that the newest generation has and this set has not, taken so on purpose, each in words.
+    pub without: Vec<String>,
     /// There are more sets to take: the device is to be collected again once this one is committed.
     pub more: bool,
     /// Bytes that were read.
@@ -235,7 +240,7 @@ pub fn collect(
         SourceUrl::DrsDir(folder) => drs::collect_dir(&context.root.join(folder), device, profile, look, rules, context),
         SourceUrl::DrsSftp(remote) => drs::collect_sftp(remote, device, profile, look, rules, context),
         SourceUrl::Sftp(remote) => sftp::collect(remote, device, profile, look, rules, context),
-        SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, rules, context),
+        SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, look, rules, context),
         SourceUrl::Push => Err(CollectError::NotPushed),
         #[allow(unreachable_patterns, reason = "a source of the future")]
         other => Err(CollectError::NotSupported(other.clone())),

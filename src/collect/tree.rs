@@ -209,5 +209,16 @@ fn entry(scope: Scope, node: Node, content: Content) -> Entry {
 
 /// Puts the parts of a result together.
 pub(super) fn collected(set: ConfigSet, skipped: Vec<Skipped>, taken_ns: i64, rules: Digest, read_bytes: u64) -> Collected {
-    Collected { set, taken_ns, rules, root: None, skipped, warnings: Vec::new(), more: false, read_bytes, referenced: Vec::new() }
+    Collected {
+        set,
+        taken_ns,
+        rules,
+        root: None,
+        skipped,
+        warnings: Vec::new(),
+        without: Vec::new(),
+        more: false,
+        read_bytes,
+        referenced: Vec::new(),
+    }
 }

@@ -45,7 +45,7 @@ pub struct Options {
     pub note: Option<String>,
     /// Devices at the same time; nothing for the policy's number.
     pub jobs: Option<usize>,
-    /// Take a set that shrank, with these words as the reason.
+    /// Take a set that shrank or that lacks an answer of a command, with these words as the reason.
     pub accept: Option<String>,
     /// Read everything, whatever the time stamps say.
     pub full: bool,
@@ -379,6 +379,7 @@ impl Run<'_> {
                 stored_as: &stored_as,
                 digest: &|bytes| Some(keys.as_ref()?.digest(bytes)),
                 previous: Some(&previous),
+                accept: self.options.accept.is_some(),
                 pushed: self.options.from.as_deref(),
                 partial: false,
                 trace: None,
@@ -442,7 +443,7 @@ impl Run<'_> {
         meta
     }
 
-    /// Refuses a set that lost too much; gives the reason where it was taken on purpose.
+    /// Refuses a set that lost too much; gives what is missing and the reason where it was taken on purpose.
     fn shrink(
         &self,
         device: &Device,
@@ -467,13 +468,15 @@ impl Run<'_> {
             },
         };
         let allowed = device.max_shrink.unwrap_or(self.vault.inventory.policy.max_shrink);
-        match check_shrink(&before, &Sizes::of(profile, &collected.set), profile, allowed) {
-            Err(error) => match &self.options.accept {
-                Some(why) => Ok(Some(format!("{error}: {why}"))),
-                None => Err(error.into()),
-            },
-            Ok(()) => Ok(None),
+        let mut lost = collected.without.clone();
+        if let Err(error) = check_shrink(&before, &Sizes::of(profile, &collected.set), profile, allowed) {
+            if self.options.accept.is_none() {
+                return Err(error.into());
+            }
+            lost.push(error.to_string());
         }
+        let why = self.options.accept.as_ref().filter(|_| !lost.is_empty());
+        Ok(why.map(|why| format!("{}: {why}", lost.join("; "))))
     }
 
     /// Commits a transaction with the journal's records of what is in it.

@@ -88,8 +88,8 @@ fn a_first_contact_is_accepted_loudly_and_recorded() {
 }
 
 /// A store with a device that had one good snapshot, and what a simulator needs to take its place.
-fn once_good() -> (TestEnv, russh::keys::PrivateKey, String) {
-    let good = Simulator::one("gw", device());
+fn once_good(device: Device) -> (TestEnv, russh::keys::PrivateKey, String) {
+    let good = Simulator::one("gw", device);
     let env = TestEnv::with_store();
     add(&env, &good, "env:PW");
     env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
@@ -107,7 +107,7 @@ fn again(device: Device, key: &russh::keys::PrivateKey, address: &str) -> Simula
 #[test]
 fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
     const RUN: &str = "show running-config";
-    let (env, key, address) = once_good();
+    let (env, key, address) = once_good(device());
     let refuse = |text| device().fault(Fault::Refuse(RUN, text));
     let mut paged = device();
     paged.play.pager = Some(Pager { text: " --More-- ".into(), lines: 3, erase: String::new(), off: "nothing".into() });
@@ -144,9 +144,42 @@ fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
 }
 
 /// Nothing on the command line, in the inventory or in the ssh configuration makes a changed key a good one.
+/// A command that the profile does not require, once it has answered.
+#[test]
+fn an_answer_that_is_refused_later_is_no_smaller_generation() {
+    const RUN: &str = "show startup-config";
+    let saved = || {
+        let mut device = device();
+        let output = format!("Using 99 out of 999 bytes\n!\n{}end\n", " description y\n".repeat(9));
+        device.play.exchange.push(Exchange { command: RUN.into(), output, ..Exchange::default() });
+        device
+    };
+    let (env, key, address) = once_good(saved());
+    let snapshot = |more: &[&str]| {
+        let mut command = env.command(&["snapshot", "gw"]);
+        env.run(command.args(more).env("PW", "lab"))
+    };
+    let refusing = again(saved().fault(Fault::Refuse(RUN, "% Authorization failed.")), &key, &address);
+    for more in [&[][..], &["--full"]] {
+        let said = snapshot(more).failed(3);
+        let words = "is refused now: startup-config";
+        assert!(said.contains(words) && said.contains("Authorization failed") && said.contains("--accept"), "{said}");
+    }
+    assert_eq!(env.cv(&["log", "gw", "--json"]).json()["generations"].as_array().unwrap().len(), 1);
+    snapshot(&["--accept=it was taken out"]).succeeded();
+    let shown = env.cv(&["show", "gw@2"]).succeeded();
+    assert!(shown.contains("Set without startup-config: ") && shown.contains(": it was taken out"), "{shown}");
+    // It is not in the last generation any more, so it may be missing; and when it is back, it is taken.
+    snapshot(&[]).succeeded();
+    drop(refusing);
+    let _simulator = again(saved(), &key, &address);
+    let said = snapshot(&[]).succeeded();
+    assert!(said.contains("generation 3"), "{said}");
+}
+
 #[test]
 fn no_switch_makes_a_changed_host_key_good() {
-    let (env, key, address) = once_good();
+    let (env, key, address) = once_good(device());
     let other = Simulator::one("x", device()).key.clone();
     assert_ne!(other.public_key(), key.public_key());
     let imposter = again(device(), &other, &address);

@@ -22,6 +22,7 @@ pub struct Rig {
     pub timeout: Duration,
     pub cancel: AtomicBool,
     pub network: Network,
+    pub accept: bool,
 }
 
 impl Rig {
@@ -37,6 +38,7 @@ impl Rig {
             timeout: Duration::from_secs(20),
             cancel: AtomicBool::new(false),
             network: Network::new(),
+            accept: false,
         }
     }
 
@@ -92,6 +94,7 @@ impl Rig {
         let env = move |name: &str| env.get(name).cloned().or_else(|| (name == "PATH").then(|| std::env::var(name).unwrap()));
         let context = Context {
             deadline: Some(Instant::now() + self.timeout),
+            accept: self.accept,
             ..Context::new(self.dir.path(), &spool, &self.policy, &env, Some(&home), &self.cancel, network)
         };
         job(&context)

@@ -214,20 +214,42 @@ fn a_right_that_was_lost_is_no_smaller_set() {
     }
     let sshd = Sshd::start("");
     sshd.write("tree/a.conf", "alpha\n");
-    let rig = rig(&sshd);
-    let program = sshd.write("bin/facts", "#!/bin/sh\necho facts\n");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut rig = rig(&sshd);
+    let facts = || {
+        let program = sshd.write("bin/facts", "#!/bin/sh\necho facts\n");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        program
+    };
+    let program = facts();
     let head = &HOST[..HOST.find("[[command]]").unwrap()];
     rig.profile("host", &format!("{head}[[command]]\nrun = \"facts\"\npath = \"facts\"\nscope = \"voip\"\nrequired = true\n"));
     let table = table(&sshd, "sftp", &sshd.path("tree").display().to_string());
     let first = rig.collect(&table).unwrap();
     assert_eq!(file(&first, "facts"), b"facts\n");
-    fs::remove_file(program).unwrap();
+    fs::remove_file(&program).unwrap();
     let error = rig.collect_with(&table, Some(&look(&first))).unwrap_err();
     assert!(whole(&error).contains("The command failed with exit status 127"), "{}", whole(&error));
     // A login that never could has a warning.
     let never = rig.collect(&table).unwrap();
     assert!(never.warnings.iter().any(|w| w == "The login may not run `facts`"), "{:?}", never.warnings);
+
+    // The same for a command that need not be there: beside files, and alone.
+    let optional = "[[command]]\nrun = \"facts\"\npath = \"facts\"\nscope = \"voip\"\n";
+    rig.profile("host", &format!("{head}{optional}[[command]]\nrun = \"echo 1\"\npath = \"one\"\nscope = \"voip\"\n"));
+    for table in [table, self::table(&sshd, "ssh", "")] {
+        facts();
+        let first = rig.collect(&table).unwrap();
+        assert_eq!(file(&first, "facts"), b"facts\n");
+        fs::remove_file(&program).unwrap();
+        let error = rig.collect_with(&table, Some(&look(&first))).unwrap_err();
+        let words = "Answer of the last generation is refused now: facts: The command failed with exit status 127";
+        assert!(whole(&error).contains(words), "{}", whole(&error));
+        assert!(rig.collect(&table).unwrap().without.is_empty());
+        rig.accept = true;
+        let taken = rig.collect_with(&table, Some(&look(&first))).unwrap();
+        assert!(taken.without[0].starts_with("Set without facts: The command failed"), "{:?}", taken.without);
+        rig.accept = false;
+    }
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
         E::Session(error) => return session(error),
         E::NoRelease { .. } => &["declare it with `confvault device set NAME --release RELEASE`, or choose another profile"],
         E::Shrank { .. } => &["if the device really lost that much, take it once with `confvault snapshot NAME --accept`"],
+        E::Lost { .. } => &[
+            "run `confvault snapshot NAME` again when the device gives it; if it never will, take the set without it once with `confvault snapshot NAME --accept`",
+        ],
         E::Missing(_) | E::NotFolder(_) => {
             &["mount or export the folder, or correct it with `confvault device set NAME --source URL`"]
         }

@@ -99,7 +99,8 @@ pub(super) fn collect(
     read_bytes += commands.read_bytes;
     // What was not fetched is not needed for the release: rules read small files, and those are in memory.
     let (set, skipped) = plan.finish(contents, device, commands.entries, &mut |_| None)?;
-    Ok(Collected { warnings: commands.warnings, ..collected(set, skipped, taken_ns, rules, read_bytes) })
+    let (warnings, without) = (commands.warnings, commands.without);
+    Ok(Collected { warnings, without, ..collected(set, skipped, taken_ns, rules, read_bytes) })
 }
 
 fn told(context: &Context<'_>, begun: Instant, plan: &Plan<'_>) {
@@ -131,11 +132,6 @@ fn commands(
     look: Option<&Look>,
     context: &Context<'_>,
 ) -> Result<ssh::Answers, CollectError> {
-    let had = |path: &ConfigPath| match (look, context.previous) {
-        (Some(look), _) => look.entries.iter().any(|entry| entry.path == *path),
-        (None, Some(previous)) => previous().contains(path),
-        (None, None) => false,
-    };
     let default = Script::default();
     let script = profile.session().unwrap_or(&default);
     let mut answers = ssh::Answers { warnings: link.warnings(), ..ssh::Answers::default() };
@@ -151,12 +147,9 @@ fn commands(
                 context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
                 ssh::push(&mut answers, command, bytes);
             }
-            Err(error @ CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. })) => {
+            Err(CollectError::Session(error @ (SessionError::Refused { .. } | SessionError::Status { .. }))) => {
                 context.step(begun, || format!("the login may not run `{}`", command.run));
-                if command.required {
-                    if had(&command.path) {
-                        return Err(error);
-                    }
+                if !answers.refused(command, error, look, context)? && command.required {
                     answers.warnings.push(format!("The login may not run `{}`", command.run));
                 }
             }

@@ -20,7 +20,7 @@ mod upload;
 use std::time::{Duration, Instant};
 
 use crate::inventory::{Device, Remote};
-use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Stamp};
+use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Look, Scope, Stamp};
 use crate::profile::{Command, Profile, Session as Script, SessionMode};
 
 use super::session::{Limits, Replies, Session, SessionError, judge, refusal};
@@ -52,6 +52,7 @@ pub(super) fn collect(
     remote: &Remote,
     device: &Device,
     profile: &Profile,
+    look: Option<&Look>,
     rules: Digest,
     context: &Context<'_>,
 ) -> Result<Collected, CollectError> {
@@ -60,7 +61,7 @@ pub(super) fn collect(
     }
     let taken_ns = super::now_ns();
     let link = connect(device, remote, context)?;
-    let answers = run_commands(&link, device, profile, context)?;
+    let answers = run_commands(&link, device, profile, look, context)?;
     drop(link);
     finish_set(answers, Vec::new(), device, profile, rules, taken_ns)
 }
@@ -70,7 +71,36 @@ pub(super) fn collect(
 pub(super) struct Answers {
     pub(super) entries: Vec<Entry>,
     pub(super) warnings: Vec<String>,
+    pub(super) without: Vec<String>,
     pub(super) read_bytes: u64,
+}
+
+impl Answers {
+    /// Leaves out the answer of a command that was refused. If the newest generation has one, that may be a server of
+    /// authorisation or a program that is down: there is no set then, unless it is taken so on purpose. True if it is.
+    pub(super) fn refused(
+        &mut self,
+        command: &Command,
+        error: SessionError,
+        look: Option<&Look>,
+        context: &Context<'_>,
+    ) -> Result<bool, CollectError> {
+        let path = &command.path;
+        let had = match (look, context.previous) {
+            // Logs are in no generation.
+            _ if command.scope == Scope::Logs => false,
+            (Some(look), _) => look.entries.iter().any(|entry| entry.path == *path),
+            (None, Some(previous)) => previous().contains(path),
+            (None, None) => false,
+        };
+        if had && !context.accept {
+            return Err(CollectError::Lost { path: path.clone(), source: error });
+        }
+        if had {
+            self.without.push(format!("Set without {path}: {error}"));
+        }
+        Ok(had)
+    }
 }
 
 /// Makes a set of entries that are all there.
@@ -94,6 +124,7 @@ pub(super) fn finish_set(
         root: None,
         skipped: Vec::new(),
         warnings: answers.warnings,
+        without: answers.without,
         more: false,
         read_bytes: answers.read_bytes,
         referenced: Vec::new(),
@@ -105,6 +136,7 @@ pub(super) fn run_commands(
     link: &Link<'_>,
     device: &Device,
     profile: &Profile,
+    look: Option<&Look>,
     context: &Context<'_>,
 ) -> Result<Answers, CollectError> {
     let default = Script::default();
@@ -112,8 +144,8 @@ pub(super) fn run_commands(
     let total = device.max_size.unwrap_or(context.policy.max_size).0.min(MEMORY);
     let mut answers = Answers { warnings: link.warnings(), ..Answers::default() };
     match script.mode {
-        SessionMode::Terminal => in_terminal(link, script, device, profile, context, total, &mut answers)?,
-        SessionMode::Exec => in_channels(link, script, profile, context, total, &mut answers)?,
+        SessionMode::Terminal => in_terminal(link, script, device, profile, (look, context), total, &mut answers)?,
+        SessionMode::Exec => in_channels(link, script, profile, (look, context), total, &mut answers)?,
     }
     Ok(answers)
 }
@@ -151,7 +183,7 @@ fn in_terminal(
     script: &Script,
     device: &Device,
     profile: &Profile,
-    context: &Context<'_>,
+    (look, context): (Option<&Look>, &Context<'_>),
     total: u64,
     answers: &mut Answers,
 ) -> Result<(), CollectError> {
@@ -165,8 +197,9 @@ fn in_terminal(
                 context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
                 push(answers, command, answer.bytes);
             }
-            Err(SessionError::Refused { .. }) if !command.required => {
+            Err(error @ SessionError::Refused { .. }) if !command.required => {
                 context.step(begun, || format!("the device has no `{}`", command.run));
+                answers.refused(command, error, look, context)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -201,7 +234,7 @@ fn in_channels(
     link: &Link<'_>,
     script: &Script,
     profile: &Profile,
-    context: &Context<'_>,
+    (look, context): (Option<&Look>, &Context<'_>),
     total: u64,
     answers: &mut Answers,
 ) -> Result<(), CollectError> {
@@ -212,8 +245,11 @@ fn in_channels(
                 context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
                 push(answers, command, bytes);
             }
-            Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. })) if !command.required => {
+            Err(CollectError::Session(error @ (SessionError::Refused { .. } | SessionError::Status { .. })))
+                if !command.required =>
+            {
                 context.step(begun, || format!("the device has no `{}`", command.run));
+                answers.refused(command, error, look, context)?;
             }
             Err(error) => return Err(error),
         }
