@@ -5,6 +5,7 @@
 mod env;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -110,4 +111,39 @@ fn the_readme_works_as_it_is_printed() {
     }
     assert!(lines.len() > 9 && snapshots == 2, "{lines:?}");
     assert_eq!(env.read("pbx/sip.conf"), "[100]\nsecret=hunter2\ncontext=internal\n");
+}
+
+/// A program that notes what it is told, and fails as a snapshot does of which a device failed.
+fn noting(env: &TestEnv) -> String {
+    let file = env.path("bin/confvault");
+    fs::create_dir_all(env.path("bin")).unwrap();
+    fs::write(&file, "#!/bin/sh\necho \"$*\" >> \"${0%/*}/told\"\n[ \"$1\" != snapshot ] || exit 3\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn a_failed_device_keeps_no_night_from_the_mirror() {
+    let env = TestEnv::new();
+    let program = noting(&env);
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/collecting.md")).unwrap();
+    let line = page.lines().find_map(|l| l.split_once("* * *  confvault  ")).unwrap().1;
+    let line = line.replace("/srv/confvault", ".").replace("confvault ", &format!("{program} "));
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+    assert_eq!(fs::read_to_string(env.path("bin/told")).unwrap(), "snapshot\nmirror push\n");
+}
+
+#[test]
+fn systemd_takes_the_service_and_the_timer() {
+    let env = TestEnv::new();
+    let program = noting(&env);
+    let units = ["confvault-snapshot.service", "confvault-snapshot.timer"].map(|name| {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd").join(name)).unwrap();
+        env.write(name, text.replace("/usr/local/bin/confvault", &program));
+        env.path(name)
+    });
+    let output = Command::new("systemd-analyze").arg("verify").args(&units).output();
+    let output = output.expect("no systemd-analyze: `sh tests/all.sh` installs what the tests need");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("confvault-snapshot"), "{said}");
 }
