@@ -211,7 +211,7 @@ fn signers_and_administrators_are_changed_whole_or_not_at_all() {
     let state = String::from_utf8(cv(&env, &["key", "list", "--json"]).stdout).unwrap();
     let second = print(&state, "administrators", 1);
     assert!(killed_at_every_step(&env, &["key", "remove", "--administrator", &second], &|_| {}) > 5);
-    assert!(killed_at_every_step(&env, &["key", "remove", "--signer", "other"], &|_| {}) > 5);
+    assert!(killed_at_every_step(&env, &["key", "remove", "--signer", "other", "--here"], &|_| {}) > 5);
     cv(&env, &["check", "--read-data"]).succeeded();
     assert!(killed_at_every_step(&env, &["key", "remove", "--signer", "central"], &|_| {}) > 5);
     // What it had signed until then counts.

@@ -416,6 +416,87 @@ fn a_second_collector_joins_and_works_once_it_was_let_in() {
     assert_eq!(rebuilt.json()["join_request"], serde_json::Value::Null);
 }
 
+/// A store with a mirror, and a second collector `branch` with a device `gw`, which writes to the same mirror.
+fn two_collectors() -> TestEnv {
+    let env = store();
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(env.path("mirror.git")).status().unwrap().success());
+    cv(&env, &["mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+    env.cv(&["init", "branch", "--from", "mirror.git", "--collector", "branch", "--admin", "cv-admin"]).succeeded();
+    env.write("gw/etc/asterisk/sip.conf", format!("[200]\nsecret={CANARY}gw\n"));
+    let branch = |args: &[&str]| env.cv(&[&["-C", "branch"], args].concat()).succeeded();
+    branch(&["device", "add", "gw", "--source", "dir:../gw", "--profile", "asterisk", "--release", "1.0"]);
+    branch(&["mirror", "add", "offsite", "../mirror.git"]);
+    branch(&["snapshot"]);
+    branch(&["mirror", "push"]);
+    cv(&env, &["key", "fetch", "offsite"]).succeeded();
+    env
+}
+
+#[test]
+fn another_collector_is_cut_off_at_what_its_mirror_holds() {
+    let env = two_collectors();
+    // This store holds nothing of what the other wrote.
+    let before = lab::walk(&env.path("cv/store.git"));
+    let refused = cv(&env, &["key", "remove", "--signer", "branch"]).failed(2);
+    assert!(refused.contains("--from MIRROR"), "{refused}");
+    env.cv(&["init", "other", "--collector", "other"]).succeeded();
+    cv(&env, &["key", "remove", "--signer", "branch", "--from", "../other/store.git"]).failed(1);
+    assert!(before == lab::walk(&env.path("cv/store.git")), "something was written");
+    cv(&env, &["key", "remove", "--signer", "branch", "--from", "offsite"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+
+    // What it had signed counts for who rebuilds; what it signs later does not.
+    let again = |name: &str| env.cv(&["init", name, "--from", "mirror.git", "--collector", "central", "--admin", "cv-admin"]);
+    again("again").succeeded();
+    env.cv(&["-C", "again", "check", "--read-data"]).succeeded();
+    env.write("gw/etc/asterisk/sip.conf", "[200]\nsecret=after-the-cut\n");
+    env.cv(&["-C", "branch", "snapshot"]).succeeded();
+    // It has not fetched what the administrator signed; its own lines go through.
+    env.cv(&["-C", "branch", "mirror", "push"]).failed(3);
+    let later = again("later");
+    assert_eq!(later.code, 13, "{later}");
+    let found = env.cv(&["-C", "later", "check", "--json"]).json()["signatures"]["findings"].clone();
+    let found = |name: &str| found.as_array().unwrap().iter().filter(|f| f["ref"] == name).count();
+    assert_eq!(found("refs/heads/gw/1.0"), 1, "the one that came later");
+    // Its own inventory is there all the same.
+    assert!(env.read("later/confvault.toml").contains("dir:../pbx"), "{later}");
+}
+
+#[test]
+fn a_rebuilt_collector_goes_on_when_its_old_key_is_revoked_and_an_inventory_is_not_left_out_silently() {
+    let env = two_collectors();
+    let list = cv(&env, &["key", "list", "--json"]).json();
+    let central = |s: &&serde_json::Value| s["who"] == "central@confvault";
+    let old = list["signers"].as_array().unwrap().iter().find(central).unwrap()["fingerprint"].as_str().unwrap().to_owned();
+    let rebuild = |name: &str| env.cv(&["init", name, "--from", "mirror.git", "--collector", "central", "--admin", "cv-admin"]);
+    rebuild("again").succeeded();
+    let again = |args: &[&str]| env.cv(&[&["-C", "again"], args, &["--admin", "cv-admin"]].concat());
+    again(&["key", "remove", "--signer", &old]).succeeded();
+    let again = |args: &[&str]| env.cv(&[&["-C", "again"], args].concat());
+    env.write("pbx/etc/asterisk/sip.conf", "[100]\nsecret=by-the-new-key\n");
+    again(&["snapshot"]).succeeded();
+    again(&["check"]).succeeded();
+
+    // An inventory that somebody else has signed is left out, and that is said.
+    let mirror = env.path("mirror.git");
+    let forge = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(&mirror).args(args);
+        for who in ["AUTHOR", "COMMITTER"] {
+            git.env(format!("GIT_{who}_NAME"), "central").env(format!("GIT_{who}_EMAIL"), "central@confvault");
+        }
+        String::from_utf8(git.output().unwrap().stdout).unwrap().trim().to_owned()
+    };
+    let message = "Inventory\n\nConfvault-Format: 1\nCollector: central\n";
+    let forged = forge(&["commit-tree", "-p", "_collector/central", "-m", message, "_collector/central^{tree}"]);
+    forge(&["update-ref", "refs/heads/_collector/central", &forged]);
+    let third = rebuild("third");
+    assert_eq!(third.code, 13, "{third}");
+    assert!(third.stderr.contains("NOT taken over") && third.stderr.contains("not signed"), "{third}");
+    assert!(!env.read("third/confvault.toml").contains("dir:../pbx"));
+}
+
 #[test]
 fn facts_from_a_mirror_count_only_if_administrators_signed_them() {
     let env = store();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
 use super::git::Call;
-use super::{MirrorError, Remote};
+use super::{MirrorError, Remote, refname};
 use crate::store::ObjectId;
 
 /// A ref of a remote.
@@ -13,6 +13,16 @@ pub(super) struct RemoteRef {
     pub(super) id: ObjectId,
     /// What an annotated tag stands for.
     pub(super) peeled: Option<ObjectId>,
+}
+
+/// Lists the refs of a store that a mirror has, with their values. Nothing is fetched, and nothing said of whether they are
+/// genuine.
+///
+/// # Errors
+/// [`MirrorError`] if the mirror cannot be talked to.
+pub fn heads(remote: Remote<'_>) -> Result<Vec<(String, ObjectId)>, MirrorError> {
+    let ours = list(remote)?.into_iter().filter(|(name, _)| refname::parse(name).is_some());
+    Ok(ours.map(|(name, theirs)| (name, theirs.id)).collect())
 }
 
 /// How much a remote may list, in bytes: some millions of refs.

@@ -33,6 +33,7 @@ pub use forget::{MirrorForgotten, forget};
 pub use git::{GitEnv, Remote, git_version};
 pub use hook::hook;
 pub use independence::{Independence, independence};
+pub use listing::heads;
 pub use prove::{Attack, Attempt, Proof, prove};
 pub use push::{GroupPush, PushOutcome, PushReport, push, push_own};
 pub use refname::Group;

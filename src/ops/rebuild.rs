@@ -18,6 +18,7 @@ use crate::inventory::{FILE_NAME, Inventory, STORE_DIR, template};
 use crate::mirror::{MirrorError, Remote, clone_store, collector_files};
 use crate::model::{CollectorName, DeviceName};
 use crate::seal::{AllowedSigner, Fingerprint, Identities, Trust};
+use crate::store::facts::STORE_REF;
 use crate::store::{Record, Store};
 
 /// How a store is rebuilt.
@@ -57,6 +58,8 @@ pub struct Rebuilt {
     pub administrator_key: Fingerprint,
     /// The inventory came from the mirror; else it is a new one.
     pub inventory_taken_over: bool,
+    /// The mirror holds an inventory of this collector that was not taken over: why.
+    pub inventory_left_out: Option<String>,
     /// What an administrator needs to let this machine in; nothing if that was done.
     pub request: Option<JoinRequest>,
     /// Refs of the mirror that are none of a store, and were left out.
@@ -106,6 +109,7 @@ fn rebuilt(root: &Path, ring: &KeyRing) -> Result<Rebuilt, Error> {
         administrator_key,
         inventory_taken_over: std::fs::read_to_string(root.join(FILE_NAME))
             .is_ok_and(|text| text != template(&inventory.collector)),
+        inventory_left_out: None,
         request: if admitted { None } else { Some(JoinRequest::of(ring, &inventory.collector)?) },
         collector: inventory.collector.clone(),
         left_out: Vec::new(),
@@ -130,8 +134,16 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
     ring.create(&collector)?;
     let request = admit(options, &mut store, ring, &collector)?;
     let known = cloned.collectors.contains(&collector);
-    let signed = report.signatures.as_ref().is_some_and(|report| report.findings.is_empty());
-    let taken_over = if known && signed { take_over(&store, root, &collector)? } else { None };
+    // What is wrong elsewhere says nothing of what this collector itself has signed.
+    let own = format!("refs/heads/_collector/{collector}");
+    let all = report.signatures.iter().flat_map(|report| &report.findings);
+    let against = all.filter(|f| f.reference == own || f.reference == STORE_REF).map(ToString::to_string).next();
+    let unread = || Some("it does not read".to_owned());
+    let (taken_over, inventory_left_out) = match (known, against) {
+        (false, _) => (None, None),
+        (true, Some(against)) => (None, Some(against)),
+        (true, None) => take_over(&store, root, &collector)?.map_or_else(|| (None, unread()), |text| (Some(text), None)),
+    };
     let inventory_taken_over = taken_over.is_some();
     let text = taken_over.unwrap_or_else(|| template(&collector));
     keys::accept(ring, &store.refs()?)?;
@@ -150,6 +162,7 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
         collector,
         administrator_key: administrator.key.fingerprint(),
         inventory_taken_over,
+        inventory_left_out,
         request,
         left_out: cloned.left_out,
         check: report,

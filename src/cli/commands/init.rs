@@ -131,6 +131,7 @@ fn rebuild_from(ui: &mut Ui, context: &Context, args: &InitArgs, url: &str) -> O
                 "store": rebuilt.store,
                 "inventory": rebuilt.inventory,
                 "inventory_taken_over": rebuilt.inventory_taken_over,
+                "inventory_left_out": rebuilt.inventory_left_out,
                 "collector": rebuilt.collector,
                 "administrator_key": rebuilt.administrator_key.to_string(),
                 "devices": rebuilt.devices,
@@ -153,6 +154,9 @@ fn rebuild_from(ui: &mut Ui, context: &Context, args: &InitArgs, url: &str) -> O
         if !rebuilt.inventory_taken_over {
             ui.status("The inventory is a new one; add devices with `confvault device add`");
         }
+    }
+    if let Some(why) = &rebuilt.inventory_left_out {
+        ui.warn(&format!("the mirror holds an inventory of {}, and it was NOT taken over: {why}", rebuilt.collector));
     }
     for name in &rebuilt.left_out {
         ui.warn(&format!("the mirror holds a ref that is none of a store; left out: {name}"));

@@ -14,9 +14,9 @@ use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::STORE_DIR;
-use crate::mirror::{GitEnv, GitUrl, Limits, Remote, fetch_facts};
+use crate::mirror::{self, GitEnv, GitUrl, Limits, Remote, fetch_facts};
 use crate::ops;
-use crate::ops::keys::{self, Change, JoinRequest, KeyChange, KeyRing, PutBack, WentBack, apply, trusted};
+use crate::ops::keys::{self, Change, Heads, JoinRequest, KeyChange, KeyRing, PutBack, WentBack, apply, trusted};
 use crate::seal::{Fingerprint, PublicKey, Recipients, read_public, write_signers};
 use crate::store::Record;
 
@@ -73,10 +73,11 @@ struct AddArgs {
 /// Remove a recipient, revoke a collector's signing key, or remove an administrator
 ///
 /// A removed recipient opens nothing that is written after the next `key rotate`; what it could open before, it may
-/// have kept. A revoked collector is cut off at the heads of this moment, whatever date its commits bear.
+/// have kept. A revoked collector is cut off at the heads of this moment, whatever date its commits bear. Where another
+/// collector is revoked, `--from` names the mirrors that it pushes to: what it wrote is there, and not in this store.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
-    "Examples:\n  confvault key remove alice@example && confvault key rotate\n  confvault key remove --signer branch-office\n",
+    "Examples:\n  confvault key remove alice@example && confvault key rotate\n  confvault key remove --signer branch-office --from offsite\n",
     exit_codes!()
 ))]
 struct RemoveArgs {
@@ -86,6 +87,12 @@ struct RemoveArgs {
     /// Revoke a signing key, by collector or SHA256:… fingerprint
     #[arg(long, value_name = "WHO", conflicts_with = "recipient")]
     signer: Option<String>,
+    /// Cut the signer off at the heads of this mirror, too: its name, URL or path; can be given more than once
+    #[arg(long, value_name = "MIRROR", requires = "signer")]
+    from: Vec<String>,
+    /// Cut another collector off at what this store holds of it; what it wrote elsewhere counts no more
+    #[arg(long, requires = "signer", conflicts_with = "from")]
+    here: bool,
     /// Remove an administrator, by SHA256:… fingerprint
     #[arg(long, value_name = "FINGERPRINT", conflicts_with_all = ["recipient", "signer"])]
     administrator: Option<Fingerprint>,
@@ -237,7 +244,10 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
 fn remove(ui: &mut Ui, context: &Context, args: &RemoveArgs) -> Outcome {
     let (what, text) = match (&args.recipient, &args.signer, &args.administrator) {
         (Some(which), _, _) => (KeyChange::RemoveRecipient(which.clone()), "recipient removed"),
-        (_, Some(which), _) => (KeyChange::Revoke(which.clone()), "signer revoked"),
+        (_, Some(which), _) => {
+            let elsewhere = elsewhere(context, args, which)?;
+            (KeyChange::Revoke { which: which.clone(), elsewhere }, "signer revoked")
+        }
         (_, _, Some(print)) => (KeyChange::RemoveAdministrator(print.clone()), "administrator removed"),
         _ => return Err(CommandError::usage("Nothing to remove")),
     };
@@ -252,6 +262,36 @@ fn remove(ui: &mut Ui, context: &Context, args: &RemoveArgs) -> Outcome {
         ui.warn("A revoked collector still has the store key and the credentials of its devices: change them, and run `confvault key rotate`");
     }
     print(ui, "key remove", &done, text)
+}
+
+/// Gives the heads of the mirrors at which a signer is cut off, too.
+fn elsewhere(context: &Context, args: &RemoveArgs, which: &str) -> Result<Heads, CommandError> {
+    let (store, ring) = context.keys()?;
+    let own = context.inventory().ok().map(|inventory| inventory.collector);
+    if args.from.is_empty() && !args.here && keys::revokes_another(&store, &ring, which, own.as_ref())? {
+        let why =
+            "What another collector wrote lies on its mirrors: --from MIRROR cuts it off there, --here at what this store holds";
+        return Err(CommandError::usage(why));
+    }
+    let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
+    let mut all = Heads::new();
+    for from in &args.from {
+        let url = mirror_url(context, from)?;
+        let remote = Remote { url: &url, env: &env, limits: Limits::default(), cancel: Some(&cancel) };
+        all.extend(keys::heads_elsewhere(&store, mirror::heads(remote)?)?);
+    }
+    Ok(all)
+}
+
+/// Gives the place of a mirror: a name of the inventory, a URL or a path.
+fn mirror_url(context: &Context, from: &str) -> Result<GitUrl, CommandError> {
+    let inventory = context.inventory()?;
+    let known = from.parse().ok().and_then(|name| inventory.mirror(&name).ok());
+    Ok(match known {
+        Some(mirror) => mirror.url.at(inventory.root())?,
+        None if from.contains(':') => from.parse()?,
+        None => context.absolute(from.as_ref())?.display().to_string().parse()?,
+    })
 }
 
 fn request(ui: &mut Ui, context: &Context) -> Outcome {
@@ -278,13 +318,7 @@ fn admit(ui: &mut Ui, context: &Context, args: &AdmitArgs) -> Outcome {
 
 fn fetch(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
     let (store, ring) = context.keys()?;
-    let inventory = context.inventory()?;
-    let known = args.from.parse().ok().and_then(|name| inventory.mirror(&name).ok());
-    let url: GitUrl = match known {
-        Some(mirror) => mirror.url.at(inventory.root())?,
-        None if args.from.contains(':') => args.from.parse()?,
-        None => context.absolute(args.from.as_ref())?.display().to_string().parse()?,
-    };
+    let url = mirror_url(context, &args.from)?;
     let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
     let remote = Remote { url: &url, env: &env, limits: Limits::default(), cancel: Some(&cancel) };
     let came = fetch_facts(remote, store.repo().make_cache_dir()?)?;

@@ -174,6 +174,9 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
             hints.push("if it is meant to be so, `confvault key heads --accept`".to_owned());
             (exit, hints)
         }
+        E::OtherStore => {
+            advice(Exit::Failed, &["`confvault key fetch MIRROR` takes over what an administrator has signed there"])
+        }
         E::NotAdministrator(_) => {
             advice(Exit::Key, &["`confvault key list` shows the administrators; name another folder with `--admin FOLDER`"])
         }

@@ -1,14 +1,19 @@
 //! Changes of who reads, who writes and who decides.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
-use super::{KeyError, KeyRing, Trusted, found::ADMINISTRATOR, trusted};
+use super::{KeyError, KeyRing, Trusted, found::ADMINISTRATOR, trusted, watch::reaches};
 use crate::model::CollectorName;
 use crate::seal::{
     AllowedSigner, Cut, EpochRecipient, Fingerprint, Identities, PublicKey, Recipient, SigningKey, StoreKeys, Trust,
 };
 use crate::store::facts::{Feature, STORE_REF};
-use crate::store::{Refs, Store};
+use crate::store::{ObjectId, Refs, Store};
+
+/// Refs and where they stand.
+pub type Heads = Vec<(String, ObjectId)>;
 
 /// A change of keys.
 #[derive(Debug, Clone)]
@@ -31,7 +36,12 @@ pub enum KeyChange {
     },
     /// Revoke a collector's signing key, named by the collector or by its fingerprint: what it signed so
     /// far counts, what comes later does not.
-    Revoke(String),
+    Revoke {
+        /// The collector, or the fingerprint.
+        which: String,
+        /// Heads of mirrors, beside those of this store: what another collector wrote may lie only there.
+        elsewhere: Heads,
+    },
     /// Name another administrator.
     AddAdministrator(PublicKey),
     /// Remove an administrator.
@@ -46,7 +56,7 @@ pub fn word(change: &KeyChange) -> &'static str {
         KeyChange::RemoveRecipient(_) => "remove-recipient",
         KeyChange::Rotate => "rotate",
         KeyChange::Admit { .. } => "admit",
-        KeyChange::Revoke(_) => "revoke",
+        KeyChange::Revoke { .. } => "revoke",
         KeyChange::AddAdministrator(_) => "add-administrator",
         KeyChange::RemoveAdministrator(_) => "remove-administrator",
     }
@@ -147,8 +157,8 @@ fn alter(trust: &mut Trust, change: &KeyChange, own: &Identities, refs: &Refs, d
             trust.admit(name, recipient.clone(), signer.clone(), &keys)?;
             Ok(format!("Let collector {name} in"))
         }
-        KeyChange::Revoke(which) => {
-            revoke(trust, which, refs, done)?;
+        KeyChange::Revoke { which, elsewhere } => {
+            revoke(trust, which, refs, elsewhere, done)?;
             Ok("Revoke a signer".to_owned())
         }
         KeyChange::AddAdministrator(key) => {
@@ -169,26 +179,55 @@ fn alter(trust: &mut Trust, change: &KeyChange, own: &Identities, refs: &Refs, d
     }
 }
 
-/// Cuts keys off at the heads as they are now, and takes the store keys from their collector.
-fn revoke(trust: &mut Trust, which: &str, refs: &Refs, done: &mut Change) -> Result<(), KeyError> {
-    let is =
-        |s: &&AllowedSigner| s.principal.strip_suffix("@confvault") == Some(which) || s.key.fingerprint().to_string() == which;
-    let keys: Vec<_> = trust.signers.iter().filter(is).cloned().collect();
-    let fresh: Vec<_> = keys.into_iter().filter(|s| !trust.is_revoked(&s.key.fingerprint())).collect();
+/// Gives the signers that are meant by a collector's name or a fingerprint, and are not revoked.
+fn meant(trust: &Trust, which: &str) -> Vec<AllowedSigner> {
+    let is = |s: &&AllowedSigner| collector(s) == Some(which) || s.key.fingerprint().to_string() == which;
+    trust.signers.iter().filter(is).filter(|s| !trust.is_revoked(&s.key.fingerprint())).cloned().collect()
+}
+
+fn collector(signer: &AllowedSigner) -> Option<&str> {
+    signer.principal.strip_suffix("@confvault")
+}
+
+/// Tells whether another collector than `own` is meant: its lines need not be in this store, or not whole.
+///
+/// # Errors
+/// What [`trusted`] gives.
+pub fn revokes_another(store: &Store, ring: &KeyRing, which: &str, own: Option<&CollectorName>) -> Result<bool, KeyError> {
+    let trust = trusted(store, ring)?.trust;
+    Ok(meant(&trust, which).iter().any(|signer| collector(signer) != own.map(CollectorName::as_str)))
+}
+
+/// Gives the heads of a mirror of this store, of which only the ids are believed.
+///
+/// # Errors
+/// [`KeyError::OtherStore`] if the mirror's `_store` is none that this store has had.
+pub fn heads_elsewhere(store: &Store, theirs: Heads) -> Result<Heads, KeyError> {
+    let known =
+        |(name, id): &(String, ObjectId)| name == STORE_REF && reaches(store.repo(), store.facts().commit, *id).is_ok_and(|r| r);
+    if theirs.iter().any(known) { Ok(theirs) } else { Err(KeyError::OtherStore) }
+}
+
+/// Cuts keys off at the heads as they are now, here and elsewhere, and takes the store keys from their collector.
+fn revoke(trust: &mut Trust, which: &str, refs: &Refs, elsewhere: &Heads, done: &mut Change) -> Result<(), KeyError> {
+    let fresh = meant(trust, which);
     if fresh.is_empty() {
         return Err(KeyError::NoSuch { what: "signer", name: which.to_owned() });
     }
     for signer in fresh {
         let key = signer.key.fingerprint();
-        // Every ref is listed: one that is not counts nothing.
-        for found in refs.iter().filter(|r| r.name != STORE_REF) {
-            trust.revoked.push(Cut { key: key.clone(), reference: found.name.to_owned(), commit: found.id.to_string() });
+        // Every ref is listed: one that is not counts nothing. One that stands elsewhere otherwise has both places.
+        let here = refs.iter().map(|r| (r.name.to_owned(), r.id));
+        let cuts: BTreeSet<(String, ObjectId)> = here.chain(elsewhere.iter().cloned()).collect();
+        for (reference, commit) in cuts.into_iter().filter(|(name, _)| name != STORE_REF) {
+            trust.revoked.push(Cut { key: key.clone(), reference, commit: commit.to_string() });
             done.cut += 1;
         }
-        if let Some(name) = signer.principal.strip_suffix("@confvault").and_then(|n| n.parse::<CollectorName>().ok()) {
-            trust.collectors.remove(&name);
-        }
         done.revoked.push(key);
+        // A collector that was rebuilt has another key, and goes on with it.
+        if let Some(name) = collector(&signer).filter(|name| meant(trust, name).is_empty()) {
+            trust.collectors.retain(|other, _| other.as_str() != name);
+        }
     }
     Ok(())
 }

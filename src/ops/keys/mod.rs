@@ -17,7 +17,7 @@ mod trusted;
 mod watch;
 
 pub use admin::{AdminFolder, Announce};
-pub use change::{Change, KeyChange, apply, word};
+pub use change::{Change, Heads, KeyChange, apply, heads_elsewhere, revokes_another, word};
 pub use found::{Founded, found};
 pub use join::JoinRequest;
 pub use put_back::{PutBack, put_back};
@@ -80,6 +80,9 @@ pub enum KeyError {
         /// The commit that was seen.
         seen: String,
     },
+    /// A mirror is none of this store, or its `_store` is newer.
+    #[error("The mirror is none of this store, or its `_store` is newer than the one here")]
+    OtherStore,
     /// The key that signs is not an administrator's.
     #[error("Not an administrator of this store: {0}")]
     NotAdministrator(seal::Fingerprint),
