@@ -65,7 +65,16 @@ fn a_device_is_trusted_tested_and_kept() {
     assert!(refused.text().lines().last().unwrap().ends_with("s  failed"), "{refused}");
     assert!(refused.stderr.contains("Login refused") && !refused.stderr.contains("NAME"), "{refused}");
     assert!(!refused.stderr.contains("device test"), "{refused}");
-    env.cv(&["device", "set", "gw", "--credential", "store"]).succeeded();
+    // A profile that does not fit, and a port where nothing is: what to mend is said, not only to look.
+    env.cv(&["device", "set", "gw", "--credential", "store", "--profile", "junos"]).succeeded();
+    let other = env.cv(&["device", "test", "gw"]).failed(1);
+    assert!(other.contains("the profile is not that of the device") && other.contains("device set gw --profile"), "{other}");
+    env.cv(&["device", "set", "gw", "--profile", "cisco-ios"]).succeeded();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    env.cv(&["device", "set", "gw", "--source", &format!("ssh://gw@127.0.0.1:{port}")]).succeeded();
+    let closed = env.cv(&["device", "test", "gw"]).failed(1);
+    assert!(closed.contains("has SSH on at that port") && !closed.contains("device test"), "{closed}");
+    env.cv(&["device", "set", "gw", "--source", &format!("ssh://gw@{}", simulator.address)]).succeeded();
 
     let first = env.cv(&["snapshot"]).succeeded();
     assert!(first.contains("generation 1") && first.contains("15.7(3)M6"), "{first}");

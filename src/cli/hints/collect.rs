@@ -3,8 +3,11 @@
 use super::{Advice, advice};
 use crate::cli::exit::Exit;
 use crate::collect::credentials::CredentialError;
-use crate::collect::session::SessionError;
+use crate::collect::session::{SessionError, WireError};
 use crate::collect::{CollectError, ConnectError};
+
+/// Left out by `device test` itself.
+const EACH_STEP: &str = "`confvault device test NAME` shows each step";
 
 /// Advice on a device that could not be collected.
 pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
@@ -69,9 +72,19 @@ fn connect(error: &ConnectError) -> Advice {
         E::Overdue { .. } => &["raise `timeout` of the device in confvault.toml"],
         E::Jump { source, .. } => return connect(source),
         E::BadProxy(_) => &["correct ProxyJump or ProxyCommand in the ssh configuration"],
-        E::Refused { .. } | E::TimedOut { .. } | E::Protocol { .. } | E::Endless { .. } => {
-            &["`confvault device test NAME` shows each step"]
-        }
+        E::Refused { .. } => &[
+            "see that the device has SSH on at that port (ssh://HOST:PORT) and lets this machine in; `bind_address` sets the address that is come from",
+            EACH_STEP,
+        ],
+        E::TimedOut { .. } => &[
+            "see that the address is right and that access lists on the way let this machine through; `bind_address` sets the address that is come from",
+            EACH_STEP,
+        ],
+        E::Protocol { .. } => &[
+            "look at the log of the device: it may have no session left, or a limit of them, or another service at that port",
+            EACH_STEP,
+        ],
+        E::Endless { .. } => &["see what answers at that address and port: it is no SSH server as it should be", EACH_STEP],
         E::HostKeys(_) | E::Cancelled => &[],
     };
     advice(Exit::Failed, hints)
@@ -86,17 +99,32 @@ fn session(error: &SessionError) -> Advice {
         E::LoginRefused { .. } => &["check `credential2`, which is the enable password; it was tried once"],
         E::Paged { .. } => &["let the profile switch paging off (`setup`), or answer the pager (`pager-answer`)"],
         E::Flood { .. } | E::LongLine { .. } => &["raise `max_size` if the device really has that much"],
-        E::NoPrompt { .. }
-        | E::StepMissing { .. }
-        | E::NoPattern
-        | E::Silent { .. }
-        | E::Closed { .. }
-        | E::Truncated { .. }
-        | E::TooSmall { .. }
-        | E::TooShort { .. }
-        | E::Asks { .. }
-        | E::Lacks { .. }
-        | E::Wire { .. } => &["`confvault device test NAME` shows each step"],
+        E::NoPrompt { .. } => &[
+            "compare that line with `prompt` and `login` of the profile (`confvault profile show PROFILE`); a slow device needs a longer `start-ms`",
+            EACH_STEP,
+        ],
+        E::StepMissing { .. } => {
+            &["the login may have the rights at once: make that step `optional` in a profile of your own", EACH_STEP]
+        }
+        E::NoPattern => &["give the profile a `prompt`, or `mode = \"exec\"`"],
+        E::Silent { .. } => {
+            &["raise `timeout-s` of the command in a profile of your own if the device takes longer to answer", EACH_STEP]
+        }
+        E::Wire { source: WireError::Overdue, .. } => &["raise `timeout` of the device in confvault.toml", EACH_STEP],
+        E::Wire { source: WireError::Cancelled, .. } => &["run the command again"],
+        E::Closed { .. } | E::Wire { source: WireError::Failed(_), .. } => {
+            &["look at the log of the device: it may have restarted, or its time limit of a session is too short", EACH_STEP]
+        }
+        E::Truncated { .. } | E::TooSmall { .. } | E::TooShort { .. } => &[
+            "if every run ends so, the profile is not that of the device: `confvault profile show PROFILE` says what a whole answer has, and `confvault device set NAME --profile PROFILE` chooses another",
+            EACH_STEP,
+        ],
+        E::Asks { .. } => {
+            &["see what the device asks, and answer it in a profile of your own (`pager`, `pager-answer`, `setup`)", EACH_STEP]
+        }
+        E::Lacks { .. } => {
+            &["see that the programs on the host are those of GNU, and that its login prints nothing of its own", EACH_STEP]
+        }
     };
     advice(Exit::Failed, hints)
 }
@@ -114,5 +142,40 @@ pub(in crate::cli) fn list(error: &crate::collect::inventories::ListError) -> Ad
         E::Config(_) => advice(Exit::Failed, &["name the file `config` of Oxidized, or its list itself, the router.db"]),
         E::Elsewhere(_) => advice(Exit::Failed, &["write the devices into a table with the columns name, host, user and model"]),
         E::Read { .. } => advice(Exit::Failed, &[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EACH_STEP, collect};
+    use crate::collect::session::{SessionError, WireError};
+    use crate::collect::{CollectError, ConnectError};
+
+    /// Whoever follows the advice to test the device finds some there.
+    #[test]
+    fn a_connection_or_an_answer_that_failed_has_more_advice_than_to_test_the_device() {
+        let io = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let (command, bytes, doing) = (|| "show x".to_owned(), 7, "logging in");
+        let errors: Vec<CollectError> = vec![
+            ConnectError::Refused { address: "a".into(), source: io() }.into(),
+            ConnectError::TimedOut { doing, seconds: 1, address: "a".into() }.into(),
+            ConnectError::Protocol { doing, reason: "x".into() }.into(),
+            ConnectError::Endless { doing }.into(),
+            SessionError::NoPrompt { seconds: 1, last: "x".into() }.into(),
+            SessionError::StepMissing { step: "enable".into() }.into(),
+            SessionError::NoPattern.into(),
+            SessionError::Silent { command: command(), bytes, seconds: 1 }.into(),
+            SessionError::Closed { command: command(), bytes }.into(),
+            SessionError::Wire { command: command(), source: WireError::Failed("x".into()) }.into(),
+            SessionError::Truncated { command: command(), lines: 1, bytes, marker: "x".into() }.into(),
+            SessionError::TooSmall { command: command(), bytes, minimum: 9 }.into(),
+            SessionError::TooShort { command: command(), lines: 1, minimum: 9 }.into(),
+            SessionError::Asks { command: command(), times: 9 }.into(),
+            SessionError::Lacks { command: command(), what: "x" }.into(),
+        ];
+        for error in errors {
+            let (_, hints) = collect(&error);
+            assert!(hints.iter().any(|hint| hint != EACH_STEP), "{error:?}: {hints:?}");
+        }
     }
 }
