@@ -82,8 +82,8 @@ pub enum CollectError {
     /// The entries are not a set.
     #[error("What the source gave is not a set")]
     Set(#[from] SetError),
-    /// There is no connection to the device, or it was refused.
-    #[error("Device cannot be reached")]
+    /// There is no connection to the device, its host key is not accepted, or the login failed.
+    #[error("{}", .0.headline())]
     Connect(#[from] ConnectError),
     /// The device gave no whole answer.
     #[error("Device gave no whole answer")]

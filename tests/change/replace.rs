@@ -90,7 +90,7 @@ fn what_failed_is_done_by_the_same_command_again() {
     let key = fingerprint(&new);
     let refused = lab.cv(&["device", "replace", "gw-1", "--source", &source, "--fingerprint", &key]);
     let text = refused.failed(3);
-    assert!(text.contains("error: Device gw-1: Device cannot be reached\ncaused by: Login refused"), "{text}");
+    assert!(text.contains("error: Device gw-1: Login failed\ncaused by: Login refused"), "{text}");
     assert_eq!((number(&lab.env, "gw-1"), new.counts.credentials.load(Ordering::SeqCst)), (1, 1));
     // The login was set up.
     let device = gateway("15.9(1)", "hostname Router\nend\n");

@@ -34,7 +34,8 @@ fn a_device_is_trusted_tested_and_kept() {
 
     let unknown = env.cv(&["snapshot"]).failed(3);
     assert!(
-        unknown.contains("Host key is not known") && unknown.contains("confvault device trust gw --fingerprint"),
+        unknown.contains("error: Device gw: Host key of the device is not accepted\ncaused by: Host key is not known")
+            && unknown.contains("confvault device trust gw --fingerprint"),
         "{unknown}"
     );
     assert_eq!(simulator.credentials(), 0);
@@ -48,7 +49,7 @@ fn a_device_is_trusted_tested_and_kept() {
     assert_eq!(simulator.credentials(), 0);
 
     let missing = env.cv(&["snapshot", "gw"]).failed(3);
-    assert!(missing.contains("confvault credential set gw"), "{missing}");
+    assert!(missing.contains("Device gw: Login is not set up") && missing.contains("confvault credential set gw"), "{missing}");
     let mut set = env.command(&["credential", "set", "gw"]);
     fs::write(env.path("secret"), "lab\n").unwrap();
     set.stdin(fs::File::open(env.path("secret")).unwrap());
@@ -63,7 +64,10 @@ fn a_device_is_trusted_tested_and_kept() {
     let mut refused = env.command(&["device", "test", "gw"]);
     let refused = env.run(refused.env("PW", "wrong"));
     assert!(refused.text().lines().last().unwrap().ends_with("s  failed"), "{refused}");
-    assert!(refused.stderr.contains("Login refused") && !refused.stderr.contains("NAME"), "{refused}");
+    assert!(
+        refused.stderr.starts_with("error: Login failed\ncaused by: Login refused") && !refused.stderr.contains("NAME"),
+        "{refused}"
+    );
     assert!(!refused.stderr.contains("device test"), "{refused}");
     // A profile that does not fit, and a port where nothing is: what to mend is said, not only to look.
     env.cv(&["device", "set", "gw", "--credential", "store", "--profile", "junos"]).succeeded();
@@ -73,7 +77,12 @@ fn a_device_is_trusted_tested_and_kept() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     env.cv(&["device", "set", "gw", "--source", &format!("ssh://gw@127.0.0.1:{port}")]).succeeded();
     let closed = env.cv(&["device", "test", "gw"]).failed(1);
-    assert!(closed.contains("has SSH on at that port") && !closed.contains("device test"), "{closed}");
+    assert!(
+        closed.contains("Device cannot be reached")
+            && closed.contains("has SSH on at that port")
+            && !closed.contains("device test"),
+        "{closed}"
+    );
     env.cv(&["device", "set", "gw", "--source", &format!("ssh://gw@{}", simulator.address)]).succeeded();
 
     let first = env.cv(&["snapshot"]).succeeded();

@@ -132,6 +132,28 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// What failed, in the words that stand first: whoever reads "cannot be reached" looks at the cable.
+    pub(crate) fn headline(&self) -> &'static str {
+        match self {
+            Self::Unresolved { .. } | Self::Refused { .. } | Self::TimedOut { .. } | Self::BadProxy(_) => {
+                "Device cannot be reached"
+            }
+            Self::Overdue { .. }
+            | Self::Endless { .. }
+            | Self::Protocol { .. }
+            | Self::NoAlgorithm(_)
+            | Self::OldAlgorithms(_)
+            | Self::UnknownAlgorithm(_) => "SSH connection to the device failed",
+            Self::UnknownHostKey { .. } | Self::ChangedHostKey { .. } | Self::RevokedHostKey { .. } | Self::HostKeys(_) => {
+                "Host key of the device is not accepted"
+            }
+            Self::NoUser(_) | Self::Credential(_) | Self::KeyFile(_) => "Login is not set up",
+            Self::LoginRefused { .. } | Self::NoMethod { .. } => "Login failed",
+            Self::Cancelled => "Device was given up",
+            Self::Jump { source, .. } => source.headline(),
+        }
+    }
+
     /// Tells whether another try may succeed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
