@@ -53,10 +53,45 @@ pub(super) fn guess(path: &[u8], text: &[u8]) -> Syntax {
     if head.starts_with(b"{") && text.trim_ascii_end().ends_with(b"}") {
         return Syntax::Json;
     }
+    if is_ios(text) {
+        return Syntax::Ios;
+    }
     if matches!(extension, b"conf" | b"cfg" | b"cnf") && text.split(|b| *b == b'\n').take(200).any(is_ini_section) {
         return Syntax::Ini;
     }
     Syntax::Plain
+}
+
+/// Commands of IOS, EOS, NX-OS and FRR that stand at the beginning of a line, near the beginning of a configuration or part of one.
+const IOS_COMMANDS: [&[u8]; 12] = [
+    b"version ",
+    b"hostname ",
+    b"switchname ",
+    b"frr version ",
+    b"interface ",
+    b"router ",
+    b"line vty ",
+    b"line con ",
+    b"vrf definition ",
+    b"feature ",
+    b"aaa ",
+    b"crypto ",
+];
+
+/// A `!` that separates or begins a comment, and a command; neither alone, as many things begin with either.
+fn is_ios(text: &[u8]) -> bool {
+    let (mut mark, mut command) = (false, false);
+    for line in text.split(|b| *b == b'\n').take(400) {
+        mark |= line.trim_ascii_end() == b"!" || line.starts_with(b"! ") || line.starts_with(b"!Command:");
+        // `hostname = x` and `interface: x` are settings of something else.
+        command |= IOS_COMMANDS
+            .iter()
+            .any(|c| line.strip_prefix(*c).and_then(<[u8]>::first).is_some_and(|b| !matches!(b, b'=' | b':' | b' ')));
+        if mark && command {
+            return true;
+        }
+    }
+    false
 }
 
 fn is_ini_section(line: &[u8]) -> bool {
