@@ -30,6 +30,8 @@ mod lab;
 mod pty;
 #[path = "support/sshd.rs"]
 mod sshd;
+#[path = "device_restore/taken_up.rs"]
+mod taken_up;
 
 /// Every file of `tests/device_restore` stands above.
 #[test]

@@ -12,6 +12,7 @@ use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::{Credential, Device, DeviceChange, Editor, LabelKey, LabelSelector, ProfileName, SourceUrl, devices_in};
 use crate::model::{DeviceName, Release};
+use crate::ops::device_restore::unfinished;
 
 /// Add, change, list, show and remove devices
 ///
@@ -213,7 +214,19 @@ fn set(ui: &mut Ui, context: &Context, args: &SetArgs) -> Outcome {
     let mut editor = Editor::open(&context.root()?)?;
     editor.change_device(&args.name, &changes)?;
     let inventory = editor.save()?;
+    if args.source.is_some() {
+        warn_of_restore(ui, inventory.root(), &args.name, "under the old source");
+    }
     print(ui, "device set", inventory.device(&args.name)?)
+}
+
+/// Warns where a restore of the device did not end: its record is about the device as it was reached then.
+pub(super) fn warn_of_restore(ui: &mut Ui, root: &Path, device: &DeviceName, then: &str) {
+    if unfinished(root).is_ok_and(|all| all.contains(device)) {
+        ui.warn(&format!(
+            "a restore of {device} did not end; `confvault restore --undo {device}` or `--resume {device}` ends it {then}"
+        ));
+    }
 }
 
 fn list(ui: &mut Ui, context: &Context, args: &ListArgs) -> Outcome {
@@ -265,7 +278,8 @@ fn print(ui: &mut Ui, command: &str, device: &Device) -> Outcome {
 fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {
     let mut editor = Editor::open(&context.root()?)?;
     editor.remove_device(&args.name)?;
-    editor.save()?;
+    let inventory = editor.save()?;
+    warn_of_restore(ui, inventory.root(), &args.name, "once the device is added again with its old source");
     if ui.json_wished() {
         ui.json("device remove", &json!({ "removed": args.name }))?;
     } else {

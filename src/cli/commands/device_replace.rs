@@ -68,6 +68,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ReplaceArgs) -> Outcome
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     let replacement = replace::replace(&context.root()?, &args.name, &wanted, &world)?;
+    if replacement.report.is_some() {
+        super::device::warn_of_restore(ui, &context.root()?, &args.name, "with `--moved`, onto the replacement");
+    }
     let failed = replacement.report.as_ref().is_some_and(|report| report.counts().2 > 0);
     if ui.json_wished() {
         ui.json("device replace", &document(&replacement))?;

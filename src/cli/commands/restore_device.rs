@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::signals;
 use crate::cli::ui::Ui;
 use crate::model::{DeviceName, Point, Ticket};
-use crate::ops::device_restore::{Options, Tools, Towards, prepare, run as put_back, take_up};
+use crate::ops::device_restore::{Again, Options, Tools, Towards, prepare, run as put_back, take_up};
 use crate::ops::snapshot::World;
 use crate::ops::{self, Reader, Vault};
 
@@ -19,6 +19,9 @@ use crate::ops::{self, Reader, Vault};
 const HEADING: &str = "Putting back to the device";
 /// What makes no sense beside `--device`.
 const OTHERS: [&str; 8] = ["to", "tar", "all", "compare", "overwrite", "by_scope", "masked", "skip_damaged"];
+
+/// What makes no sense beside what is about a device.
+const INTO: [&str; 4] = ["to", "tar", "all", "compare"];
 
 /// How a set is put back to a device.
 #[derive(Debug, clap::Args)]
@@ -42,10 +45,10 @@ pub(super) struct DeviceArgs {
     #[arg(long, value_name = "NAME", help_heading = HEADING, requires = "device")]
     by: Option<String>,
     /// Put back a set of another release than the device runs
-    #[arg(long, help_heading = HEADING, requires = "device")]
+    #[arg(long, help_heading = HEADING, conflicts_with_all = INTO)]
     across_releases: bool,
     /// Go on although what stands on the device is no whole set, so that no snapshot of it can be taken
-    #[arg(long, help_heading = HEADING, requires = "device")]
+    #[arg(long, help_heading = HEADING, conflicts_with_all = INTO)]
     incomplete: bool,
     /// Leave files that the point does not have
     #[arg(long, help_heading = HEADING, requires = "device")]
@@ -62,6 +65,9 @@ pub(super) struct DeviceArgs {
     /// Take a restore back that was killed, or is stuck
     #[arg(long, help_heading = HEADING, conflicts_with_all = OTHERS, conflicts_with_all = ["device", "plan"])]
     undo: bool,
+    /// With --resume and --undo: the device is the one that is meant, though its source or host key is another by now
+    #[arg(long, help_heading = HEADING, conflicts_with_all = OTHERS, conflicts_with = "device")]
+    moved: bool,
 }
 
 impl DeviceArgs {
@@ -102,8 +108,14 @@ pub(super) fn run(
             _ => return Err(CommandError::usage("One device at most is named")),
         };
         let towards = if how.undo { Towards::Before } else { Towards::Point };
-        let wait = Duration::from_secs(how.wait);
-        let report = take_up(tools, device.as_ref(), towards, wait, &mut |text| ui.status(text))?;
+        let again = Again {
+            towards,
+            across_releases: how.across_releases,
+            incomplete: how.incomplete,
+            moved: how.moved,
+            wait: Duration::from_secs(how.wait),
+        };
+        let report = take_up(tools, device.as_ref(), &again, &mut |text| ui.status(text))?;
         return show::report(ui, None, report);
     }
     let Some((point, paths)) = words.split_first() else {

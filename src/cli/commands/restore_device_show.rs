@@ -190,6 +190,7 @@ pub(super) fn report_document(plan: Option<&Plan>, report: &Report) -> Value {
         "device": report.device, "of": report.of, "generation": report.generation, "outcome": word,
         "reason": why, "back_reason": back, "standing": standing, "entries_count": report.items,
         "change": report.change.as_ref().map(ToString::to_string), "pre": report.pre, "post": report.post,
+        "kept": report.kept,
         "health": report.health.iter().map(health_document).collect::<Vec<_>>(),
         "trouble": report.trouble.as_ref().map(|error| reason(error)),
         "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX), "plan": plan.map(document),
@@ -230,6 +231,9 @@ pub(super) fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         table.row(vec![plain(format!("  {}", one.what)), told(one)]);
     }
     table.print(ui)?;
+    if let Some(kept) = report.kept {
+        ui.warn(&format!("{device} was changed since the restore stopped: what stood then is kept as {device}@{kept}"));
+    }
     if let Some(change) = &report.change {
         let post = report.post.map(|post| format!(", after it generation {post}")).unwrap_or_default();
         let pre = report.pre.map(|pre| format!(": before it generation {pre}")).unwrap_or_default();

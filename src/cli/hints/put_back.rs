@@ -29,6 +29,17 @@ pub(super) fn device_restore(error: &DeviceRestoreError) -> Advice {
             Exit::Failed,
             &["`--incomplete` goes on: what stands there is kept for the way back, and is no generation of the store"],
         ),
+        E::Moved { .. } => advice(
+            Exit::Failed,
+            &[
+                "if another device stands there, set the old source or host key again; nothing was done",
+                "if it is the same device, or the one that is to be put back: `--moved`",
+            ],
+        ),
+        E::NotKept { .. } => advice(
+            Exit::Failed,
+            &["mend what stands in the way of a snapshot, or write over what was changed with `--incomplete`; nothing was done"],
+        ),
         E::Unfinished(device) => {
             (Exit::Failed, vec![format!("end it with `confvault restore --resume {device}`, or go back with `--undo {device}`")])
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::DeviceRestoreError;
 use super::item::{Form, Towards};
 use super::job::Job;
-use super::record::Mark;
+use super::record::{Mark, Record};
 use super::run::{NEVER, Outcome, compare, patiently, put, save};
 use super::site::{Site, Tools};
 use crate::model::ConfigPath;
@@ -59,7 +59,7 @@ pub(super) fn go(job: &mut Job<'_, '_>, why: Option<DeviceRestoreError>, wait: D
     let world = World { cancel: &NEVER, ..*tools.world };
     let site = match Site::new(Tools { world: &world, ..tools }, &job.site.device.name) {
         Ok(site) => site,
-        Err(error) => return Outcome::Stuck { why, back: error.into(), standing: from_record(job) },
+        Err(error) => return Outcome::Stuck { why, back: error.into(), standing: from_record(job.record) },
     };
     let mut job = Job {
         site: &site,
@@ -92,7 +92,7 @@ pub(super) fn go(job: &mut Job<'_, '_>, why: Option<DeviceRestoreError>, wait: D
 /// Says what stands where: as the device shows it, else as the record has it.
 fn standing(job: &Job<'_, '_>) -> Vec<Standing> {
     let found = job.site.look().map_err(DeviceRestoreError::from).and_then(|now| job.found(&now));
-    let Ok(found) = found else { return from_record(job) };
+    let Ok(found) = found else { return from_record(job.record) };
     let items = job.record.facts.items.iter().zip(found);
     let one = |found: Option<Form>, meets: &dyn Fn(Towards, Option<&Form>) -> bool| match found.as_ref() {
         found if meets(Towards::Before, found) => Stands::Before,
@@ -108,12 +108,12 @@ fn standing(job: &Job<'_, '_>) -> Vec<Standing> {
 }
 
 /// Says what stands where by what was done, of a device that does not answer.
-fn from_record(job: &Job<'_, '_>) -> Vec<Standing> {
+pub(super) fn from_record(record: &Record) -> Vec<Standing> {
     let mut towards = Towards::Point;
-    let items = &job.record.facts.items;
+    let items = &record.facts.items;
     let mut standing: Vec<Standing> =
         items.iter().map(|item| Standing { path: item.path.clone(), stands: Stands::ProbablyBefore }).collect();
-    for mark in &job.record.marks {
+    for mark in &record.marks {
         let (path, stands) = match mark {
             Mark::Towards { towards: now } => {
                 towards = *now;

@@ -86,6 +86,22 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
     Ok(journal(vault, record_of(&record.facts, "begun"))?)
 }
 
+/// Takes a snapshot of what stands when a restore is taken up, which somebody changed since; gives its number.
+pub(super) fn keep_changed(site: &Site<'_>, facts: &Facts, world: &World<'_>) -> Result<Option<u64>, Error> {
+    let options = snapshot::Options {
+        devices: vec![facts.device.clone()],
+        note: Some(format!("as it stood when the restore was taken up ({})", facts.why)),
+        accept: Some(ACCEPTED.to_owned()),
+        ..snapshot::Options::default()
+    };
+    let mut number = None;
+    for device in snapshot(site.tools.vault, &options, world, &mut |_| {})?.devices {
+        number = device.number();
+        device.result?;
+    }
+    Ok(number)
+}
+
 /// Ends a restore before anything was done to the device. What fails here is behind an error that is reported.
 pub(super) fn give_up(site: &Site<'_>, record: Record, why: &DeviceRestoreError) {
     let vault = site.tools.vault;
@@ -119,6 +135,7 @@ pub(super) fn end(
         items: facts.items.len(),
         change: None,
         pre: None,
+        kept: None,
         post: None,
         health: Vec::new(),
         trouble: None,

@@ -66,6 +66,26 @@ pub enum DeviceRestoreError {
         /// Why.
         why: String,
     },
+    /// The name of the device means another place than when the restore began.
+    #[error("Restore of {device} began on another device: {what}")]
+    Moved {
+        /// The name.
+        device: DeviceName,
+        /// What is another one, in words.
+        what: String,
+    },
+    /// Somebody changed the device since a restore stopped, and there can be no snapshot of it.
+    #[error(
+        "Device was changed since the restore stopped, {count} in all, and no snapshot of it can be taken ({why}), the first: {first}"
+    )]
+    NotKept {
+        /// How many entries stand neither as before nor as at the point.
+        count: usize,
+        /// One of them.
+        first: ConfigPath,
+        /// Why there is no snapshot.
+        why: String,
+    },
     /// A restore of the device did not end.
     #[error("A restore of the device did not end: {0}")]
     Unfinished(DeviceName),

@@ -24,6 +24,7 @@ mod plan;
 mod record;
 mod run;
 mod site;
+mod take_up;
 
 pub use abort::{is_put_back, prepare_change, run_change};
 pub use back::{Standing, Stands};
@@ -32,8 +33,9 @@ pub use goal::Choice;
 pub use item::{Act, Form, Item, Towards};
 pub use plan::{Left, Note, Phase, Plan, Planned};
 pub use record::unfinished;
-pub use run::{Options, Outcome, Prepared, Report, prepare, run, take_up};
+pub use run::{Options, Outcome, Prepared, Report, prepare, run};
 pub use site::Tools;
+pub use take_up::{Again, take_up};
 
 use crate::collect::CollectError;
 use crate::collect::act::ActError;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DeviceRestoreError;
 use super::item::{Item, Towards};
+use super::site::Place;
 use crate::fsio;
 use crate::model::{ConfigPath, DeviceName, Release, Ticket};
 use crate::seal::{OpenReader, Opener, Sealer};
@@ -36,6 +37,12 @@ pub(super) struct Facts {
     pub(super) of: DeviceName,
     pub(super) generation: u64,
     pub(super) release: Release,
+    /// The release that ran when the restore began, if it could be told.
+    #[serde(default)]
+    pub(super) runs: Option<Release>,
+    /// Where the device was when the restore began; nothing in a record of a program that did not note it.
+    #[serde(default)]
+    pub(super) place: Option<Place>,
     pub(super) begun: DateTime<Utc>,
     pub(super) why: String,
     #[serde(default)]

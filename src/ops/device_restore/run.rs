@@ -12,7 +12,7 @@ use super::item::Towards;
 use super::job::{Job, Keeper};
 use super::plan::{Plan, make};
 use super::record::{Facts, Mark, Record};
-use super::site::{Now, Site, Tools};
+use super::site::{Now, Place, Site, Tools};
 use super::{close, commands, files};
 use crate::collect::act::ActError;
 use crate::inventory::SourceUrl;
@@ -59,6 +59,8 @@ pub struct Report {
     pub change: Option<ChangeId>,
     /// The number of the generation before.
     pub pre: Option<u64>,
+    /// The number of the generation that stood when an unfinished restore was taken up, where somebody had changed it.
+    pub kept: Option<u64>,
     /// The number of the generation after.
     pub post: Option<u64>,
     /// The health after, beside that before.
@@ -173,6 +175,8 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
         of: plan.of.clone(),
         generation: plan.generation,
         release: plan.release.clone(),
+        runs: plan.release_now.clone(),
+        place: Some(Place::of(site)?),
         begun: Utc::now(),
         why: options.why.clone().unwrap_or_else(|| format!("restore of {}@{}", plan.of, plan.generation)),
         by: options.by.clone(),
@@ -282,7 +286,11 @@ pub(super) fn compare(job: &Job<'_, '_>, towards: Towards, wait: Duration) -> Re
 }
 
 /// Says what does not stand as it is to stand.
-fn differing(job: &Job<'_, '_>, towards: Towards, now: &Now) -> Result<Option<DeviceRestoreError>, DeviceRestoreError> {
+pub(super) fn differing(
+    job: &Job<'_, '_>,
+    towards: Towards,
+    now: &Now,
+) -> Result<Option<DeviceRestoreError>, DeviceRestoreError> {
     let found = job.found(now)?;
     let mut wrong = job.record.facts.items.iter().zip(&found).filter(|(item, found)| !item.is_met_by(towards, found.as_ref()));
     let first = wrong.next().map(|(item, _)| item.path.clone());
@@ -340,71 +348,12 @@ pub(super) fn report(plan: &Plan, outcome: Outcome) -> Report {
         items: plan.items.len(),
         change: None,
         pre: None,
+        kept: None,
         post: None,
         health: Vec::new(),
         trouble: None,
         took: Duration::ZERO,
     }
-}
-
-/// Finishes a restore that did not end, or takes it back, as `towards` says; without a device the only one there is.
-///
-/// # Errors
-/// There is none, another process is at it, or its record cannot be used. What fails on the device is in the report.
-pub fn take_up(
-    tools: Tools<'_>,
-    device: Option<&DeviceName>,
-    towards: Towards,
-    wait: Duration,
-    tell: &mut dyn FnMut(&str),
-) -> Result<Report, Error> {
-    let begun = Instant::now();
-    let mut record = Record::take_up(tools.vault.root(), device)?;
-    let store = &tools.reader.store;
-    let at = crate::model::Where::Number(record.facts.generation);
-    let point = Point { device: record.facts.of.clone(), release: None, at };
-    let generation = store.resolve(&store.refs()?, &point)?;
-    let site = Site::new(tools, &record.facts.device)?;
-    let goal = Goal::new(tools, &generation, &site)?;
-    let keeper = Keeper::new(&site)?;
-    if !record.has(&Mark::Kept) {
-        // Nothing was done to the device: the way back is to forget it, the way on to begin anew.
-        if towards == Towards::Before {
-            let outcome = Outcome::WentBack { why: None, trouble: None };
-            return Ok(close::end(&site, record, outcome, begun, wait, tell));
-        }
-        close::open(&site, &mut record)?;
-        record.mark(Mark::Opened)?;
-        let now = site.look()?;
-        record.facts.sealed_to = keeper.sealer.epoch();
-        let mut job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
-        // What stands there now is what there is to go back to.
-        for (at, form) in job.found(&now)?.into_iter().enumerate() {
-            job.record.facts.items[at].before = form;
-        }
-        job.record.write_facts()?;
-        job.keep(&now)?;
-        return proceed(&site, &goal, record, &keeper, &now, wait, tell, begun);
-    }
-    if towards == Towards::Before {
-        let mut job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
-        let outcome = back::go(&mut job, None, wait);
-        return Ok(close::end(&site, record, outcome, begun, wait, tell));
-    }
-    let now = patiently(wait, tools.world, || site.look().map_err(DeviceRestoreError::from))?;
-    // One that was killed behind its last step only has to be ended; what makes it last is run again.
-    let nothing_to_save = site.profile.restore().is_none_or(|restore| restore.save.is_empty());
-    let last = record.marks.iter().rposition(|mark| matches!(mark, Mark::Towards { .. }));
-    let met = last.is_some_and(|at| {
-        record.marks[at] == Mark::Towards { towards: Towards::Point } && record.marks[at..].contains(&Mark::Met)
-    });
-    if met && nothing_to_save {
-        let job = Job { site: &site, goal: &goal, record: &mut record, keeper: &keeper, secrets: Vec::new(), tell };
-        if differing(&job, Towards::Point, &now)?.is_none() {
-            return Ok(close::end(&site, record, Outcome::Done, begun, wait, tell));
-        }
-    }
-    proceed(&site, &goal, record, &keeper, &now, wait, tell, begun)
 }
 
 /// A flag that never becomes true: what ends a restore is done also where the restore was stopped.

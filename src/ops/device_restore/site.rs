@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{DeviceRestoreError, Failed};
 use crate::collect::act::{self, ActError, Scene, Target};
-use crate::collect::{CollectError, Context, Network, Skipped, collect};
+use crate::collect::hostkeys::{KnownHosts, PINS_FILE};
+use crate::collect::{CollectError, ConnectError, Context, Network, Skipped, collect};
 use crate::fsio::Scratch;
-use crate::inventory::Device;
+use crate::inventory::{Device, SourceUrl};
 use crate::model::{ConfigSet, DeviceName, Release};
 use crate::ops::snapshot::World;
 use crate::ops::spool::spool;
@@ -39,6 +42,36 @@ pub(super) struct Site<'a> {
     network: Network,
     /// For what is too large for memory.
     spool: Scratch,
+}
+
+/// Where a device is: what its name means. A restore that is taken up must find the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Place {
+    source: SourceUrl,
+    /// The host keys that are pinned for it, as fingerprints; none for a folder, or where the user's own list has them.
+    #[serde(default)]
+    keys: Vec<String>,
+}
+
+impl Place {
+    /// The place of a device by the inventory and the pins.
+    pub(super) fn of(site: &Site<'_>) -> Result<Self, Error> {
+        let unread = |error| CollectError::from(ConnectError::from(error));
+        let pins = KnownHosts::read(&site.tools.vault.root().join(PINS_FILE), true).map_err(unread)?;
+        let pinned = pins.keys(site.device.name.as_str());
+        let mut keys: Vec<String> = pinned.iter().map(|key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string()).collect();
+        keys.sort();
+        Ok(Self { source: site.device.source.clone(), keys })
+    }
+
+    /// Says what is another one by now. A key that was pinned beside the others is no other device.
+    pub(super) fn differs(&self, now: &Self) -> Option<String> {
+        if self.source != now.source {
+            return Some(format!("its source was {}, and is {}", self.source, now.source));
+        }
+        let known = self.keys.is_empty() || self.keys.iter().any(|key| now.keys.contains(key));
+        (!known).then(|| format!("its host key was {}, and is not pinned any more", self.keys.join(", ")))
+    }
 }
 
 /// A device as it stands now.
@@ -121,4 +154,27 @@ fn is_there(error: &CollectError) -> bool {
         error,
         CollectError::NotWhole(_) | CollectError::NoRelease { .. } | CollectError::Empty(_) | CollectError::Missing(_)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(source: &str, keys: &[&str]) -> Place {
+        Place { source: source.parse().unwrap(), keys: keys.iter().map(|key| (*key).to_owned()).collect() }
+    }
+
+    #[test]
+    fn another_source_or_only_other_keys_are_another_device() {
+        let began = place("sftp://pbx/", &["SHA256:a", "SHA256:b"]);
+        let differs = |now: Place| began.differs(&now);
+        assert_eq!(differs(began.clone()), None);
+        assert_eq!(differs(place("sftp://pbx/", &["SHA256:b", "SHA256:c"])), None);
+        assert_eq!(differs(place("sftp://new/", &["SHA256:a"])).unwrap(), "its source was sftp://pbx/, and is sftp://new/");
+        for keys in [&["SHA256:c"][..], &[]] {
+            let says = differs(place("sftp://pbx/", keys)).unwrap();
+            assert_eq!(says, "its host key was SHA256:a, SHA256:b, and is not pinned any more");
+        }
+        assert_eq!(place("dir:a", &[]).differs(&place("dir:a", &[])), None);
+    }
 }
