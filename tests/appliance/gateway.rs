@@ -1,5 +1,7 @@
 //! A gateway of Cisco's: `configure replace`.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::ios::{Ios, body};
@@ -94,6 +96,27 @@ fn health_that_does_not_come_back_is_told_or_leads_back() {
         assert_eq!(state(&lab).0, body(running), "{run}");
         assert!(format!("{run}").contains("interfaces that are up"), "{run}");
     }
+}
+
+#[test]
+fn an_interrupt_while_the_health_is_waited_for_takes_the_device_back() {
+    let down = GATEWAY.replace(" ip address 198.51.100.1 255.255.255.0\n", " shutdown\n");
+    let lab = Lab::new(Ios::new(&down), "cisco-ios", None);
+    lab.broken();
+    let mut command = lab.command(&["restore", "gw@1", "--device", "--yes", "--wait", "60"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("Waiting for the health") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended before");
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(rest.contains("Stopped before it was done"), "{rest}");
+    assert_eq!(state(&lab).0, body(BROKEN), "{rest}");
 }
 
 #[test]

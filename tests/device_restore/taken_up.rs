@@ -136,3 +136,20 @@ fn what_cannot_be_kept_is_not_written_over_unless_that_is_said() {
     let run = lab.cv(&["restore", "--undo", "--incomplete", "--wait", "3"]);
     assert!(lab.tree() == lab.broken, "{run}");
 }
+
+#[test]
+fn a_change_does_not_end_before_its_restore() {
+    let lab = Lab::new(KILLED);
+    lab.cv(&["change", "open", "pbx", "--ticket", "CHG-7", "--why", "codecs"]).succeeded();
+    let lab = killed(lab);
+    for end in ["close", "abort"] {
+        let run = lab.cv(&["change", end, "CHG-7"]);
+        assert_eq!(run.code, 1, "{run}");
+        assert!(run.stderr.contains("Change CHG-7 cannot end before the restore of its device pbx"), "{run}");
+        assert!(run.stderr.contains("confvault restore --resume pbx"), "{run}");
+    }
+    let run = lab.cv(&["restore", "--undo", "--wait", "3"]);
+    assert!(run.code == 0 && run.stderr.contains("Change CHG-7"), "{run}");
+    lab.cv(&["change", "close", "CHG-7"]).succeeded();
+    lab.assert_tidy();
+}

@@ -208,6 +208,10 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
         E::NoReason => advice(Exit::Usage, &["say why with `--why TEXT`"]),
         E::IsOpen(ticket) => (Exit::Failed, vec![format!("end it first, with `confvault change close {ticket}`")]),
         E::Busy { change, .. } => (Exit::Failed, vec![format!("end it first, with `confvault change close {}`", change.ticket)]),
+        E::Restoring { device, .. } => (
+            Exit::Failed,
+            vec![format!("`confvault restore --resume {device}` ends the restore at the point, `--undo {device}` takes it back")],
+        ),
         E::NotOpen(_) | E::Unknown(_) => advice(Exit::Failed, &["`confvault change list --all` shows what there is"]),
         E::Elsewhere { .. } => advice(Exit::Failed, &["run the command on that collector"]),
     }

@@ -6,6 +6,7 @@ use super::open::{numbers, record};
 use super::show::summaries;
 use super::{ChangeError, Ended};
 use crate::model::{DeviceName, Ticket};
+use crate::ops::device_restore::unfinished;
 use crate::ops::health::measure_all;
 use crate::ops::snapshot::{self, DeviceReport, World, snapshot};
 use crate::ops::{Error, Reader, Vault};
@@ -14,7 +15,7 @@ use crate::store::{ChangeEnd, ChangeItem, GenerationKind, Open};
 /// Takes the snapshots after a change, and closes it if all were taken.
 ///
 /// # Errors
-/// [`ChangeError::NotOpen`], `Elsewhere`; what stops a run of snapshots as a whole. A device that could not be
+/// [`ChangeError::NotOpen`], `Elsewhere`, `Restoring`; what stops a run of snapshots as a whole. A device that could not be
 /// collected is in the report, and the change stays open.
 pub fn close(
     vault: &Vault,
@@ -23,6 +24,7 @@ pub fn close(
     world: &World<'_>,
     progress: &mut dyn FnMut(&DeviceReport),
 ) -> Result<Ended, Error> {
+    check_restores(vault, ticket)?;
     end(vault, ticket, (ChangeEnd::Closed, note), &[], world, progress)
 }
 
@@ -37,7 +39,29 @@ pub fn abort(
     world: &World<'_>,
     progress: &mut dyn FnMut(&DeviceReport),
 ) -> Result<Ended, Error> {
+    check_restores(vault, ticket)?;
     end(vault, ticket, (ChangeEnd::Aborted, note), &[], world, progress)
+}
+
+/// Ends a change that a restore opened for itself, as the last of what it does.
+pub(crate) fn end_own(
+    vault: &Vault,
+    ticket: &Ticket,
+    end_as: ChangeEnd,
+    note: Option<&str>,
+    world: &World<'_>,
+) -> Result<Ended, Error> {
+    end(vault, ticket, (end_as, note), &[], world, &mut |_| {})
+}
+
+/// What a restore does when it is taken up belongs to the change: it must not end before.
+fn check_restores(vault: &Vault, ticket: &Ticket) -> Result<(), Error> {
+    let item = opened(vault, ticket)?;
+    let unfinished = unfinished(vault.root())?;
+    match unfinished.into_iter().find(|device| item.devices.contains_key(device)) {
+        Some(device) => Err(ChangeError::Restoring { device, change: item.change }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Ends a change; `more` goes into the journal's record.

@@ -24,6 +24,14 @@ pub enum ChangeError {
         /// The other change.
         change: ChangeId,
     },
+    /// A restore of a device of the change runs, or did not end.
+    #[error("Change {change} cannot end before the restore of its device {device}")]
+    Restoring {
+        /// The device.
+        device: DeviceName,
+        /// The change.
+        change: ChangeId,
+    },
     /// No change under the ticket is open.
     #[error("No change is open under ticket {0}")]
     NotOpen(Ticket),

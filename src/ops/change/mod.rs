@@ -18,6 +18,7 @@ use crate::diff::Stats;
 use crate::model::{DeviceName, Release};
 use crate::store::{ChangeId, ChangeItem, Open, Refs, Store};
 
+pub(crate) use end::end_own;
 pub use end::{abort, close};
 pub use error::ChangeError;
 pub use open::open;

@@ -11,7 +11,7 @@ use crate::model::{DeviceName, Ticket};
 use crate::ops::change::{self, Intent, announced};
 use crate::ops::snapshot::{self, World, reason, snapshot};
 use crate::ops::{Error, Vault};
-use crate::store::{ChangeId, ChangeItem, Record as JournalRecord};
+use crate::store::{ChangeEnd, ChangeId, ChangeItem, Record as JournalRecord};
 
 /// Why a set that shrank is taken before a restore.
 const ACCEPTED: &str = "it is about to be put back";
@@ -109,7 +109,7 @@ pub(super) fn give_up(site: &Site<'_>, record: Record, why: &DeviceRestoreError)
     let note = format!("the restore was not begun: {}", reason(why));
     if facts.own_change {
         let world = World { cancel: &NEVER, ..*site.tools.world };
-        drop(facts.ticket.as_ref().map(|ticket| change::abort(vault, ticket, Some(&note), &world, &mut |_| {})));
+        drop(facts.ticket.as_ref().map(|ticket| change::end_own(vault, ticket, ChangeEnd::Aborted, Some(&note), &world)));
     }
     if record.has(&Mark::Opened) {
         drop(journal(vault, record_of(&facts, "failed").with("reason", reason(why))));
@@ -204,8 +204,8 @@ fn after(
                 (false, Some(why)) => Some(format!("went back: {why}")),
                 (false, None) => Some("went back, as it was asked for".to_owned()),
             };
-            let end = if done { change::close } else { change::abort };
-            end(vault, &change.ticket, note.as_deref(), world, &mut |_| {})?.report
+            let end_as = if done { ChangeEnd::Closed } else { ChangeEnd::Aborted };
+            change::end_own(vault, &change.ticket, end_as, note.as_deref(), world)?.report
         }
         None => {
             let note = Some(facts.why.clone());

@@ -254,6 +254,8 @@ fn forward(job: &mut Job<'_, '_>, now: &Now, wait: Duration) -> Result<(), Devic
     compare(job, Towards::Point, wait)?;
     job.mark(Mark::Met)?;
     let compared = settle(job.site, &job.record.facts.health, wait, job.tell);
+    // An interrupt ended the wait.
+    job.site.tools.world.check()?;
     if job.record.facts.require_health && !health::is_back(&compared) {
         let worse = compared.into_iter().filter(|one| one.verdict == Verdict::Worse);
         return Err(DeviceRestoreError::Health { seconds: wait.as_secs(), what: worse.map(|one| one.what).collect() });
