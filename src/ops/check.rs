@@ -5,7 +5,7 @@ use std::path::Path;
 use super::keys::{KeyError, KeyRing};
 use super::signatures::{SignatureReport, check_store};
 use super::{Error, Reader};
-use crate::inventory::STORE_DIR;
+use crate::inventory::{Inventory, STORE_DIR};
 use crate::model::DeviceName;
 use crate::seal::Identities;
 use crate::store::check::{CheckOptions, CheckReport};
@@ -29,6 +29,8 @@ pub struct Report {
     pub data: CheckReport,
     /// Signatures and heads; nothing where only some devices were checked.
     pub signatures: Option<SignatureReport>,
+    /// Devices that the inventory does not have any more; nothing where only some devices were checked.
+    pub gone: Vec<DeviceName>,
     /// Whether digests of decoded bytes could be compared, too: the store keys are at hand.
     pub with_keys: bool,
 }
@@ -75,10 +77,16 @@ pub fn check(
     };
     let devices = (!options.devices.is_empty()).then_some(options.devices.as_slice());
     let how = CheckOptions { read_data: options.read_data, access, devices, threads: options.threads };
-    let data = store.check(&store.refs()?, &how, progress)?;
+    let refs = store.refs()?;
+    let data = store.check(&refs, &how, progress)?;
+    let gone = match Inventory::load(root) {
+        Ok(inventory) if devices.is_none() => super::gone(&inventory, store, &refs),
+        // A copy of the store has none.
+        _ => Vec::new(),
+    };
     let signatures = match devices {
         None => Some(check_store(store, &KeyRing::at(root))?),
         Some(_) => None,
     };
-    Ok(Report { data, signatures, with_keys: access.keys.is_some() })
+    Ok(Report { data, signatures, gone, with_keys: access.keys.is_some() })
 }

@@ -14,6 +14,7 @@ pub mod enlist;
 mod error;
 pub mod fetch;
 pub mod forget;
+mod gone;
 pub mod health;
 pub mod import;
 pub mod init;
@@ -43,6 +44,7 @@ mod unfinished;
 mod vault;
 
 pub use error::Error;
+pub use gone::{gone, gone_at};
 pub use paths::PathFilter;
 pub use reader::Reader;
 pub use record::record;

@@ -118,6 +118,8 @@ pub struct Report {
     pub run: RunId,
     /// The devices, sorted by name.
     pub devices: Vec<DeviceReport>,
+    /// Devices of the store that the inventory does not have any more; looked for in a run of all devices only.
+    pub gone: Vec<DeviceName>,
     /// Refs of the store that are gone or went back since this installation saw them.
     pub lost: Vec<WentBack>,
     /// Bytes that the store grew by.
@@ -182,7 +184,7 @@ pub fn snapshot(
     };
 
     let (run_id, took) = (run.id.clone(), Duration::ZERO);
-    let mut report = Report { run: run_id, devices: Vec::new(), lost: Vec::new(), added_bytes: 0, took };
+    let mut report = Report { run: run_id, devices: Vec::new(), gone: Vec::new(), lost: Vec::new(), added_bytes: 0, took };
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
     let mut round = 1;
     while !devices.is_empty() {
@@ -192,7 +194,11 @@ pub fn snapshot(
         devices.retain(|device| again.moved.contains(&device.name) || again.more.contains(&device.name));
     }
     report.devices.sort_by(|a, b| a.device.cmp(&b.device));
-    report.lost = remember(&vault.ring, &vault.store, &vault.store.refs()?, vault.signing.as_ref(), &[])?;
+    let refs = vault.store.refs()?;
+    if options.devices.is_empty() && options.labels.is_empty() {
+        report.gone = super::gone(&vault.inventory, &vault.store, &refs);
+    }
+    report.lost = remember(&vault.ring, &vault.store, &refs, vault.signing.as_ref(), &[])?;
     report.took = begun.elapsed();
     Ok(report)
 }

@@ -41,7 +41,8 @@ fn a_device_is_added_changed_shown_and_removed() {
             "role": "pbx"
           }
         }
-      ]
+      ],
+      "not_in_inventory": []
     }
     "#);
     assert_snapshot!(env.read("confvault.toml"), @r#"

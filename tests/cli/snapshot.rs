@@ -51,6 +51,7 @@ fn what_differs_becomes_a_generation_and_nothing_else_does() {
       "unannounced_count": 0,
       "unchanged_count": 1,
       "failed_count": 0,
+      "not_in_inventory": [],
       "lost_refs": [],
       "added_bytes": [N],
       "took_ms": [N]
@@ -101,6 +102,7 @@ fn a_device_that_fails_does_not_stop_the_others() {
       "unannounced_count": 0,
       "unchanged_count": 0,
       "failed_count": 1,
+      "not_in_inventory": [],
       "lost_refs": [],
       "added_bytes": [N],
       "took_ms": [N]
@@ -245,4 +247,37 @@ fn a_run_that_is_ended_keeps_what_is_finished() {
     assert_eq!(outcomes, ["\"pbx\" \"generation\"", "\"silent\" \"failed\""]);
     env.cv(&["log", "pbx"]).succeeded();
     env.cv(&["check", "--read-data"]).succeeded();
+}
+
+/// A device whose entry went, by whatever hand, is backed up by nobody: that is said, and not only where it was taken out.
+#[test]
+fn a_device_that_left_the_inventory_is_told() {
+    let env = TestEnv::with_store();
+    env.write("pbx/a.conf", "a=1\n");
+    env.write("gw/a.conf", "a=1\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--release", "1"]).succeeded();
+    env.write("devices.d/gw.toml", "[devices.gw]\nsource = \"dir:gw\"\nrelease = \"1\"\n");
+    let words = "1 device of the store not in the inventory any more, and not collected: gw";
+    let said = env.cv(&["snapshot"]);
+    assert!(said.stderr.contains("2 new") && !said.stderr.contains("not in the inventory"), "{}", said.stderr);
+    std::fs::remove_file(env.path("devices.d/gw.toml")).unwrap();
+    for command in [&["snapshot"][..], &["check"]] {
+        let said = env.cv(command);
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    assert_eq!(env.cv(&["snapshot", "--json"]).json()["not_in_inventory"], serde_json::json!(["gw"]));
+    assert_eq!(env.cv(&["check", "--json"]).json()["not_in_inventory"], serde_json::json!(["gw"]));
+    // Who asks for one device is told of that one.
+    assert!(!env.cv(&["snapshot", "pbx"]).stderr.contains("not in the inventory"));
+    let list = env.cv(&["device", "list"]).succeeded();
+    assert!(list.lines().any(|line| line.starts_with("gw ") && line.ends_with("(not in the inventory)")), "{list}");
+    // One that is disabled stands there on purpose.
+    env.write("devices.d/gw.toml", "[devices.gw]\nsource = \"dir:gw\"\nrelease = \"1\"\nenabled = false\n");
+    assert!(!env.cv(&["snapshot"]).stderr.contains("not in the inventory"));
+    // What another collector takes is in the inventory of that one.
+    std::fs::remove_file(env.path("devices.d/gw.toml")).unwrap();
+    let inventory = env.read("confvault.toml");
+    let collector = inventory.lines().find(|line| line.starts_with("collector")).unwrap();
+    env.write("confvault.toml", inventory.replace(collector, "collector = \"elsewhere\""));
+    assert!(!env.cv(&["device", "list"]).text().contains("not in the inventory"));
 }

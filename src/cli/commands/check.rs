@@ -50,7 +50,12 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Outcome {
         ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
     }
     if ui.json_wished() {
-        let document = json!({ "clean": report.is_clean(), "data": report.data, "signatures": report.signatures });
+        let document = json!({
+            "clean": report.is_clean(),
+            "data": report.data,
+            "signatures": report.signatures,
+            "not_in_inventory": report.gone,
+        });
         ui.json("check", &document)?;
     } else {
         print(ui, &report)?;
@@ -84,6 +89,7 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         objects => format!("{objects} objects of {} read", time::size(data.read_bytes)),
     };
     ui.status(&format!("{generations} of {devices}; {read}"));
+    super::snapshot::tell_gone(ui, &report.gone);
     if report.is_clean() {
         ui.row(&[(Look::Good, "clean")])
     } else {

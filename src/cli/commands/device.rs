@@ -13,6 +13,7 @@ use crate::cli::ui::{Look, Ui};
 use crate::inventory::{Credential, Device, DeviceChange, Editor, LabelKey, LabelSelector, ProfileName, SourceUrl, devices_in};
 use crate::model::{DeviceName, Release};
 use crate::ops::device_restore::unfinished;
+use crate::ops::gone_at;
 
 /// Add, change, list, show and remove devices
 ///
@@ -232,11 +233,12 @@ pub(super) fn warn_of_restore(ui: &mut Ui, root: &Path, device: &DeviceName, the
 fn list(ui: &mut Ui, context: &Context, args: &ListArgs) -> Outcome {
     let inventory = context.inventory()?;
     let devices: Vec<&Device> = inventory.devices().filter(|d| args.labels.iter().all(|label| d.matches(label))).collect();
+    let gone = if args.labels.is_empty() { gone_at(&inventory)? } else { Vec::new() };
     if ui.json_wished() {
-        ui.json("device list", &json!({ "devices": devices }))?;
+        ui.json("device list", &json!({ "devices": devices, "not_in_inventory": gone }))?;
         return Ok(Exit::Done);
     }
-    if devices.is_empty() {
+    if devices.is_empty() && gone.is_empty() {
         ui.status("No devices; add one with `confvault device add NAME --source URL`");
         return Ok(Exit::Done);
     }
@@ -246,6 +248,9 @@ fn list(ui: &mut Ui, context: &Context, args: &ListArgs) -> Outcome {
         let name = if device.enabled { Look::Strong } else { Look::Dim };
         let name = (name, device.name.to_string());
         table.row(vec![name, plain(&device.profile), plain(release), plain(&device.source), plain(labels(device))]);
+    }
+    for device in gone {
+        table.row(vec![(Look::Dim, device.to_string()), plain("-"), plain("-"), plain("-"), plain("(not in the inventory)")]);
     }
     table.print(ui)?;
     Ok(Exit::Done)

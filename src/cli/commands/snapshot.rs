@@ -139,6 +139,7 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
 /// Says what the administrator should know of the devices, on standard error.
 pub(super) fn tell_all(ui: &mut Ui, report: Report) {
     let unannounced: Vec<(String, u64)> = report.unannounced().map(|d| (d.device.to_string(), d.number().unwrap_or(0))).collect();
+    tell_gone(ui, &report.gone);
     report.devices.into_iter().for_each(|device| tell(ui, device));
     if let Some(first) = report.lost.first() {
         let many = time::count(report.lost.len(), "ref");
@@ -150,20 +151,32 @@ pub(super) fn tell_all(ui: &mut Ui, report: Report) {
     }
 }
 
+/// Says which devices of the store are collected by nobody any more.
+pub(super) fn tell_gone(ui: &mut Ui, gone: &[DeviceName]) {
+    if !gone.is_empty() {
+        let many = time::count(gone.len(), "device");
+        ui.status(&format!("{many} of the store not in the inventory any more, and not collected: {}", listed(gone)));
+    }
+}
+
+/// The first five of several.
+fn listed(items: &[impl ToString]) -> String {
+    let shown = items.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(5) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// Says what the administrator should know of a device, on standard error.
 fn tell(ui: &mut Ui, device: DeviceReport) {
     let name = &device.device;
-    let list = |paths: Vec<String>| {
-        let more = paths.len().saturating_sub(5);
-        let shown = paths.into_iter().take(5).collect::<Vec<_>>().join(", ");
-        if more > 0 { format!("{shown} and {more} more") } else { shown }
-    };
     if !device.unclaimed.is_empty() {
-        let paths = list(device.unclaimed.iter().map(ToString::to_string).collect());
+        let paths = listed(&device.unclaimed);
         ui.status(&format!("{name}: no rule of its profile claims {paths}; kept in scope system"));
     }
     if !device.skipped.is_empty() {
-        let paths = list(device.skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect());
+        let paths = listed(&device.skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect::<Vec<_>>());
         ui.status(&format!("{name}: left out {paths}"));
     }
     for warning in &device.warnings {
@@ -186,6 +199,7 @@ fn document(report: &Report) -> Value {
         "unannounced_count": report.unannounced().count(),
         "unchanged_count": unchanged,
         "failed_count": failed,
+        "not_in_inventory": report.gone,
         "lost_refs": super::key::heads_value(&report.lost),
         "added_bytes": report.added_bytes,
         "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
