@@ -56,6 +56,26 @@ fn a_set_of_another_release_is_refused_with_what_changed_between_them() {
 }
 
 #[test]
+fn a_release_that_the_store_has_no_set_of_is_refused_with_the_reason_why_there_is_no_list() {
+    let lab = Lab::new("");
+    lab.cv(&["device", "set", "pbx", "--release", "3"]).succeeded();
+    let run = lab.restore(&[]);
+    assert_eq!(run.code, 1, "{run}");
+    let why = "the store has no set of release 3; `confvault snapshot pbx` takes one";
+    assert!(run.stderr.contains(&format!("what changed between the releases cannot be shown: {why}")), "{run}");
+    let run = lab.restore(&["--json"]);
+    assert_eq!((run.code, &run.json()["plan"]["between_releases_lacks"]), (1, &why.into()), "{run}");
+    // The set that is taken then is the list.
+    lab.cv(&["snapshot"]).succeeded();
+    let run = lab.restore(&["--json"]);
+    let plan = &run.json()["plan"];
+    assert_eq!((run.code, &plan["between_releases_lacks"]), (1, &serde_json::Value::Null), "{run}");
+    assert!(plan["between_releases"]["files"].as_array().is_some_and(|files| !files.is_empty()), "{plan}");
+    assert!(run.stderr.contains("Device runs another release: 3 in place of 1"), "{run}");
+    assert_eq!(lab.tree(), lab.broken);
+}
+
+#[test]
 fn a_device_without_a_whole_set_is_put_back_when_that_is_said() {
     let env = TestEnv::new();
     let at = env.path("pbx");

@@ -132,10 +132,21 @@ pub(super) fn run(
         show::plan(ui, plan)?;
     }
     if !plan.same_release() && !how.across_releases {
-        show::between(ui, plan)?;
+        if !ui.json_wished() {
+            show::between(ui, plan)?;
+        }
     } else if !plan.items.is_empty() && !how.yes {
         show::ask(ui, &format!("Put this back to {}?", plan.device))?;
     }
-    let report = put_back(&prepared, &how.options(), &mut |text| ui.status(text))?;
+    let report = match put_back(&prepared, &how.options(), &mut |text| ui.status(text)) {
+        Ok(report) => report,
+        Err(error) => {
+            // Whoever reads JSON has not seen yet what was refused.
+            if ui.json_wished() {
+                show::plan(ui, plan)?;
+            }
+            return Err(error.into());
+        }
+    };
     show::report(ui, Some(plan), report)
 }

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::model::Kind;
-use crate::ops::device_restore::{Act, DeviceRestoreError, Form, Item, Left, Outcome, Plan, Report, Standing, Stands};
+use crate::ops::device_restore::{Act, Between, DeviceRestoreError, Form, Item, Left, Outcome, Plan, Report, Standing, Stands};
 use crate::ops::health::Verdict;
 use crate::ops::{Error, snapshot::reason};
 
@@ -96,9 +96,32 @@ fn count(number: u64) -> usize {
 
 /// Prints what changed between the release of the point and that of the device.
 pub(super) fn between(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
-    let Some(diff) = plan.between.as_ref().filter(|_| !ui.json_wished()) else { return Ok(()) };
-    ui.row(&[(Look::Strong, &format!("What changed from {} to {}, by the newest set of each:", diff.old.1, diff.new.1))])?;
-    release_show::print(ui, diff, &|_, _| true)
+    match &plan.between {
+        None => Ok(()),
+        Some(Between::Known(diff)) => {
+            ui.row(&[(
+                Look::Strong,
+                &format!("What changed from {} to {}, by the newest set of each:", diff.old.1, diff.new.1),
+            )])?;
+            release_show::print(ui, diff, &|_, _| true)
+        }
+        Some(other) => {
+            ui.warn(&format!("what changed between the releases cannot be shown: {}", no_list(plan, other).unwrap_or_default()));
+            Ok(())
+        }
+    }
+}
+
+/// Why there is no list of what changed between the releases.
+fn no_list(plan: &Plan, between: &Between) -> Option<String> {
+    match between {
+        Between::Known(_) => None,
+        Between::NoSet(release) => {
+            Some(format!("the store has no set of release {release}; `confvault snapshot {}` takes one", plan.device))
+        }
+        Between::NotTold => Some("the release that the device runs cannot be told".to_owned()),
+        Between::Unread(why) => Some(format!("a set cannot be read ({why})")),
+    }
 }
 
 fn document(plan: &Plan) -> Value {
@@ -134,7 +157,11 @@ fn document(plan: &Plan) -> Value {
         "notes": plan.notes.iter().map(|note| json!({ "what": note.what, "why": note.why })).collect::<Vec<_>>(),
         "commands": commands.collect::<Vec<_>>(),
         "locked_count": plan.locked,
-        "between_releases": plan.between.as_ref().map(release_show::document),
+        "between_releases": match &plan.between {
+            Some(Between::Known(diff)) => Some(release_show::document(diff)),
+            _ => None,
+        },
+        "between_releases_lacks": plan.between.as_ref().and_then(|between| no_list(plan, between)),
     })
 }
 

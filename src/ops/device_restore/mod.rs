@@ -31,7 +31,7 @@ pub use back::{Standing, Stands};
 pub use error::{DeviceRestoreError, Failed};
 pub use goal::Choice;
 pub use item::{Act, Form, Item, Towards};
-pub use plan::{Left, Note, Phase, Plan, Planned};
+pub use plan::{Between, Left, Note, Phase, Plan, Planned};
 pub use record::unfinished;
 pub use run::{Options, Outcome, Prepared, Report, prepare, run};
 pub use site::Tools;

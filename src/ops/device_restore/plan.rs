@@ -10,7 +10,7 @@ use crate::ops::release::{self, ReleaseDiff};
 use crate::ops::restore::RestoreError;
 use crate::ops::{Error, snapshot::reason};
 use crate::profile::{Action, Claim, RestoreMethod};
-use crate::store::Line;
+use crate::store::{Error as StoreError, Line};
 
 /// What putting a point back to a device would do.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub struct Plan {
     pub release: Release,
     /// The release that the device runs, if it can be told.
     pub release_now: Option<Release>,
-    /// What changed between the two releases, where they differ and the store knows both.
-    pub between: Option<ReleaseDiff>,
+    /// What changed between the two releases, where they differ.
+    pub between: Option<Between>,
     /// Why what stands on the device is no whole set.
     pub lacks: Option<String>,
     /// How the device is put back.
@@ -47,6 +47,19 @@ pub struct Plan {
     pub commands: Vec<Planned>,
     /// Entries to put back that need an identity, which is not at hand.
     pub locked: u64,
+}
+
+/// What is known of what changed between the release of the point and the one that runs.
+#[derive(Debug)]
+pub enum Between {
+    /// The list, by the newest set of each.
+    Known(ReleaseDiff),
+    /// The store has no set of the release that runs.
+    NoSet(Release),
+    /// The release that runs cannot be told.
+    NotTold,
+    /// A set cannot be read, and why.
+    Unread(String),
 }
 
 /// Something that differs and is not put back.
@@ -178,9 +191,8 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
         locked: 0,
     };
     making.fill(&mut plan)?;
-    if let Some(now) = plan.release_now.as_ref().filter(|now| **now != plan.release) {
-        // A release that the store does not know leaves the list away.
-        plan.between = release::diff(site.tools.reader, &plan.of, &plan.release, now).ok();
+    if !plan.same_release() {
+        plan.between = Some(between(site, &plan));
     }
     let changed = |cannot: &crate::profile::Cannot| plan.items.iter().any(|item| cannot.concerns(&item.path));
     let told = restore.cannot.iter().filter(|cannot| cannot.paths.is_empty() || (cannot.written && changed(cannot)));
@@ -195,6 +207,19 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
         }
     }
     Ok(plan)
+}
+
+/// Compares the two releases. A stand-in may have a set of the one that it runs where the device of the point has none.
+fn between(site: &Site<'_>, plan: &Plan) -> Between {
+    let Some(now) = &plan.release_now else { return Between::NotTold };
+    for device in [&plan.device, &plan.of] {
+        match release::diff_across(site.tools.reader, (&plan.of, &plan.release), (device, now)) {
+            Ok(diff) => return Between::Known(diff),
+            Err(Error::Store(StoreError::NoGeneration { .. } | StoreError::NoDevice { .. })) => {}
+            Err(error) => return Between::Unread(reason(&error)),
+        }
+    }
+    Between::NoSet(now.clone())
 }
 
 impl Making<'_, '_> {

@@ -85,10 +85,20 @@ pub struct SettingChange {
 /// # Errors
 /// The device or a release is not there; a generation cannot be read.
 pub fn diff(reader: &Reader, device: &DeviceName, old: &Release, new: &Release) -> Result<ReleaseDiff, Error> {
+    diff_across(reader, (device, old), (device, new))
+}
+
+/// The same of two devices, each with its release: one and its stand-in.
+pub(crate) fn diff_across(
+    reader: &Reader,
+    old: (&DeviceName, &Release),
+    new: (&DeviceName, &Release),
+) -> Result<ReleaseDiff, Error> {
     let refs = reader.store.refs()?;
-    let point = |release: &Release| Point { device: device.clone(), release: Some(release.clone()), at: Where::Newest };
-    let (old, new) = (reader.store.resolve(&refs, &point(old))?, reader.store.resolve(&refs, &point(new))?);
-    between(reader, &refs, &old, &new)
+    let newest = |(device, release): (&DeviceName, &Release)| {
+        reader.store.resolve(&refs, &Point { device: device.clone(), release: Some(release.clone()), at: Where::Newest })
+    };
+    between(reader, &refs, &newest(old)?, &newest(new)?)
 }
 
 /// One side: its files by place.

@@ -14,6 +14,7 @@ use super::Error;
 use crate::model::{DeviceName, Release};
 use crate::store::{Refs, Store};
 
+pub(crate) use diff::diff_across;
 pub(crate) use diff::place;
 pub use diff::{Fate, FileChange, ReleaseDiff, SettingChange, diff};
 pub use upgrade::{Begun, Finished, Plan, UpgradeError, Upgrading, Way, begin, finish, rollback, rolled_back};
