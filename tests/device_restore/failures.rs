@@ -32,6 +32,18 @@ fn a_check_that_fails_leaves_everything_as_it_was_and_says_why_without_a_secret(
 }
 
 #[test]
+fn all_that_a_check_says_is_shown_when_more_is_asked_for() {
+    let check =
+        "[[restore.check]]\nrun = \"for n in 1 2 3 4 5; do echo error $n; done; grep password {root}/main.conf; false\"\n";
+    let lab = Lab::new(check);
+    let run = lab.restore(&[]);
+    went_back(&lab, &run, &["which said: error 1", "hint: `restore -v` shows all that the command says"]);
+    assert!(!run.stderr.contains("error 2"), "{run}");
+    let run = lab.restore(&["-v"]);
+    went_back(&lab, &run, &["said: error 2\n", "said: error 5\n", "said: password=[secret]\n"]);
+}
+
+#[test]
 fn a_command_that_fails_takes_the_files_back_and_runs_again_with_the_old_ones() {
     let apply = "[[restore.apply]]\nrun = \"cat {root}/main.conf >> ../applied; grep -q 5061 {root}/main.conf\"\n";
     let lab = Lab::new(apply);

@@ -68,7 +68,7 @@ fn act(error: &ActError) -> Advice {
             advice(Exit::Failed, &["only a source `sftp://` or `dir:` is of files; the profile's method must fit the source"])
         }
         ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => {
-            advice(Exit::Failed, &["run the command on the device to see all that it says"])
+            advice(Exit::Failed, &["`restore -v` shows all that the command says, without secrets"])
         }
         ActError::Busy { .. } => advice(
             Exit::Failed,

@@ -11,10 +11,13 @@ use crate::inventory::SourceUrl;
 pub struct Said(Vec<u8>);
 
 impl Said {
-    /// Takes over what was said; only the last 16 KiB are kept.
+    /// How much is kept, in bytes.
+    pub const LIMIT: usize = 16 << 10;
+
+    /// Takes over what was said; only the last [`Said::LIMIT`] bytes are kept.
     #[must_use]
     pub fn new(mut bytes: Vec<u8>) -> Self {
-        let far = bytes.len().saturating_sub(16 << 10);
+        let far = bytes.len().saturating_sub(Self::LIMIT);
         bytes.drain(..far);
         Self(bytes)
     }

@@ -7,7 +7,7 @@ use super::goal::Goal;
 use super::item::{Form, Towards};
 use super::record::{Mark, Record};
 use super::site::{Now, Site};
-use crate::collect::act::ActError;
+use crate::collect::act::{ActError, Said};
 use crate::model::{ConfigPath, Content, Digest, Kind};
 use crate::ops::Error;
 use crate::seal::{DigestWriter, Opener, Sealer, Secret};
@@ -161,7 +161,7 @@ impl Job<'_, '_> {
         self.secrets.extend(values.map(Secret::new));
     }
 
-    /// Adds to a failed step the line of what was said that tells most, without any secret.
+    /// Adds to a failed step the line of what was said that tells most, without any secret; all of it is logged.
     pub(super) fn explain(&self, error: DeviceRestoreError) -> DeviceRestoreError {
         match error {
             DeviceRestoreError::Step(Failed { source, said: None }) => {
@@ -174,7 +174,20 @@ impl Job<'_, '_> {
 
     fn telling_line(&self, said: &[u8]) -> Option<String> {
         const WORDS: [&str; 7] = ["error", "critical", "fail", "invalid", "unknown", "denied", "line "];
-        let mut text = said.to_vec();
+        let lines = self.lines(said)?;
+        for line in &lines {
+            tracing::info!("said: {line}");
+        }
+        let tells = |line: &&String| WORDS.iter().any(|word| line.to_lowercase().contains(word));
+        let line = lines.iter().find(tells).or(lines.last())?;
+        Some(line.chars().take(300).collect())
+    }
+
+    /// The lines of what was said, secrets taken out and control characters made visible.
+    fn lines(&self, said: &[u8]) -> Option<Vec<String>> {
+        // Where the beginning was dropped, the first line may begin within a secret.
+        let cut = if said.len() < Said::LIMIT { 0 } else { said.iter().position(|byte| *byte == b'\n').unwrap_or(0) };
+        let mut text = said[cut..].to_vec();
         for secret in &self.secrets {
             text = replace(&text, secret.expose());
         }
@@ -184,10 +197,9 @@ impl Job<'_, '_> {
             text.splice(span.range, b"[secret]".iter().copied());
         }
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let tells = |line: &&&str| WORDS.iter().any(|word| line.to_lowercase().contains(word));
-        let line = lines.iter().find(tells).or(lines.last())?;
-        Some(line.chars().take(300).flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect())
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let visible = |c: char| if c.is_control() { c.escape_debug().collect() } else { vec![c] };
+        Some(lines.map(|line| line.chars().flat_map(visible).collect()).collect())
     }
 }
 
