@@ -123,6 +123,44 @@ fn a_retired_device_is_forgotten_here_on_the_mirror_and_by_a_rebuild() {
     cv(&env, &["mirror", "push"]).succeeded();
 }
 
+/// A month goes whole, so what is of one device cannot go alone: it is said, and goes on demand once the month is over.
+#[test]
+fn the_logs_of_a_forgotten_device_are_named_and_go_with_their_months() {
+    use confvault::ops::forget::{forget, months_of, plan};
+    let (env, mirror) = store(1);
+    let repo = env.path("cv/store.git");
+    cv(&env, &["device", "remove", "old"]).succeeded();
+    let shown = cv(&env, &["forget", "old"]);
+    assert!(shown.stderr.contains("Logs of old stay in _logs/central/") && shown.stderr.contains("1 other device"), "{shown}");
+    // This month is still written to.
+    let done = cv(&env, &["forget", "old", "--logs", "--yes"]);
+    assert!(done.stderr.contains("Logs of old stay in _logs/central/") && done.stderr.contains("when it is over"), "{done}");
+    done.succeeded();
+    assert!(!holds(&repo, "UNIQUE-old-text") && holds(&repo, "UNIQUE-old-log"));
+    let left = cv(&env, &["forget", "old", "--json"]).json();
+    assert_eq!(left["logs_left"].as_array().unwrap().len(), 1, "{left}");
+    assert_eq!(left["logs_left"][0]["others"], serde_json::json!(["new"]), "{left}");
+
+    // When the month is over.
+    let later = chrono::Utc::now() + chrono::Months::new(1);
+    let (old, mut vault) = ("old".parse().unwrap(), confvault::ops::Vault::open(&env.path("cv")).unwrap());
+    assert!(plan(&vault, Some(&old), false, later).unwrap().is_empty());
+    let going = plan(&vault, Some(&old), true, later).unwrap();
+    assert!(going.len() == 1 && going[0].reference.starts_with("refs/heads/_logs/central/"), "{going:?}");
+    let key = confvault::ops::keys::AdminFolder::at(&env.path("cv-admin")).key().unwrap();
+    forget(&mut vault, &going, &key, "scrapped", later).unwrap();
+    assert_eq!(months_of(&vault, &old, later).unwrap(), []);
+    assert!(!holds(&repo, "UNIQUE-old-log"), "the log is still in a pack");
+    assert!(!refs(&repo).iter().any(|name| name.starts_with("refs/heads/_logs/")));
+    cv(&env, &["check", "--read-data"]).succeeded();
+    cv(&env, &["snapshot"]).succeeded();
+    // The mirror follows.
+    cv(&env, &["mirror", "push"]).succeeded();
+    assert!(holds(&mirror, "UNIQUE-old-log"));
+    cv(&env, &["mirror", "forget", "offsite", "--yes"]).succeeded();
+    assert!(!holds(&mirror, "UNIQUE-old-log") && !holds(&mirror, "UNIQUE-old-text"));
+}
+
 #[test]
 fn old_large_files_go_and_what_is_kept_loses_nothing() {
     let (env, _) = store(3);

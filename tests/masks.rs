@@ -197,3 +197,40 @@ fn a_store_that_was_in_clear_says_what_its_mirrors_have() {
     cv(&env, &["restore", "pbx", "--to", "out", "--identity", "new.txt"]).succeeded();
     assert_eq!(env.read("out/etc/asterisk/sip.conf"), "[100]\nsecret=one-two-three\n");
 }
+
+#[test]
+fn what_lies_in_clear_whole_is_named_whatever_it_is() {
+    let env = store(&["--no-sealing"], "[100]\nsecret=one-two-three\n");
+    let inventory = env.read("cv/confvault.toml").replace("[policy]\n", "[policy]\nlarge_over = \"1 KiB\"\n");
+    env.write("cv/confvault.toml", inventory);
+    let many: String = (0..2000).map(|n| format!("exten => {n},1,Dial(SIP/{n})\n")).collect();
+    env.write("pbx/etc/asterisk/extensions.conf", format!("[trunk]\nsecret=largecanary99\n{many}"));
+    env.write("pbx/etc/asterisk/keys/store.p12", b"\x30\x82\0\0canary-of-a-container\xff");
+    env.write("pbx/var/log/asterisk/full", "REGISTER with canary-of-a-log\n");
+    cv(&env, &["snapshot"]).succeeded();
+    let month = format!("refs/heads/_logs/central/{}", chrono::Utc::now().format("%Y-%m"));
+    cv(&env, &["mirror", "push", "offsite"]).succeeded();
+    let keygen = Command::new("age-keygen").arg("-o").arg(env.path("new.txt")).output().unwrap();
+    let recipient = String::from_utf8(keygen.stderr).unwrap().trim().rsplit(' ').next().unwrap().to_owned();
+    cv(&env, &["key", "add", &recipient]).succeeded();
+    cv(&env, &["snapshot"]).succeeded();
+    let found = exposed(&env);
+    for path in ["etc/asterisk/extensions.conf", "etc/asterisk/keys/store.p12", "var/log/asterisk/full"] {
+        let whole =
+            found.iter().find(|e| e["path"].as_str().unwrap().ends_with(path)).unwrap_or_else(|| panic!("{path}: {found:?}"));
+        assert_eq!((&whole["rule"], &whole["mirrors"]), (&"not-sealed".into(), &serde_json::json!(["offsite"])), "{whole}");
+        match path.ends_with("full") {
+            true => assert_eq!(whole["months"], serde_json::json!([month])),
+            false => assert_eq!(whole["generations"], serde_json::json!([1])),
+        }
+    }
+    let table = cv(&env, &["secrets", "exposed"]).succeeded();
+    assert!(table.contains("_logs/central/") && table.contains("store.p12"), "{table}");
+    // Of one device only; and a store that was always sealed has none.
+    assert!(cv(&env, &["secrets", "exposed", "pbx", "--json"]).json()["exposed"].as_array().unwrap().len() == found.len());
+    let env = store(&[], "[100]\nsecret=one-two-three\n");
+    env.write("pbx/etc/asterisk/keys/store.p12", b"\x30\x82\0\0canary-of-a-container\xff");
+    env.write("pbx/var/log/asterisk/full", "REGISTER with canary-of-a-log\n");
+    cv(&env, &["snapshot"]).succeeded();
+    assert_eq!(exposed(&env), Vec::<Value>::new());
+}

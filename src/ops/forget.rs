@@ -4,7 +4,7 @@
 //! Nothing else removes history. What goes is named first; a tombstone signed by an administrator stands in
 //! `_store` before the first ref is removed, so a kill in the middle leaves what the next call ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -54,16 +54,65 @@ pub struct Forgotten {
     pub maintained: Maintained,
 }
 
-/// Says what would go: with a device, all of that device; else logs past `keep_logs` and large files past `keep_large`.
+/// A month of logs that has some of a device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LogMonth {
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Its last commit, as hexadecimal digits.
+    pub commit: String,
+    /// The other devices that have logs in it.
+    pub others: BTreeSet<DeviceName>,
+    /// It is still written to, and cannot go yet.
+    pub open: bool,
+}
+
+/// Lists the months that have logs of a device: a month goes whole or not at all, as its commits are a chain.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn months_of(vault: &Vault, device: &DeviceName, now: DateTime<Utc>) -> Result<Vec<LogMonth>, Error> {
+    let refs = vault.store.refs()?;
+    let this_month = now.format("%Y-%m").to_string();
+    let mut months: BTreeMap<String, LogMonth> = BTreeMap::new();
+    let mut with = BTreeSet::new();
+    for filed in vault.store.logs(&refs, None)? {
+        let Some(head) = refs.get(&filed.reference) else { continue };
+        let open = filed.month() >= this_month.as_str();
+        let month = months.entry(filed.reference.clone()).or_insert_with(|| LogMonth {
+            reference: filed.reference.clone(),
+            commit: head.id.to_string(),
+            others: BTreeSet::new(),
+            open,
+        });
+        if filed.device == *device {
+            with.insert(filed.reference);
+        } else {
+            month.others.insert(filed.device);
+        }
+    }
+    Ok(months.into_values().filter(|month| with.contains(&month.reference)).collect())
+}
+
+/// Says what would go: with a device, all of that device, with `logs` also the months of logs that have some of it and
+/// are over; else logs past `keep_logs` and large files past `keep_large`.
 /// The newest generation of a device and those that have a name keep their large files.
 ///
 /// # Errors
 /// [`KeyError::Already`] for a device that is still in the inventory; [`KeyError::NoSuch`] for one that never was in the
 /// store; the store cannot be read.
-pub fn plan(vault: &Vault, device: Option<&DeviceName>, now: DateTime<Utc>) -> Result<Vec<Going>, Error> {
+pub fn plan(vault: &Vault, device: Option<&DeviceName>, logs: bool, now: DateTime<Utc>) -> Result<Vec<Going>, Error> {
     let refs = vault.store.refs()?;
     let mut going = match device {
-        Some(device) => retired(vault, &refs, device)?,
+        Some(device) => {
+            let mut going = retired(vault, &refs, device)?;
+            if logs {
+                let over = months_of(vault, device, now)?.into_iter().filter(|month| !month.open);
+                going.extend(over.map(|m| Going { what: What::Logs, reference: m.reference, commit: m.commit }));
+            }
+            going
+        }
         None => expired(vault, &refs, now)?,
     };
     going.sort();

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Error, Vault};
 use crate::inventory::ProfileName;
-use crate::model::{DeviceName, Digest, Kind, Scope};
+use crate::model::{DeviceName, Digest, Kind};
 use crate::profile::Profile;
 use crate::seal::{DeviceKeys, OPENING, Opener, Token};
 use crate::store::decode::Access;
@@ -20,6 +20,9 @@ use crate::store::{Entry, Error as StoreError, Generation, JournalQuery, Refs};
 
 /// A rule that is not known any more, or that cannot be told without an identity.
 const UNKNOWN: &str = "-";
+
+/// What stands in place of a rule where a file lies in clear as a whole.
+const NOT_SEALED: &str = "not-sealed";
 
 /// A place where a secret stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -177,7 +180,9 @@ pub struct Exposed {
     pub token: Option<String>,
     /// The generations in which it stands in clear.
     pub generations: Vec<u64>,
-    /// The mirrors that were sent one of these generations, as far as the journal tells.
+    /// The months of logs in which it stands in clear, as refs; only of logs.
+    pub months: Vec<String>,
+    /// The mirrors that were sent one of these generations or months, as far as the journal tells.
     pub mirrors: Vec<DeviceName>,
 }
 
@@ -215,11 +220,11 @@ type Shown = BTreeSet<(String, Option<String>)>;
 ///
 /// # Errors
 /// An unknown device or profile, or what reading a generation gives.
-pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Error> {
+pub fn exposed(vault: &Vault, asked: &[DeviceName]) -> Result<Vec<Exposed>, Error> {
     let refs = vault.store.refs()?;
     let mut all = Vec::new();
     let not_sent = not_sent(vault, &refs)?;
-    let devices = if devices.is_empty() { vault.store.devices(&refs) } else { devices.to_vec() };
+    let devices = if asked.is_empty() { vault.store.devices(&refs) } else { asked.to_vec() };
     for device in devices {
         // A device that left the inventory is read by the rules that are always there.
         let name = vault.inventory.device(&device).map(|d| d.profile.clone());
@@ -235,12 +240,7 @@ pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Er
             let reader = vault.store.read_set(&refs, &generation, Access::default())?;
             let epoch = reader.manifest().epoch;
             let keys = keys_of(vault, &generation, epoch)?;
-            let was_sent = |runs: &NotSent| match (runs, &generation.run) {
-                (Some(runs), Some(run)) => !runs.contains(run),
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            let sent_to: Vec<&DeviceName> = not_sent.iter().filter(|(_, runs)| was_sent(runs)).map(|(name, _)| name).collect();
+            let sent_to = sent_to(&not_sent, generation.run.as_deref());
             for line in reader.manifest().lines.iter().filter(|l| l.kind == Kind::File) {
                 let Some(body) = line.body else { continue };
                 let id = (body.stored, epoch, line.shown());
@@ -250,9 +250,8 @@ pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Er
                         let shown = match body.form {
                             Form::Plain | Form::Masked => in_clear(vault, &profile, &keys, line, reader.read(line)?.bytes()),
                             Form::Packed { sealed: true, .. } => Shown::new(),
-                            // In clear as a whole. What is not of a user is at least not text.
-                            Form::Packed { .. } if line.scope == Scope::User => Shown::from([("not-sealed".to_owned(), None)]),
-                            Form::Packed { .. } => Shown::new(),
+                            // In clear as a whole: of a user, no text, or too large to be looked into.
+                            Form::Packed { .. } => Shown::from([(NOT_SEALED.to_owned(), None)]),
                         };
                         known.entry(id).or_insert(shown)
                     }
@@ -267,11 +266,54 @@ pub fn exposed(vault: &Vault, devices: &[DeviceName]) -> Result<Vec<Exposed>, Er
         }
         all.extend(found.into_iter().map(|((path, rule, token), (mut generations, mirrors))| {
             generations.sort_unstable();
-            Exposed { device: device.clone(), path, rule, token, generations, mirrors: mirrors.into_iter().collect() }
+            let mirrors = mirrors.into_iter().collect();
+            Exposed { device: device.clone(), path, rule, token, generations, months: Vec::new(), mirrors }
         }));
     }
+    all.extend(exposed_logs(vault, &refs, asked, &not_sent)?);
     all.sort();
     Ok(all)
+}
+
+/// The mirrors that were sent what a run made.
+fn sent_to<'n>(not_sent: &'n [(DeviceName, NotSent)], run: Option<&str>) -> Vec<&'n DeviceName> {
+    let was_sent = |runs: &NotSent| match (runs, run) {
+        (Some(runs), Some(run)) => !runs.contains(run),
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    not_sent.iter().filter(|(_, runs)| was_sent(runs)).map(|(name, _)| name).collect()
+}
+
+/// Lists the logs that were filed unsealed. No rule looks into them.
+fn exposed_logs(
+    vault: &Vault,
+    refs: &Refs,
+    devices: &[DeviceName],
+    not_sent: &[(DeviceName, NotSent)],
+) -> Result<Vec<Exposed>, Error> {
+    let mut found: BTreeMap<(DeviceName, String), (BTreeSet<String>, BTreeSet<DeviceName>)> = BTreeMap::new();
+    for filed in vault.store.logs(refs, None)? {
+        if !devices.is_empty() && !devices.contains(&filed.device) {
+            continue;
+        }
+        let set = vault.store.read_logs(refs, &filed, Access::default())?;
+        for line in set.manifest().lines.iter().filter(|l| l.body.is_some_and(|b| l.kind == Kind::File && !b.form.sealed())) {
+            let (months, mirrors) = found.entry((filed.device.clone(), line.shown())).or_default();
+            months.insert(filed.reference.clone());
+            mirrors.extend(sent_to(not_sent, filed.run.as_deref()).into_iter().cloned());
+        }
+    }
+    let logs = found.into_iter().map(|((device, path), (months, mirrors))| Exposed {
+        device,
+        path,
+        rule: NOT_SEALED.to_owned(),
+        token: None,
+        generations: Vec::new(),
+        months: months.into_iter().collect(),
+        mirrors: mirrors.into_iter().collect(),
+    });
+    Ok(logs.collect())
 }
 
 /// What the rules of today find in a text as it is stored, apart from what is masked.

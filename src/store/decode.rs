@@ -16,7 +16,7 @@ use super::manifest::{Body, Form, Line, Manifest};
 use super::refs::Refs;
 use super::store::Store;
 use super::tree::Trees;
-use crate::model::Digest;
+use crate::model::{Digest, Scope};
 use crate::seal::{DeviceKeys, Opener, SecretMap, StoreKeys, script, unmask};
 
 /// The largest age file of secrets, and the largest script in it, in bytes.
@@ -99,19 +99,23 @@ pub struct SetReader<'a> {
 
 impl<'a> SetReader<'a> {
     pub(super) fn new(store: &'a Store, refs: &Refs, generation: &Generation, access: Access<'a>) -> Result<Self> {
-        let manifest = store.manifest(generation)?;
+        Ok(Self::of(store, refs, generation.clone(), store.manifest(generation)?, access))
+    }
+
+    /// Reads what a manifest lists from the tree of `generation`.
+    pub(super) fn of(store: &'a Store, refs: &Refs, generation: Generation, manifest: Manifest, access: Access<'a>) -> Self {
         let key = access.keys.and_then(|k| k.epoch(manifest.epoch));
-        Ok(Self {
+        Self {
             keys: key.map(|k| DeviceKeys::derive(k, &generation.device)),
             manifest,
-            generation: generation.clone(),
+            generation,
             store,
             refs: refs.clone(),
             access,
             trees: Trees::new(store.repo()),
             secrets: OnceCell::new(),
             chunks: OnceCell::new(),
-        })
+        }
     }
 
     /// The manifest.
@@ -240,6 +244,13 @@ impl<'a> SetReader<'a> {
         Ok(matches!(decoded, Decoded::Masked(_)))
     }
 
+    /// Where the chunks of logs lie: beside their manifest.
+    fn log_chunks(&self) -> Result<HashMap<Digest, ObjectId>> {
+        let place = [b".confvault".as_slice(), b"chunks"];
+        let Some((_, id)) = self.trees.find(self.generation.tree, place.into_iter())? else { return Ok(HashMap::new()) };
+        chunk_ids(&self.generation.device, id, &self.trees.entries(id)?)
+    }
+
     fn copy_chunks(&self, line: &Line, body: &Body, out: &mut dyn Write) -> Result<()> {
         let list = parse_chunks(&self.stored(line)?).ok_or_else(|| self.damaged(line, "its list of chunks", None))?;
         let mut whole = self.keys.as_ref().map(DeviceKeys::digest_writer);
@@ -249,7 +260,10 @@ impl<'a> SetReader<'a> {
                 Some(there) => there,
                 None => {
                     let (device, number) = (&self.generation.device, self.generation.number);
-                    let read = large_tree(self.store.repo(), &self.refs, device, number);
+                    let read = match line.scope {
+                        Scope::Logs => self.log_chunks(),
+                        _ => large_tree(self.store.repo(), &self.refs, device, number),
+                    };
                     let read = read.map_err(|e| self.damaged(line, "its chunks cannot be found", Some(e)))?;
                     self.chunks.get_or_init(|| read)
                 }

@@ -1,5 +1,7 @@
 //! Logs: filed with the run that took them, apart from the generations ("Logs").
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +19,9 @@ use super::transaction::Who;
 use super::tree::put_tree;
 use crate::model::{DeviceName, Digest, Entry, Kind};
 use crate::seal::DeviceKeys;
+
+pub use read::FiledLogs;
+pub(super) use read::{list, open};
 
 /// What became of the logs of one device.
 #[derive(Debug, Default)]

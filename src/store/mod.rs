@@ -65,6 +65,7 @@ pub use gix::ObjectId;
 pub use gix::objs::Kind as ObjectKind;
 pub use history::History;
 pub use journal::{Entry, JournalQuery, Open, Record, RunId};
+pub use logs::FiledLogs;
 pub use manifest::{Body, Form, Line, Manifest};
 pub use names::Name;
 pub use refs::{Ref, RefEdit, Refs};

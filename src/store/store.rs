@@ -14,6 +14,7 @@ use super::facts::{self, FactFiles, Facts, Feature};
 use super::generation::Generation;
 use super::history::{self, History};
 use super::journal::{self, Entry, JournalQuery, Open, Record};
+use super::logs::{self, FiledLogs};
 use super::manifest::{self, Manifest};
 use super::names::{self, Name};
 use super::points;
@@ -190,6 +191,22 @@ impl Store {
     /// As [`Store::manifest`].
     pub fn read_set<'a>(&'a self, refs: &Refs, generation: &Generation, access: Access<'a>) -> Result<SetReader<'a>> {
         SetReader::new(self, refs, generation, access)
+    }
+
+    /// Lists the logs that are filed, of one device or of all, newest first; reads commits and their trees only.
+    ///
+    /// # Errors
+    /// A commit of logs is missing or corrupt.
+    pub fn logs(&self, refs: &Refs, device: Option<&DeviceName>) -> Result<Vec<FiledLogs>> {
+        logs::list(&self.repo, refs, device)
+    }
+
+    /// Begins to read logs that are filed. No digest in a commit names their manifest; each file is held to the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`], `Corrupt`.
+    pub fn read_logs<'a>(&'a self, refs: &Refs, filed: &FiledLogs, access: Access<'a>) -> Result<SetReader<'a>> {
+        logs::open(self, refs, filed, access)
     }
 
     /// Reads records of the journal, newest first.

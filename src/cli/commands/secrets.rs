@@ -111,14 +111,17 @@ fn exposed(ui: &mut Ui, context: &Context, args: &ExposedArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["DEVICE", "FILE", "RULE", "GENERATIONS", "MIRRORS", "TOKEN"]);
-    for Exposed { device, path, rule, token, generations, mirrors } in &found {
+    for Exposed { device, path, rule, token, generations, months, mirrors } in &found {
         let token = token.clone().unwrap_or_default();
         let mirrors = mirrors.iter().map(DeviceName::as_str).collect::<Vec<_>>().join(", ");
-        let cells = [path.clone(), rule.clone(), ranges(generations), mirrors, token];
+        // Logs are in no generation.
+        let months = months.iter().map(|name| name.trim_start_matches("refs/heads/")).collect::<Vec<_>>().join(", ");
+        let place = if months.is_empty() { ranges(generations) } else { months };
+        let cells = [path.clone(), rule.clone(), place, mirrors, token];
         table.row(std::iter::once((Look::Strong, device.to_string())).chain(cells.map(plain)).collect());
     }
     table.print(ui)?;
-    ui.warn("These values stand in clear in the generations shown: change them on the devices");
+    ui.warn("These values, and files marked not-sealed, stand in clear in what is shown: change them on the devices");
     if !mirrors.is_empty() {
         let mirrors = mirrors.into_iter().collect::<Vec<_>>().join(", ");
         ui.warn(&format!("They were pushed, and whoever had a mirror then may have them: {mirrors}"));
