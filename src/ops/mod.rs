@@ -42,6 +42,7 @@ pub mod take_over;
 pub mod trust;
 mod unfinished;
 mod vault;
+mod waiting;
 
 pub use error::Error;
 pub use gone::{gone, gone_at};

@@ -6,6 +6,8 @@
 //! it is encoded, never while it is collected: one that hangs delays nobody. Memory is bounded by the
 //! devices that are in work, not by the fleet.
 
+mod report;
+
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -15,10 +17,11 @@ use std::{collections::BTreeMap, collections::BTreeSet, mem};
 use chrono::Utc;
 
 use super::change::{Announced, announced};
-use super::keys::{Seen, WentBack, check_device, remember};
+use super::keys::{Seen, check_device, remember};
 use super::spool::spool;
+use super::waiting::AtWork;
 use super::{Error, Vault};
-use crate::collect::fleet::{self, Attempt, Event, Finished, MayPass};
+use crate::collect::fleet::{self, Attempt, Event, MayPass};
 use crate::collect::{Collected, Context, Network, Sizes, Skipped, check_shrink, collect, is_unchanged, look_rules};
 use crate::fsio::{self, Scratch};
 use crate::inventory::{Device, LabelSelector, Policy, ProfileName};
@@ -29,8 +32,13 @@ use crate::store::{
     ChangeId, EncodeContext, GenerationKind, Meta, Outcome, ProfileRules, Record, Refs, Rules as _, RunId, Transaction,
 };
 
+use report::device_report;
+pub use report::{DeviceReport, Report, Told, reason};
+
 /// How long a finished device waits at most before it is committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(60);
+/// How long a device is at work at most before it is told of.
+const TELL_AFTER: Duration = Duration::from_secs(60);
 /// How often devices are begun anew that another process wrote to meanwhile.
 const ROUNDS: u32 = 3;
 
@@ -57,6 +65,8 @@ pub struct Options {
     pub change: Option<(GenerationKind, ChangeId)>,
     /// How long a finished device waits at most before it is committed; nothing for a minute.
     pub commit_every: Option<Duration>,
+    /// After how long a device is told of that is still at work; nothing for a minute.
+    pub tell_after: Option<Duration>,
 }
 
 /// What a run needs of the world around it.
@@ -76,90 +86,32 @@ impl std::fmt::Debug for World<'_> {
     }
 }
 
-/// How one device ended.
-#[derive(Debug)]
-pub struct DeviceReport {
-    /// The device.
-    pub device: DeviceName,
-    /// A new generation, the number of the one that it still is, or why there is none.
-    pub result: Result<Outcome, Error>,
-    /// What stands at the source and cannot be part of a set.
-    pub skipped: Vec<Skipped>,
-    /// Files that no rule of the profile claims and that were not seen before; kept in scope `system`.
-    pub unclaimed: Vec<ConfigPath>,
-    /// What the administrator should know.
-    pub warnings: Vec<String>,
-    /// Bytes that were read from the device.
-    pub read_bytes: u64,
-    /// How often it was tried.
-    pub tries: u32,
-    /// Time from the start of its first try to the end of its last.
-    pub took: Duration,
-    /// The source has more sets to take.
-    more: bool,
-}
-
-impl DeviceReport {
-    /// The number of the generation that stands now; nothing for a device that failed.
-    #[must_use]
-    pub fn number(&self) -> Option<u64> {
-        match &self.result {
-            Ok(Outcome::Generation(generation)) => Some(generation.number),
-            Ok(Outcome::Unchanged { number }) => Some(*number),
-            Err(_) => None,
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct Report {
-    /// The id of the run in the journal.
-    pub run: RunId,
-    /// The devices, sorted by name.
-    pub devices: Vec<DeviceReport>,
-    /// Devices of the store that the inventory does not have any more; looked for in a run of all devices only.
-    pub gone: Vec<DeviceName>,
-    /// Refs of the store that are gone or went back since this installation saw them.
-    pub lost: Vec<WentBack>,
-    /// Bytes that the store grew by.
-    pub added_bytes: u64,
-    /// Time of the whole run.
-    pub took: Duration,
-}
-
-impl Report {
-    /// Counts new generations, unchanged devices and failures.
-    #[must_use]
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let count = |test: fn(&DeviceReport) -> bool| self.devices.iter().filter(|d| test(d)).count();
-        (
-            count(|d| matches!(d.result, Ok(Outcome::Generation(_)))),
-            count(|d| matches!(d.result, Ok(Outcome::Unchanged { .. }))),
-            count(|d| d.result.is_err()),
-        )
-    }
-
-    /// The devices on which a difference was found that nobody had announced.
-    pub fn unannounced(&self) -> impl Iterator<Item = &DeviceReport> {
-        let kind = |d: &DeviceReport| match &d.result {
-            Ok(Outcome::Generation(generation)) => Some(generation.kind),
-            _ => None,
-        };
-        self.devices.iter().filter(move |d| kind(d) == Some(GenerationKind::Unannounced))
-    }
-}
-
 /// Takes snapshots of devices. `progress` is told each device as it is done with, on the caller's thread.
 ///
 /// # Errors
-/// What stops the run as a whole: an unknown device or profile, the store refused. A failure of a device is in
-/// the report.
+/// As [`snapshot_telling`].
 pub fn snapshot(
     vault: &Vault,
     options: &Options,
     world: &World<'_>,
     progress: &mut dyn FnMut(&DeviceReport),
+) -> Result<Report, Error> {
+    snapshot_telling(vault, options, world, &mut |told| match told {
+        Told::Done(device) => progress(device),
+        Told::Waiting(_) => {}
+    })
+}
+
+/// As [`snapshot`], and tells also what it waits for.
+///
+/// # Errors
+/// What stops the run as a whole: an unknown device or profile, the store refused. A failure of a device is in
+/// the report.
+pub fn snapshot_telling(
+    vault: &Vault,
+    options: &Options,
+    world: &World<'_>,
+    tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<Report, Error> {
     let begun = Instant::now();
     let chosen = vault.inventory.select(&options.devices, &options.labels)?;
@@ -188,7 +140,7 @@ pub fn snapshot(
     let mut devices: Vec<Device> = chosen.into_iter().cloned().collect();
     let mut round = 1;
     while !devices.is_empty() {
-        let again = run.round(&devices, round == ROUNDS, &mut report, progress)?;
+        let again = run.round(&devices, round == ROUNDS, &mut report, tell)?;
         // A source with more sets gives one a round; that costs no round of a device that moved.
         round += u32::from(!again.moved.is_empty());
         devices.retain(|device| again.moved.contains(&device.name) || again.more.contains(&device.name));
@@ -300,26 +252,28 @@ fn same_lines(a: &Refs, b: &Refs, device: &DeviceName) -> bool {
 
 impl Run<'_> {
     /// Takes the devices once; gives those that have to be begun anew.
-    fn round(
-        &self,
-        devices: &[Device],
-        last: bool,
-        report: &mut Report,
-        progress: &mut dyn FnMut(&DeviceReport),
-    ) -> Result<Again, Error> {
+    fn round(&self, devices: &[Device], last: bool, report: &mut Report, tell: &mut dyn FnMut(Told<'_>)) -> Result<Again, Error> {
         let begin = || self.vault.begin(&self.id);
         let every = self.options.commit_every.unwrap_or(COMMIT_EVERY);
         let open = RwLock::new(begin()?);
         let mut pending = Pending::default();
         let mut again = Again::default();
         let mut trouble = None;
-        let work = |device: &Device, attempt: Attempt| self.device(device, attempt, &open);
+        let at_work = AtWork::new(self.options.tell_after.unwrap_or(TELL_AFTER));
+        let mut told = Instant::now();
+        let work = |device: &Device, attempt: Attempt| at_work.during(&device.name, || self.device(device, attempt, &open));
         let local = devices.iter().all(|device| device.source.is_local());
         let fleet = fleet_options(&self.vault.inventory.policy, self.options.jobs, local);
         fleet::run_telling(devices, &fleet, self.world.cancel, work, |event| {
-            if let Event::Finished(finished) = event {
-                pending.since.get_or_insert_with(Instant::now);
-                pending.reports.push(device_report(&devices[finished.index].name, finished));
+            match event {
+                Event::Finished(finished) => {
+                    pending.since.get_or_insert_with(Instant::now);
+                    pending.reports.push(device_report(&devices[finished.index].name, finished));
+                }
+                Event::Waiting => match at_work.due(&mut told).as_slice() {
+                    [] => {}
+                    long => tell(Told::Waiting(long)),
+                },
             }
             if trouble.is_some() || pending.since.is_none_or(|since| since.elapsed() < every) {
                 return;
@@ -327,7 +281,7 @@ impl Run<'_> {
             let done = begin().and_then(|fresh| {
                 // Waits for those who encode, which is short.
                 let full = mem::replace(&mut *write(&open), fresh);
-                self.commit(full, &mut pending, last, report, &mut again, progress)
+                self.commit(full, &mut pending, last, report, &mut again, tell)
             });
             if let Err(error) = done {
                 self.world.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -338,7 +292,7 @@ impl Run<'_> {
             return Err(error);
         }
         let transaction = open.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.commit(transaction, &mut pending, last, report, &mut again, progress)?;
+        self.commit(transaction, &mut pending, last, report, &mut again, tell)?;
         Ok(again)
     }
 
@@ -493,7 +447,7 @@ impl Run<'_> {
         last: bool,
         report: &mut Report,
         again: &mut Again,
-        progress: &mut dyn FnMut(&DeviceReport),
+        tell: &mut dyn FnMut(Told<'_>),
     ) -> Result<(), Error> {
         // The transaction itself records generations and what is unchanged.
         for device in &pending.reports {
@@ -518,49 +472,9 @@ impl Run<'_> {
             if device.more && matches!(device.result, Ok(Outcome::Generation(_))) {
                 again.more.insert(device.device.clone());
             }
-            progress(&device);
+            tell(Told::Done(&device));
             report.devices.push(device);
         }
         Ok(())
     }
-}
-
-/// An error and its causes in one line.
-#[must_use]
-pub fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
-}
-
-fn device_report(name: &DeviceName, finished: Finished<Encoded, Error>) -> DeviceReport {
-    let mut report = DeviceReport {
-        device: name.clone(),
-        result: Err(Error::NotBegun),
-        skipped: Vec::new(),
-        unclaimed: Vec::new(),
-        warnings: Vec::new(),
-        read_bytes: 0,
-        tries: finished.tries,
-        took: finished.took,
-        more: false,
-    };
-    match finished.outcome {
-        fleet::Outcome::Done(encoded) => {
-            report.result = Ok(encoded.outcome);
-            report.skipped = encoded.skipped;
-            report.unclaimed = encoded.unclaimed;
-            report.warnings = encoded.warnings;
-            report.read_bytes = encoded.read_bytes;
-            report.more = encoded.more;
-        }
-        fleet::Outcome::Failed(error) => report.result = Err(error),
-        fleet::Outcome::Panicked(text) => report.result = Err(Error::Internal(text)),
-        fleet::Outcome::NotBegun => {}
-    }
-    report
 }

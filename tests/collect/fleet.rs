@@ -12,7 +12,7 @@ use confvault::collect::CollectError;
 use confvault::collect::fleet::MayPass;
 use confvault::model::Content;
 use confvault::ops::Vault;
-use confvault::ops::snapshot::{DeviceReport, Options, Report, World, reason, snapshot};
+use confvault::ops::snapshot::{DeviceReport, Options, Report, Told, World, reason, snapshot, snapshot_telling};
 
 use crate::env::TestEnv;
 use crate::play::Play;
@@ -79,6 +79,26 @@ fn run(env: &TestEnv, options: &Options, password: &(dyn Fn() -> String + Sync),
     };
     let world = World { env: &variable, home: None, cancel: &AtomicBool::new(false) };
     snapshot(&vault, options, &world, told).unwrap()
+}
+
+/// A run that only waits says for whom, and for nobody else.
+#[test]
+fn what_is_waited_for_is_told() {
+    let hanging = gateway("gw-1").fault(Fault::Hang("show version"));
+    let simulator = Simulator::start([("gw-0".to_owned(), gateway("gw-0")), ("gw-1".to_owned(), hanging)].into());
+    let env = fleet(&simulator, 2, "", |_| Some("timeout = \"6 s\"\n".to_owned()));
+    let vault = Vault::open(&env.path("")).unwrap();
+    let variable = |_: &str| Some(lab());
+    let world = World { env: &variable, home: None, cancel: &AtomicBool::new(false) };
+    let options = Options { tell_after: Some(Duration::from_secs(2)), ..Options::default() };
+    let (mut waited, mut done) = (Vec::new(), 0);
+    snapshot_telling(&vault, &options, &world, &mut |told| match told {
+        Told::Waiting(devices) => waited.push(devices.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        Told::Done(_) => done += 1,
+    })
+    .unwrap();
+    assert!(!waited.is_empty() && waited.len() < 4 && waited.iter().all(|names| *names == ["gw-1"]), "{waited:?}");
+    assert_eq!(done, 2);
 }
 
 fn lab() -> String {

@@ -14,7 +14,7 @@ use crate::cli::ui::{Look, Ui};
 use crate::inventory::LabelSelector;
 use crate::model::DeviceName;
 use crate::ops::device_restore::unfinished;
-use crate::ops::snapshot::{DeviceReport, Options, Report, World, snapshot};
+use crate::ops::snapshot::{DeviceReport, Options, Report, Told, World, snapshot_telling};
 use crate::ops::{self, Vault};
 use crate::store;
 
@@ -80,7 +80,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     let bar = ui.progress("collecting", chosen as u64);
-    let report = snapshot(&vault, &options, &world, &mut |device| bar.step(device.device.as_str()));
+    let report = snapshot_telling(&vault, &options, &world, &mut |told| match told {
+        Told::Done(device) => bar.step(device.device.as_str()),
+        Told::Waiting(devices) => ui.status(&format!("Waiting for {}", listed(devices))),
+    });
     ui.finish_progress();
     let report = report?;
     if ui.json_wished() {
