@@ -64,9 +64,24 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Says who is logged in, also under sudo.
+/// Says who is logged in, also under sudo. A service, a cron job and a container may say nothing: then it is whom the
+/// process belongs to.
 pub(crate) fn user() -> Option<String> {
-    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable)
+    let said = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| variable(name).filter(|user| !user.is_empty()));
+    said.or_else(|| {
+        let uid = rustix::process::geteuid().as_raw();
+        let users = std::fs::read("/etc/passwd").unwrap_or_default();
+        Some(name_of(uid, &String::from_utf8_lossy(&users)).unwrap_or_else(|| format!("uid {uid}")))
+    })
+}
+
+/// Finds the name of a user in the lines of passwd(5).
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 /// Gives all variables, of which `git` gets what it needs.
@@ -77,4 +92,17 @@ pub(crate) fn all() -> Vec<(OsString, OsString)> {
 fn host() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     name.split('.').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn a_user_is_found_by_number_among_lines_that_are_none() {
+        let users = "\n# users\nroot:x:0:0:root:/root:/bin/sh\nbad\n:x:7:7::/:\nconfvault:x:107:65534::/var/lib/confvault:/bin/false\n+::::::\n";
+        assert_eq!(name_of(0, users).as_deref(), Some("root"));
+        assert_eq!(name_of(107, users).as_deref(), Some("confvault"));
+        assert_eq!((name_of(7, users), name_of(65534, users)), (None, None));
+    }
 }

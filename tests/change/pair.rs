@@ -104,3 +104,19 @@ fn one_change_at_a_time_on_a_device() {
     assert!(env.cv(&["change", "open", "gw-2", "--ticket", "B", "--why", " "]).failed(2).contains("needs a reason"));
     assert_eq!(records(&env, "change").len(), 1);
 }
+
+#[test]
+fn who_does_it_is_known_where_no_variable_says_so() {
+    // As under systemd and cron: the environment of the tests has no USER.
+    let env = two();
+    let me = std::process::Command::new("id").arg("-un").output().unwrap();
+    let me = String::from_utf8(me.stdout).unwrap().trim().to_owned();
+    env.cv(&["change", "open", "gw-1", "--ticket", "T", "--why", "w"]).succeeded();
+    let shown = env.cv(&["change", "show", "T", "--json"]).json();
+    let uid = format!("uid {}", rustix::process::geteuid().as_raw());
+    assert!(shown["by"] == me || shown["by"] == uid, "{shown}");
+    let said =
+        env.run(env.command(&["change", "open", "gw-2", "--ticket", "U", "--why", "w"]).env("USER", "").env("LOGNAME", "eva"));
+    assert_eq!(said.code, 0, "{said}");
+    assert_eq!(env.cv(&["change", "show", "U", "--json"]).json()["by"], "eva");
+}
