@@ -49,8 +49,9 @@ const BY_HAND: Places = &[
 const EITHER: Places = &[("ChangeLog-20.16.0.md", &[43]), ("ChangeLog-20.9.0.md", &[38])];
 
 #[test]
+#[ignore = "needs CONFVAULT_CORPUS, see docs/testing.md"]
 fn notes_about_other_modules_are_found() {
-    let Some(measured) = measure(FILES, BY_HAND, EITHER) else { return };
+    let measured = measure(FILES, BY_HAND, EITHER);
     let Measured { noise, missed, .. } = &measured;
     println!("precision {:.3}, recall {:.3}; noise {noise:?}; missed {missed:?}", measured.precision(), measured.recall());
     assert!(measured.precision() >= 0.9 && measured.recall() >= 0.9, "noise {noise:?}\nmissed {missed:?}");

@@ -88,10 +88,10 @@ impl Measured {
     }
 }
 
-/// Reviews all notes for a device of these files; nothing without the corpus. An item that is on the list by any of its
+/// Reviews all notes for a device of these files. An item that is on the list by any of its
 /// places is right; one that is in `either` counts neither way.
-pub fn measure(files: &[(&str, &str)], by_hand: Places, either: Places) -> Option<Measured> {
-    let corpus = corpus()?;
+pub fn measure(files: &[(&str, &str)], by_hand: Places, either: Places) -> Measured {
+    let corpus = corpus();
     let env = pbx("18.26.4", files);
     let folder = corpus.join("asterisk/notes");
     let mut notes: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -117,12 +117,13 @@ pub fn measure(files: &[(&str, &str)], by_hand: Places, either: Places) -> Optio
         found.extend(on);
     }
     let missed = wanted.difference(&found).cloned().collect();
-    Some(Measured { items: items.len(), right, noise, missed, wanted: wanted.len() })
+    Measured { items: items.len(), right, noise, missed, wanted: wanted.len() }
 }
 
 #[test]
+#[ignore = "needs CONFVAULT_CORPUS, see docs/testing.md"]
 fn real_notes_are_found_with_few_misses_and_little_noise() {
-    let Some(measured) = measure(FILES, BY_HAND, &[]) else { return };
+    let measured = measure(FILES, BY_HAND, &[]);
     let Measured { noise, missed, .. } = &measured;
     println!("precision {:.3}, recall {:.3}", measured.precision(), measured.recall());
     assert!(measured.precision() >= 0.95 && measured.recall() >= 0.95, "noise {noise:?}\nmissed {missed:?}");
