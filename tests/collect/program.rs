@@ -107,13 +107,18 @@ fn a_first_contact_is_accepted_loudly_and_recorded() {
 
 /// A store with a device that had one good snapshot, and what a simulator needs to take its place.
 fn once_good(device: Device) -> (TestEnv, russh::keys::PrivateKey, String) {
-    let good = Simulator::one("gw", device);
     let env = TestEnv::with_store();
-    add(&env, &good, "env:PW");
+    let (key, address) = once_good_in(&env, device);
+    (env, key, address)
+}
+
+fn once_good_in(env: &TestEnv, device: Device) -> (russh::keys::PrivateKey, String) {
+    let good = Simulator::one("gw", device);
+    add(env, &good, "env:PW");
     env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
     let mut command = env.command(&["snapshot"]);
     env.run(command.env("PW", "lab")).succeeded();
-    (env, good.key.clone(), good.address.to_string())
+    (good.key.clone(), good.address.to_string())
 }
 
 /// The device again, at its address and with its key.
@@ -193,6 +198,23 @@ fn an_answer_that_is_refused_later_is_no_smaller_generation() {
     let _simulator = again(saved(), &key, &address);
     let said = snapshot(&[]).succeeded();
     assert!(said.contains("generation 3"), "{said}");
+}
+
+/// A configuration that is no UTF-8 is masked, kept and given back like any other.
+#[test]
+fn a_configuration_in_latin_1_is_masked_and_given_back() {
+    let mut device = device();
+    let run = device.play.exchange.iter_mut().find(|e| e.command == "show running-config").unwrap();
+    let user = "username m\u{fc}ller password 0 canary-lat1n\n! Z\u{fc}rich \u{c3}\u{28}\n";
+    run.output = run.output.replace("line vty 0 4\n", &format!("{user}line vty 0 4\n"));
+    run.latin1 = true;
+    let env = TestEnv::new();
+    env.cv(&["init", ".", "--collector", "central"]).succeeded();
+    once_good_in(&env, device);
+    let shown = env.cv(&["show", "gw@1", "running-config"]);
+    let has = |bytes: &[u8]| shown.stdout.windows(bytes.len()).any(|window| window == bytes);
+    assert!(has(b"username m\xfcller password 0 ") && has(b"! Z\xfcrich \xc3\x28\n"), "{}", shown.text());
+    assert!(!has(b"canary"), "{}", shown.text());
 }
 
 #[test]

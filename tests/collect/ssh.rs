@@ -179,6 +179,23 @@ fn bytes_come_as_they_were_sent() {
     assert_eq!(String::from_utf8_lossy(file(&collected, "running-config")), hostile);
 }
 
+/// Old gateways keep descriptions in ISO 8859-1, which is no UTF-8; in a terminal and by exec.
+#[test]
+fn bytes_that_are_no_text_come_as_they_were_sent() {
+    let config = "hostname gw\ninterface x\n description Z\u{fc}rich \u{ff}\u{fe}\u{c3}\u{80}\u{9f}\nend\n";
+    let bytes: Vec<u8> = config.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    assert!(std::str::from_utf8(&bytes).is_err());
+    for mode in ["terminal", "exec"] {
+        let mut play = Play { mode: mode.into(), ..Play::gateway("gw", config) };
+        play.exchange.iter_mut().find(|e| e.output == config).unwrap().latin1 = true;
+        let simulator = Simulator::one("gw", Device::new(play));
+        let rig = rig(&simulator);
+        rig.profile("lab", &PROFILE.replace("mode = \"terminal\"", &format!("mode = \"{mode}\"")));
+        let collected = rig.collect(&ssh(&simulator, "lab")).unwrap_or_else(|e| panic!("{mode}: {}", whole(&e)));
+        assert_eq!(file(&collected, "running-config"), bytes, "{mode}");
+    }
+}
+
 /// The recorded sessions of the fixtures, each with its own built-in profile: the set has what the fixture expects of
 /// the session and nothing else, each answer as it was recorded.
 #[test]

@@ -60,6 +60,9 @@ pub struct Exchange {
     pub prompt: Option<String>,
     #[serde(default)]
     pub raw: bool,
+    /// The output goes out in ISO 8859-1.
+    #[serde(default)]
+    pub latin1: bool,
     #[serde(default)]
     pub status: u32,
     #[serde(default)]
@@ -108,6 +111,15 @@ impl Play {
                 exchange("show running-config", config),
             ],
         }
+    }
+}
+
+/// The bytes of an output as it goes out; with `as_it_is` its line ends are not replaced.
+pub fn bytes(play: &Play, exchange: &Exchange, as_it_is: bool) -> Vec<u8> {
+    let text = if as_it_is { exchange.output.clone().into_bytes() } else { lines(play, &exchange.output) };
+    match exchange.latin1 {
+        true => String::from_utf8(text).unwrap().chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect(),
+        false => text,
     }
 }
 

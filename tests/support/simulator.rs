@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::liar::{Liar, Lie};
-use crate::play::{Exchange, Play, lines};
+use crate::play::{self, Exchange, Play, lines};
 
 /// What goes wrong on a device; commands are named as they are sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -258,7 +258,7 @@ impl Connection {
     }
 
     fn wire(device: &Device, exchange: &Exchange) -> Vec<u8> {
-        if exchange.raw { exchange.output.clone().into_bytes() } else { lines(&device.play, &exchange.output) }
+        play::bytes(&device.play, exchange, exchange.raw)
     }
 
     fn exchange(&mut self, line: &str) -> Option<Exchange> {
@@ -459,7 +459,7 @@ impl server::Handler for Connection {
         let Some(device) = self.device.clone() else { return session.close(channel) };
         self.counts.commands.lock().unwrap().push(line.clone());
         let (output, status) = match device.play.exchange.iter().find(|e| e.command == line) {
-            Some(exchange) => (exchange.output.clone().into_bytes(), exchange.status),
+            Some(exchange) => (play::bytes(&device.play, exchange, true), exchange.status),
             None => (device.play.unknown.clone().into_bytes(), device.play.unknown_status),
         };
         let half = output[..output.len() / 2].to_vec();
