@@ -77,7 +77,28 @@ fn the_last_word_of_the_inventory_holds_and_the_history_says_what_it_shows() {
     append(&env, "\n[[always-mask]]\nregex = 'code (?<secret>[0-9]+'\n");
     let refused = cv(&env, &["snapshot"]).failed(2);
     assert!(refused.contains("code (?<secret>[0-9]+"), "{refused}");
-    env.write("cv/confvault.toml", inventory);
+    env.write("cv/confvault.toml", &inventory);
+
+    // Nor one that has the secret in it, as the inventory goes to every mirror; the message does not show it either.
+    for spelt in ["48151623", "^; site code 48151623$", "(?i)code (?<secret>48151623)"] {
+        append(&env, &format!("\n[[always-mask]]\nregex = '{spelt}'\n"));
+        for command in [&["snapshot"][..], &["mirror", "push"]] {
+            let refused = cv(&env, command).failed(2);
+            assert!(refused.contains("number 1 of [[always-mask]]") && refused.contains("what stands around it"), "{refused}");
+            assert!(!refused.contains("48151623"), "{refused}");
+        }
+        env.write("cv/confvault.toml", &inventory);
+    }
+    env.write(
+        "cv/profiles/own.toml",
+        "name = \"own\"\ntitle = \"own\"\n\n[[secret]]\nid = \"x\"\npaths = [\"sip.conf\"]\nregex = 'code (?<secret>48151623)'\n",
+    );
+    let refused = cv(&env, &["snapshot"]).failed(2);
+    assert!(refused.contains("spells out") && !refused.contains("48151623"), "{refused}");
+    std::fs::remove_file(env.path("cv/profiles/own.toml")).unwrap();
+    let bare =
+        Command::new("git").current_dir(env.path("offsite")).args(["grep", "-c", "48151623", "_collector/central"]).output();
+    assert!(!bare.unwrap().status.success(), "the inventory on the mirror shows it");
 
     // Rules that hold for another profile, or another file, change nothing that is seen.
     append(&env, "\n[[always-mask]]\nregex = 'site code (?<secret>[0-9]+)'\nprofile = \"cisco-*\"\n");
@@ -88,7 +109,7 @@ fn the_last_word_of_the_inventory_holds_and_the_history_says_what_it_shows() {
     append(&env, "\n[[always-mask]]\nregex = 'site code (?<secret>[0-9]+)'\nprofile = \"asterisk\"\npaths = [\"sip.conf\"]\n");
     append(&env, "\n[[never-mask]]\nregex = '^secret=guest$'\nwhy = \"not a password\"\n");
     // Both speak of one value: to mask wins.
-    append(&env, "\n[[never-mask]]\nregex = 'of-100'\n\n[[always-mask]]\nregex = '^secret=(?<secret>s3cret-of-100)$'\n");
+    append(&env, "\n[[never-mask]]\nregex = 'of-100'\n\n[[always-mask]]\nregex = '^secret=(?<secret>s3cret-[a-z]+-100)$'\n");
     let done = cv(&env, &["snapshot"]).succeeded();
     assert!(done.contains("pbx"), "{done}");
     let log = cv(&env, &["log", "pbx", "--json"]).json();

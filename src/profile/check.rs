@@ -3,7 +3,7 @@
 use super::error::ProfileError;
 use super::globs::glob;
 use super::language::{Action, ProfileFile, Restore, RestoreMethod, SecretRule, Step};
-use super::pattern::{Pattern, compile};
+use super::pattern::{Pattern, Spelt, compile, spelt};
 use super::secrets::shortest_literal;
 
 /// What a checked pattern is.
@@ -201,6 +201,10 @@ impl Check<'_> {
         }
         self.globs(&key, &rule.paths)?;
         rule.regex.iter().try_for_each(|p| self.pattern(&key, p, Is::With("secret")))?;
+        // Profiles go to every mirror in clear.
+        if let Some(regex) = rule.regex.as_ref().filter(|regex| spelt(regex.as_str()) == Spelt::Whole) {
+            return Err(self.wrong(&key, Some(regex), "spells out what it masks; describe it by what stands around it"));
+        }
         rule.begin
             .iter()
             .chain(&rule.end)

@@ -48,6 +48,12 @@ pub enum ProfileError {
         /// The cause.
         source: Box<regex::Error>,
     },
+    /// A rule of `[[always-mask]]` has the secret in it. It is not shown.
+    #[error("Mask rule spells out what it masks: number {number} of [[always-mask]]")]
+    OverrideSpelt {
+        /// Which one, from 1.
+        number: usize,
+    },
     /// A rule of `[[never-mask]]` or `[[always-mask]]` has something that is no glob.
     #[error("Mask rule has something that is no glob: {glob}")]
     OverrideGlob {

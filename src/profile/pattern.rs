@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use regex_syntax::hir::{Class, Hir, HirKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A regular expression or a glob as a profile has it.
@@ -55,6 +56,82 @@ impl Pattern {
     }
 }
 
+/// How much of what an expression masks stands in the expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelt {
+    /// It is described, by classes and repetitions.
+    No,
+    /// A long run of letters and digits of it is written out.
+    InPart,
+    /// It is written out: who reads the expression has it.
+    Whole,
+}
+
+/// Tells whether an expression has in it what it masks: its groups `secret…`, or all of it where it has none.
+pub(crate) fn spelt(text: &str) -> Spelt {
+    let parser = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).multi_line(true).crlf(true).build().parse(text);
+    let Ok(hir) = parser else { return Spelt::No };
+    let mut groups = Vec::new();
+    secret_groups(&hir, &mut groups);
+    if groups.is_empty() {
+        groups.push(&hir);
+    }
+    if groups.iter().any(|group| written_out(group).is_some_and(|bytes| bytes > 0)) {
+        Spelt::Whole
+    } else if groups.iter().any(|group| long_run(group)) {
+        Spelt::InPart
+    } else {
+        Spelt::No
+    }
+}
+
+fn below(hir: &Hir) -> &[Hir] {
+    match hir.kind() {
+        HirKind::Repetition(repetition) => std::slice::from_ref(&repetition.sub),
+        HirKind::Capture(capture) => std::slice::from_ref(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts,
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => &[],
+    }
+}
+
+fn secret_groups<'h>(hir: &'h Hir, groups: &mut Vec<&'h Hir>) {
+    match hir.kind() {
+        HirKind::Capture(capture) if capture.name.as_deref().is_some_and(|name| name.starts_with("secret")) => {
+            groups.push(&capture.sub);
+        }
+        _ => below(hir).iter().for_each(|part| secret_groups(part, groups)),
+    }
+}
+
+/// The length of what is written out, or nothing where any part is open.
+fn written_out(hir: &Hir) -> Option<usize> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(0),
+        HirKind::Literal(literal) => Some(literal.0.len()),
+        // A letter in both cases is no more open than in one.
+        HirKind::Class(Class::Bytes(class)) => {
+            let bytes: usize = class.ranges().iter().map(|range| range.len()).sum();
+            (bytes <= 3).then_some(1)
+        }
+        HirKind::Class(Class::Unicode(_)) => None,
+        HirKind::Repetition(repetition) => {
+            let fixed = repetition.max == Some(repetition.min) || repetition.max == Some(1);
+            written_out(&repetition.sub).filter(|_| fixed)
+        }
+        HirKind::Capture(capture) => written_out(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().map(written_out).sum(),
+        HirKind::Alternation(parts) => parts.iter().filter_map(written_out).max(),
+    }
+}
+
+fn long_run(hir: &Hir) -> bool {
+    if let HirKind::Literal(literal) = hir.kind() {
+        let has = |is: fn(&u8) -> bool| literal.0.iter().any(is);
+        return literal.0.len() >= 8 && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+    }
+    below(hir).iter().any(long_run)
+}
+
 /// Compiles as all expressions of profiles are compiled: `^` and `$` match at lines, bytes that are no UTF-8 match `.`.
 pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
     regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).unicode(false).size_limit(1 << 22).build()
@@ -99,3 +176,37 @@ impl PartialEq for Pattern {
     }
 }
 impl Eq for Pattern {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Spelt, spelt};
+
+    #[test]
+    fn an_expression_that_has_the_secret_in_it_is_told() {
+        for whole in [
+            "LITERALSECRET77",
+            "^secret=hunter2$",
+            "(?i)password hunter2",
+            r"\bcode (?<secret>48151623)\b",
+            "(?<secret>one|two-[0-9]+)",
+            "hunter2?",
+            r"p\.w\+d",
+            "[h]unter(2)",
+        ] {
+            assert_eq!(spelt(whole), Spelt::Whole, "{whole}");
+        }
+        for part in [".*LITERALSECRET77.*", r"LITERALSECRET7\d", "(?<secret>s3cretword.*)"] {
+            assert_eq!(spelt(part), Spelt::InPart, "{part}");
+        }
+        for no in [
+            "site code (?<secret>[0-9]+)",
+            r"ask for (?<secret>\S+)",
+            "secret=[a-z]+",
+            "(",
+            r"^user bob42 \S+ (?<secret>.*)$",
+            "[0-9a-f]{32}",
+        ] {
+            assert_eq!(spelt(no), Spelt::No, "{no}");
+        }
+    }
+}

@@ -93,7 +93,7 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
         ui.status(&format!("{} files are sealed whole", listing.sealed));
     }
     if !listing.suspects.is_empty() {
-        ui.status("take a suspect as a secret with `[[always-mask]]` in confvault.toml");
+        ui.status("take a suspect as a secret with `[[always-mask]]` in confvault.toml, by what stands around it");
     }
     Ok(Exit::Done)
 }

@@ -57,6 +57,13 @@ pub(super) fn profile(error: &ProfileError) -> Advice {
     match error {
         ProfileError::Unknown(_) => advice(Exit::Failed, &["`confvault profile list` shows all profiles"]),
         ProfileError::Read { .. } => advice(Exit::Failed, &[]),
+        ProfileError::OverrideSpelt { .. } => advice(
+            Exit::Usage,
+            &[
+                r"describe the secret by what stands around it, as in `code (?<secret>\S+)`",
+                "the inventory goes to every mirror in clear; if it was pushed with this rule, change the secret on the device",
+            ],
+        ),
         ProfileError::Syntax { .. }
         | ProfileError::Value { .. }
         | ProfileError::Circle(_)

@@ -4,7 +4,8 @@ use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ConfigPath;
-use crate::profile::{ProfileError, globs, pattern};
+use crate::profile::pattern::{self, Spelt};
+use crate::profile::{ProfileError, globs};
 
 /// One `[[never-mask]]` or `[[always-mask]]` of an inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -66,8 +67,12 @@ impl MaskOverrides {
     /// Compiles the rules.
     ///
     /// # Errors
-    /// [`ProfileError::OverrideRegex`], [`ProfileError::OverrideGlob`].
+    /// [`ProfileError::OverrideRegex`], [`ProfileError::OverrideGlob`]; [`ProfileError::OverrideSpelt`] for a rule that has
+    /// what it masks in it: the inventory goes to every mirror in clear.
     pub fn new(never: &[MaskRule], always: &[MaskRule]) -> Result<Self, ProfileError> {
+        if let Some(at) = always.iter().position(|rule| pattern::spelt(&rule.regex) != Spelt::No) {
+            return Err(ProfileError::OverrideSpelt { number: at + 1 });
+        }
         Ok(Self {
             never: never.iter().map(Compiled::new).collect::<Result<_, _>>()?,
             always: always.iter().map(Compiled::new).collect::<Result<_, _>>()?,
