@@ -58,6 +58,11 @@ fn by_hand(lab: &Lab, identity: &Path, point: &str) -> Output {
 
 /// The same from a copy of the store.
 fn by_hand_from(lab: &Lab, mirror: &Path, identity: &Path, point: &str) -> Output {
+    by_hand_of(lab, mirror, identity, point, "")
+}
+
+/// The same, for the logs of a device where one is named.
+fn by_hand_of(lab: &Lab, mirror: &Path, identity: &Path, point: &str, logs_of: &str) -> Output {
     let work = lab.dir.path().join("bare-machine");
     std::fs::remove_dir_all(&work).ok();
     std::fs::create_dir(&work).unwrap();
@@ -72,12 +77,12 @@ fn by_hand_from(lab: &Lab, mirror: &Path, identity: &Path, point: &str) -> Outpu
     }
     let blocks = blocks();
     assert!(blocks.len() >= 5, "the page lost its commands");
-    for name in ["MIRROR=", "IDENTITY=", "POINT=", "OUT="] {
+    for name in ["MIRROR=", "IDENTITY=", "POINT=", "OUT=", "LOGS_OF="] {
         assert!(blocks[0].contains(name), "the first block of the page does not set {name}");
     }
     let mut script = String::from("set -eu\n");
     script += &format!("MIRROR='{}'\nIDENTITY='{}'\n", mirror.display(), identity.display());
-    script += &format!("POINT='{point}'\nOUT=$PWD/restored\n");
+    script += &format!("POINT='{point}'\nOUT=$PWD/restored\nLOGS_OF={logs_of}\n");
     for block in &blocks[1..] {
         script += block;
     }
@@ -202,6 +207,37 @@ fn all_devices_come_back_on_a_bare_machine() {
             }
             line => equal(&lab, line.split('/').next().unwrap()),
         }
+    }
+}
+
+/// Logs lie apart from the generations, and are restored by the same page.
+#[test]
+fn the_page_restores_logs() {
+    for lab in [Lab::sealed(), Lab::new(Sealing::Off)] {
+        lab.pbx();
+        lab.add("other", "asterisk");
+        lab.write("other", "etc/asterisk/sip.conf", "[100]\ntype=friend\n");
+        let full = format!("[Nov 1] REGISTER with {CANARY}\n");
+        lab.write("pbx", "var/log/asterisk/full", "older\n");
+        lab.snapshot("pbx");
+        lab.write("pbx", "var/log/asterisk/full", &full);
+        // Over the limit for one blob: chunks beside the manifest of the logs.
+        let mut large = vec![0; 10 << 20];
+        blake3::Hasher::new().finalize_xof().fill(&mut large);
+        lab.write("pbx", "var/log/asterisk/queue log", &large);
+        lab.snapshot("pbx");
+        // A later commit of the month, with the logs of another device only.
+        lab.write("other", "var/log/asterisk/full", "of another\n");
+        lab.snapshot("other");
+        let month = format!("_logs/central/{}", chrono::Utc::now().format("%Y-%m"));
+        let identity = lab.admin().identity_file().unwrap_or_else(|| "/dev/null".into());
+        let restored = lab.dir.path().join("bare-machine/restored/logs/var/log/asterisk");
+        ok(&by_hand_of(&lab, &lab.store_dir(), &identity, &month, "pbx"));
+        assert_eq!(std::fs::read_to_string(restored.join("full")).unwrap(), full);
+        assert!(std::fs::read(restored.join("queue log")).unwrap() == large);
+        ok(&by_hand_of(&lab, &lab.store_dir(), &identity, &month, "other"));
+        assert_eq!(std::fs::read_to_string(restored.join("full")).unwrap(), "of another\n");
+        assert!(!restored.join("queue log").exists());
     }
 }
 
