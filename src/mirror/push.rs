@@ -79,11 +79,11 @@ impl PushReport {
 /// # Errors
 /// [`MirrorError`] if the mirror cannot be talked to; nothing is known to have moved then.
 pub fn push(remote: Remote<'_>, repo: &Repo, only: Option<&Group>) -> Result<PushReport, MirrorError> {
-    push_own(remote, repo, only, &|_| true)
+    push_own(remote, repo, only, &|_| true, &|_| None)
 }
 
 /// As [`push`], where other collectors write to the same mirror: a group that is not `own` and that the mirror
-/// holds otherwise is theirs to push, and no refusal.
+/// holds otherwise is theirs to push, and no refusal. A ref of which `held` gives a reason is not sent on, nor its group.
 ///
 /// # Errors
 /// As [`push`].
@@ -92,6 +92,7 @@ pub fn push_own(
     repo: &Repo,
     only: Option<&Group>,
     own: &dyn Fn(&Group) -> bool,
+    held: &dyn Fn(&str) -> Option<String>,
 ) -> Result<PushReport, MirrorError> {
     let ours = repo.refs()?;
     let theirs = listing::list(remote)?;
@@ -109,6 +110,8 @@ pub fn push_own(
             let (name, partly) = (against.name.clone(), false);
             let reason = format!("the mirror holds it otherwise ({})", against.state.as_str());
             done.insert(status.group.clone(), PushOutcome::Refused { name, reason, partly });
+        } else if let Some((name, reason)) = kept_back(status, held) {
+            done.insert(status.group.clone(), PushOutcome::Refused { name, reason, partly: false });
         } else if status.moves() {
             due.push(status);
         } else {
@@ -119,6 +122,12 @@ pub fn push_own(
     run.send_all(due)?;
     let groups = run.done.into_iter().map(|(group, outcome)| GroupPush { group, outcome }).collect();
     Ok(PushReport { groups, together: run.atomic, conversations: run.conversations, strange })
+}
+
+/// Gives the first ref of a group that would move and is not to be sent on.
+fn kept_back(status: &GroupStatus, held: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
+    let moving = status.refs.iter().filter(|r| r.state.moves());
+    moving.map(|r| &r.name).find_map(|name| Some((name.clone(), held(name)?)))
 }
 
 struct Run<'a> {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::take_over::collector_files;
+use super::vouch::strange_heads;
 use super::{Error, Vault};
 use crate::inventory::Inventory;
 use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
@@ -71,7 +72,10 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     let through = journal_head(&vault.store.refs()?, &vault.inventory.collector);
     let device = only;
     let only = only.cloned().map(Group::Device);
-    let pushed = mirror::push_own(place.remote(around), repo, only.as_ref(), &|group| is_own(vault, group));
+    let refs = vault.store.refs()?;
+    let strange = strange_heads(&vault.store, &refs, &vault.trusted.trust, &vault.ring.seen()?, "refs/");
+    let held = |name: &str| strange.iter().find(|f| f.reference == name).map(|f| format!("not sent on: {}", f.wrong));
+    let pushed = mirror::push_own(place.remote(around), repo, only.as_ref(), &|group| is_own(vault, group), &held);
     let record = |outcome| Record::new("mirror-push", outcome).with("mirror", place.name.as_str());
     let record = match &pushed {
         Err(error) => record("failed").with("reason", super::snapshot::reason(error)),

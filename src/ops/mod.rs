@@ -42,6 +42,7 @@ pub mod take_over;
 pub mod trust;
 mod unfinished;
 mod vault;
+pub mod vouch;
 mod waiting;
 
 pub use error::Error;

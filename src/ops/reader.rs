@@ -1,15 +1,18 @@
 //! A store opened to be read: with as much as is at hand beside it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Error;
 use super::keys::{KeyError, KeyRing, trusted};
+use super::signatures::SignatureFinding;
+use super::vouch::wrong_generation;
 use crate::inventory::{FILE_NAME, Inventory, PROFILES_DIR, STORE_DIR};
 use crate::model::DeviceName;
 use crate::profile::{MaskOverrides, Profile, Profiles};
 use crate::seal::{Identities, Opener, StoreKeys, Trust};
-use crate::store::{Access, Store};
+use crate::store::{Access, Generation, Refs, Store};
 
 /// A store opened to be read. A copy of a store without its inventory and keys opens too; what they
 /// are needed for is then not done, or refused when it is asked for.
@@ -21,6 +24,7 @@ pub struct Reader {
     pub inventory: Option<Inventory>,
     /// All profiles.
     pub profiles: Profiles,
+    trust: Trust,
     keys: Option<StoreKeys>,
     opener: Option<Opener>,
 }
@@ -56,7 +60,7 @@ impl Reader {
             Some(own) => (Some(trust.store_keys(own)?), Some(trust.unlock(own)?)),
             None => (Self::own_keys(&trust, &ring, inventory.as_ref()).or(store.facts().clear_keys()?), None),
         };
-        Ok(Self { store, inventory, profiles, keys, opener })
+        Ok(Self { store, inventory, profiles, trust, keys, opener })
     }
 
     /// The store keys that this installation holds; it may hold none.
@@ -75,6 +79,19 @@ impl Reader {
     #[must_use]
     pub fn masked(&self) -> Access<'_> {
         Access { keys: self.keys.as_ref(), opener: None }
+    }
+
+    /// Says what is wrong with the signature of a generation, if anything is.
+    #[must_use]
+    pub fn foreign(&self, refs: &Refs, generation: &Generation) -> Option<SignatureFinding> {
+        wrong_generation(&self.store, refs, &self.trust, generation)
+    }
+
+    /// The newest generations that nobody has signed who may, by device.
+    #[must_use]
+    pub fn foreign_devices(&self, refs: &Refs) -> BTreeMap<DeviceName, SignatureFinding> {
+        let found = |device: &DeviceName| self.foreign(refs, &self.store.newest(refs, device).ok()?);
+        self.store.devices(refs).into_iter().filter_map(|device| found(&device).map(|found| (device, found))).collect()
     }
 
     /// The store keys, where they are at hand.

@@ -12,6 +12,7 @@ use super::check::{self, Report};
 use super::keys::{self, AdminFolder, JoinRequest, KeyChange, KeyRing, trusted};
 use super::take_over::of_inventory;
 use super::unfinished::{self, Before, Unfinished, Work};
+use super::vouch::wrong;
 use super::{Error, Vault};
 use crate::fsio;
 use crate::inventory::{FILE_NAME, Inventory, STORE_DIR, template};
@@ -146,7 +147,14 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
     };
     let inventory_taken_over = taken_over.is_some();
     let text = taken_over.unwrap_or_else(|| template(&collector));
-    keys::accept(ring, &store.refs()?)?;
+    let refs = store.refs()?;
+    keys::accept(ring, &refs)?;
+    let trust = trusted(&store, ring)?.trust;
+    ring.change_seen(|seen| {
+        // What nobody has signed who may is none that was taken over: nothing is built on it.
+        seen.retain(|name, _| refs.get(name).is_none_or(|head| wrong(&store, &refs, &trust, name, head.id).is_none()));
+        Ok(())
+    })?;
     if request.is_none() {
         let vault = Vault::of(Inventory::parse(root, &text)?)?;
         let transaction = vault.begin(&Vault::new_run())?;

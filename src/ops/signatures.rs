@@ -119,14 +119,14 @@ impl fmt::Display for SignatureFinding {
 }
 
 /// Refs that share commits: one device, one collector's logs, journal or inventory.
-fn group(name: &str) -> Option<String> {
+pub(super) fn group(name: &str) -> Option<String> {
     let mut parts = name.strip_prefix("refs/")?.split('/').skip(1);
     let first = parts.next()?;
     if first.starts_with('_') { Some(format!("{first}/{}", parts.next().unwrap_or_default())) } else { Some(first.to_owned()) }
 }
 
 /// The collector that a journal, logs or an inventory belong to: nobody else writes there.
-fn owner(name: &str) -> Option<&str> {
+pub(super) fn owner(name: &str) -> Option<&str> {
     let (kind, rest) = name.strip_prefix("refs/heads/_")?.split_once('/')?;
     matches!(kind, "journal" | "logs" | "collector").then(|| rest.split('/').next().unwrap_or_default())
 }

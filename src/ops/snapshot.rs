@@ -19,6 +19,7 @@ use chrono::Utc;
 use super::change::{Announced, announced};
 use super::keys::{Seen, check_device, remember};
 use super::spool::spool;
+use super::vouch::check_lines;
 use super::waiting::AtWork;
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Attempt, Event, MayPass};
@@ -323,6 +324,7 @@ impl Run<'_> {
                 (transaction.refs().clone(), look)
             };
             check_device(&self.seen, &vault.store, &refs, &device.name)?;
+            check_lines(&vault.store, &refs, &vault.trusted.trust, &self.seen, &device.name)?;
             let previous = || {
                 let newest = vault.store.newest(&refs, &device.name).and_then(|newest| vault.store.manifest(&newest));
                 newest.map(|manifest| manifest.lines.into_iter().map(|line| line.path).collect()).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! `confvault restore`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::restore_device::{self, DeviceArgs};
@@ -14,7 +15,8 @@ use crate::cli::ui::{Look, Ui};
 use crate::model::{Point, Scope};
 use crate::ops::device_restore::Choice;
 use crate::ops::restore::{
-    RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file, tar_to_writer,
+    RestoreError, RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file,
+    tar_to_writer,
 };
 use crate::ops::{PathFilter, Reader, record};
 use crate::store::Record;
@@ -76,6 +78,9 @@ pub(crate) struct RestoreArgs {
     /// Leave out what is damaged, and put the rest back
     #[arg(long)]
     skip_damaged: bool,
+    /// Also a generation that is signed by nobody whom the store trusts
+    #[arg(long)]
+    unverified: bool,
     /// Set setuid and setgid bits where the set has them
     #[arg(long)]
     special_bits: bool,
@@ -100,6 +105,7 @@ impl RestoreArgs {
             special_bits: self.special_bits,
             no_owners: self.no_owners,
             keep_extra,
+            unverified: self.unverified,
         }
     }
 
@@ -114,6 +120,7 @@ impl RestoreArgs {
             special_bits: self.special_bits,
             no_owners: self.no_owners,
             passing: false,
+            foreign: BTreeMap::new(),
         }
     }
 }
@@ -141,6 +148,12 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     let point: Point = point.parse().map_err(crate::ops::Error::from)?;
     let (refs, access) = (reader.store.refs()?, reader.access());
     let generation = reader.store.resolve(&refs, &point)?;
+    if let Some(found) = reader.foreign(&refs, &generation) {
+        if !args.unverified {
+            return Err(RestoreError::Foreign(found).into());
+        }
+        ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+    }
     let set = reader.store.read_set(&refs, &generation, access)?;
     let options = args.options(paths);
     let here = PathBuf::new();
@@ -184,8 +197,14 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
 }
 
 fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: Option<&Path>) -> Outcome {
-    let options = args.options(&args.words);
+    let mut options = args.options(&args.words);
     let (store, refs, access) = (&reader.store, reader.store.refs()?, reader.access());
+    options.foreign = reader.foreign_devices(&refs);
+    if args.unverified {
+        for found in std::mem::take(&mut options.foreign).values() {
+            ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+        }
+    }
     let fleet = match (to, &args.tar) {
         (Some(to), _) => restore_all(store, &refs, access, to, &options, args.jobs)?,
         (None, Some(file)) if file.as_os_str() != "-" => {

@@ -184,6 +184,13 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
         E::OtherStore => {
             advice(Exit::Failed, &["`confvault key fetch MIRROR` takes over what an administrator has signed there"])
         }
+        E::Foreign(_) => advice(
+            Exit::Damage,
+            &[
+                "someone may have altered the store: `confvault check` names all of it; compare with another mirror",
+                "if the line is to go on as it is, `confvault key heads --accept`",
+            ],
+        ),
         E::NotAdministrator(_) => {
             advice(Exit::Key, &["`confvault key list` shows the administrators; name another folder with `--admin FOLDER`"])
         }
@@ -265,6 +272,13 @@ pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
         E::NeedsIdentity { .. } => {
             (Exit::Key, vec![IDENTITY.to_owned(), "or put back text with tokens in place of secrets, `--masked`".to_owned()])
         }
+        E::Foreign(_) => advice(
+            Exit::Damage,
+            &[
+                "someone may have altered the store: `confvault check` names all of it; an older generation may be sound",
+                "to put it back as it is, `--unverified`",
+            ],
+        ),
         E::Existing { .. } => {
             advice(Exit::Failed, &["choose an empty folder, look with `--plan`, or replace with `--overwrite`"])
         }

@@ -134,6 +134,8 @@ pub struct Choice {
     pub no_owners: bool,
     /// Leave what the point does not have.
     pub keep_extra: bool,
+    /// Also a point that nobody has signed who may.
+    pub unverified: bool,
 }
 
 impl Choice {

@@ -18,6 +18,7 @@ use crate::collect::act::ActError;
 use crate::inventory::SourceUrl;
 use crate::model::{DeviceName, Point, Ticket};
 use crate::ops::health::{self, Compared, Verdict};
+use crate::ops::restore::RestoreError;
 use crate::ops::snapshot::World;
 use crate::ops::{Error, Vault};
 use crate::profile::RestoreMethod;
@@ -117,7 +118,11 @@ impl std::fmt::Debug for Prepared<'_> {
 /// The point or the device is not there, the device cannot be looked at, or a path chooses nothing.
 pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, choice: Choice) -> Result<Prepared<'a>, Error> {
     let store = &tools.reader.store;
-    let generation = store.resolve(&store.refs()?, point)?;
+    let refs = store.refs()?;
+    let generation = store.resolve(&refs, point)?;
+    if let Some(found) = tools.reader.foreign(&refs, &generation).filter(|_| !choice.unverified) {
+        return Err(RestoreError::Foreign(found).into());
+    }
     let site = Site::new(tools, onto.unwrap_or(&point.device))?;
     let goal = Goal::new(tools, &generation, &site)?;
     let now = site.look()?;

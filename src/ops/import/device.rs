@@ -14,6 +14,7 @@ use crate::collect::CollectError;
 use crate::model::{ConfigPath, DeviceName, Digest, Release};
 use crate::ops::keys::{Seen, check_device};
 use crate::ops::snapshot::reason;
+use crate::ops::vouch::check_lines;
 use crate::ops::{Error, Vault};
 use crate::profile::Profile;
 use crate::seal::DeviceKeys;
@@ -56,6 +57,7 @@ impl Shared<'_> {
     pub(super) fn take(&self, job: &Job, transaction: &Transaction<'_>) -> Result<Imported, Error> {
         let store = &self.vault.store;
         check_device(&self.seen, store, transaction.refs(), &job.device)?;
+        check_lines(store, transaction.refs(), &self.vault.trusted.trust, &self.seen, &job.device)?;
         let placed = place(job)?;
         let known = self.known(job, transaction)?;
         let mut chain = transaction.chain(&job.device)?;

@@ -28,8 +28,11 @@ pub use watch::{
     WentBack, accept, check_all, check_collector, check_device, check_names, heads, remember, was_removed, went_back,
 };
 
+pub(super) use watch::reaches;
+
 use std::path::PathBuf;
 
+use super::signatures::SignatureFinding;
 use crate::{fsio, seal, store};
 
 /// Says why keys were not made, found or changed.
@@ -83,6 +86,9 @@ pub enum KeyError {
     /// A mirror is none of this store, or its `_store` is newer.
     #[error("The mirror is none of this store, or its `_store` is newer than the one here")]
     OtherStore,
+    /// A head that nobody has signed who may, and that this installation has not accepted.
+    #[error("Signed by nobody whom this store trusts: {0}")]
+    Foreign(SignatureFinding),
     /// The key that signs is not an administrator's.
     #[error("Not an administrator of this store: {0}")]
     NotAdministrator(seal::Fingerprint),

@@ -178,7 +178,7 @@ fn first(mut back: impl Iterator<Item = WentBack>) -> Result<(), KeyError> {
 }
 
 /// Tells whether a commit is `head` or behind it.
-pub(super) fn reaches(repo: &Repo, head: ObjectId, commit: ObjectId) -> Result<bool, KeyError> {
+pub(in crate::ops) fn reaches(repo: &Repo, head: ObjectId, commit: ObjectId) -> Result<bool, KeyError> {
     let (mut done, mut todo) = (HashSet::new(), std::collections::VecDeque::from([head]));
     while let Some(id) = todo.pop_front() {
         if id == commit {

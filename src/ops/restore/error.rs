@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::fsio;
 use crate::fsio::tree::TreeError;
+use crate::ops::signatures::SignatureFinding;
 use crate::store;
 
 /// Says why a set was not put back. Nothing is in place then, but where it says so.
@@ -27,6 +28,9 @@ pub enum RestoreError {
         /// One of them.
         first: String,
     },
+    /// Nobody has signed the generation who may.
+    #[error("Signed by nobody whom this store trusts: {0}")]
+    Foreign(SignatureFinding),
     /// Something stands there and is not to be overwritten.
     #[error("Already there, {count} in all, the first: {}", first.display())]
     Existing {

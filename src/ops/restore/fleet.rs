@@ -94,6 +94,7 @@ fn one(
     out: &mut TreeWriter,
     restored: &mut Restored,
 ) -> Result<u64, RestoreError> {
+    options.check(device)?;
     let generation = store.newest(refs, device)?;
     let set = store.read_set(refs, &generation, access)?;
     let places = layout(set.manifest(), access, options, options.masked)?;

@@ -10,9 +10,12 @@ mod layout;
 mod tar;
 mod tree;
 
+use std::collections::BTreeMap;
+
 use crate::fsio::tree::Noted;
-use crate::model::{ConfigPath, Scope};
+use crate::model::{ConfigPath, DeviceName, Scope};
 use crate::ops::PathFilter;
+use crate::ops::signatures::SignatureFinding;
 use crate::store::Record;
 
 pub use compare::{Act, Comparison, Difference, Planned, compare, plan};
@@ -34,6 +37,8 @@ pub struct RestoreOptions {
     pub masked: bool,
     /// Leave out what is damaged, and put the rest back.
     pub skip_damaged: bool,
+    /// Newest generations that nobody has signed who may: they are not put back with a whole fleet.
+    pub foreign: BTreeMap<DeviceName, SignatureFinding>,
     /// Replace what stands there; directories are never replaced.
     pub overwrite: bool,
     /// Set setuid and setgid where the set has them.
@@ -98,6 +103,13 @@ pub struct Restored {
     pub special_bits_dropped: Noted,
     /// Entries that were left out.
     pub skipped: Vec<Skipped>,
+}
+
+impl RestoreOptions {
+    /// Refuses a device whose newest generation nobody has signed who may.
+    fn check(&self, device: &DeviceName) -> Result<(), RestoreError> {
+        self.foreign.get(device).map_or(Ok(()), |found| Err(RestoreError::Foreign(found.clone())))
+    }
 }
 
 impl Restored {

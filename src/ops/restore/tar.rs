@@ -151,6 +151,7 @@ fn of_device(
     options: &RestoreOptions,
 ) -> Result<(u64, Restored), Failed> {
     let before = |error: Error| Failed::Before(error.into());
+    options.check(device).map_err(Failed::Before)?;
     let generation = store.newest(refs, device).map_err(before)?;
     let set = store.read_set(refs, &generation, access).map_err(before)?;
     if size(&set) > HELD {

@@ -1,0 +1,135 @@
+//! What nobody has signed who may is not put back, built on, named or sent on; and what is accepted goes on.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    clippy::type_complexity,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
+#[path = "support/env.rs"]
+mod env;
+
+use std::path::Path;
+use std::process::Command;
+
+use env::{Run, TestEnv};
+
+fn cv(env: &TestEnv, args: &[&str]) -> Run {
+    env.cv(&[&["-C", "cv"], args].concat())
+}
+
+fn git(env: &TestEnv, dir: &str, args: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(env.path(dir)).args(args);
+    for who in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{who}_NAME"), "central").env(format!("GIT_{who}_EMAIL"), "central@confvault");
+    }
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A store in clear with a mirror and two devices, one generation each.
+fn store() -> TestEnv {
+    let env = TestEnv::new();
+    env.cv(&["init", "cv", "--collector", "central", "--no-sealing"]).succeeded();
+    for device in ["pbx", "sbc"] {
+        env.write(&format!("{device}/etc/asterisk/a.conf"), format!("of={device}\n"));
+        let source = format!("dir:../{device}");
+        cv(&env, &["device", "add", device, "--source", &source, "--profile", "asterisk", "--release", "1.0"]).succeeded();
+    }
+    cv(&env, &["snapshot"]).succeeded();
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(env.path("mirror.git")).status().unwrap().success());
+    cv(&env, &["mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+    env
+}
+
+/// Puts generation 2 of `pbx` into a repository, with the set of the first one, signed by a key of one's own choice.
+fn forge(env: &TestEnv, dir: &str, key: &Path) -> String {
+    let message = git(env, dir, &["log", "-1", "--format=%B", "pbx/1.0"]).replace("Generation: 1", "Generation: 2");
+    let message = message.replace("generation 1", "generation 2").replace("Kind: first", "Kind: snapshot");
+    let key = format!("user.signingkey={}", key.display());
+    let sign = ["-c", "gpg.format=ssh", "-c", &key, "commit-tree", "-S", "-p", "pbx/1.0", "-m", &message, "pbx/1.0^{tree}"];
+    let forged = git(env, dir, &sign);
+    git(env, dir, &["update-ref", "refs/heads/pbx/1.0", &forged]);
+    forged
+}
+
+fn stranger(env: &TestEnv) -> std::path::PathBuf {
+    let key = env.path("stranger");
+    assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap().success());
+    key
+}
+
+/// Everything that builds on `pbx`, or passes it on, refuses by name and writes nothing of it; `sbc` is not held up.
+fn refused(env: &TestEnv, why: &str) {
+    let head = || git(env, "cv/store.git", &["rev-parse", "pbx/1.0"]);
+    let before = head();
+    for command in [
+        &["restore", "pbx", "--to", "out"][..],
+        &["restore", "pbx", "--tar", "out.tar"],
+        &["restore", "pbx", "--device", "--yes"],
+        &["name", "pbx@2", "golden"],
+    ] {
+        let said = cv(env, command).failed(13);
+        assert!(said.contains(why) && said.contains("refs/heads/pbx/1.0"), "{command:?}: {said}");
+    }
+    // A plan that cannot be made ends with 2.
+    let plan = cv(env, &["restore", "pbx", "--to", "pbx", "--plan"]).failed(2);
+    assert!(plan.contains(why), "{plan}");
+    assert!(!env.path("out").exists() && !env.path("out.tar").exists());
+    let fleet = cv(env, &["restore", "--all", "--to", "all"]);
+    assert!(fleet.code == 3 && fleet.stderr.contains(why), "{fleet}");
+    assert!(!env.path("all/pbx").exists() && env.path("all/sbc").exists());
+    env.write("pbx/etc/asterisk/a.conf", "of=another\n");
+    env.write("sbc/etc/asterisk/a.conf", "of=another\n");
+    let snapshot = cv(env, &["snapshot"]);
+    assert!(snapshot.code == 3 && format!("{snapshot}").contains(why), "{snapshot}");
+    assert_eq!(head(), before);
+    assert_eq!(git(env, "cv/store.git", &["rev-list", "--count", "sbc/1.0"]), "2");
+    // As it is, by a word that says so.
+    let warned = cv(env, &["restore", "pbx", "--to", "out", "--unverified"]);
+    assert!(warned.stderr.contains(why), "{warned}");
+    warned.succeeded();
+    assert_eq!(env.read("out/etc/asterisk/a.conf"), "of=pbx\n");
+    // The one before is sound.
+    cv(env, &["restore", "pbx@1", "--to", "sound"]).succeeded();
+}
+
+#[test]
+fn a_generation_by_a_stranger_is_not_built_on_nor_passed_on() {
+    let env = store();
+    let forged = forge(&env, "cv/store.git", &stranger(&env));
+    refused(&env, "signed by an unknown key");
+    let push = cv(&env, &["mirror", "push"]);
+    assert!(push.code == 3 && push.stderr.contains("refs/heads/pbx/1.0") && push.stderr.contains("unknown key"), "{push}");
+    assert_ne!(git(&env, "mirror.git", &["rev-parse", "pbx/1.0"]), forged);
+    assert_eq!(git(&env, "mirror.git", &["rev-list", "--count", "sbc/1.0"]), "2");
+    // Whoever accepts the line as it is goes on.
+    cv(&env, &["key", "heads", "--accept"]).succeeded();
+    cv(&env, &["snapshot"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+}
+
+#[test]
+fn what_a_rebuild_found_wrong_is_not_built_on() {
+    let env = store();
+    // A thief has the key of a collector that was revoked, and writes to the mirror.
+    let old = env.path("old.key");
+    std::fs::copy(env.path("cv/keys/signing.key"), &old).unwrap();
+    env.cv(&["init", "next", "--from", "mirror.git", "--collector", "central", "--admin", "cv-admin"]).succeeded();
+    let list = env.cv(&["-C", "next", "key", "list", "--json"]).json();
+    let print = list["signers"][0]["fingerprint"].as_str().unwrap().to_owned();
+    env.cv(&["-C", "next", "key", "remove", "--signer", &print, "--admin", "cv-admin"]).succeeded();
+    env.cv(&["-C", "next", "mirror", "push"]).succeeded();
+    forge(&env, "mirror.git", &old);
+    std::fs::rename(env.path("cv"), env.path("lost")).unwrap();
+    let rebuilt = env.cv(&["init", "cv", "--from", "mirror.git", "--collector", "central", "--admin", "cv-admin"]);
+    assert_eq!(rebuilt.code, 13, "{rebuilt}");
+    refused(&env, "signed by a revoked key");
+}
