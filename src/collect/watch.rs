@@ -2,7 +2,7 @@
 //!
 //! libssh2 looks at a time limit only while it waits for a socket. A device that never stops sending keeps
 //! it from waiting, so one thread watches all connections and shuts down the socket of one that is
-//! overdue; the blocked call then fails at once. It also looks at each of them several times a second, if asked to.
+//! overdue; the blocked call then fails at once. It also looks at each of them a hundred times a second, if asked to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ type End = Box<dyn FnOnce() + Send>;
 type Look = Box<dyn FnMut() + Send>;
 
 /// How often it looks at what is attended to.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct Watched {
@@ -86,7 +86,7 @@ impl Watchdog {
         Guard { state: self.0.clone(), key }
     }
 
-    /// Has `look` called ten times a second, until what is given back is dropped. It must not block.
+    /// Has `look` called a hundred times a second, until what is given back is dropped. It must not block.
     pub(super) fn attend(&self, look: impl FnMut() + Send + 'static) -> Attended {
         let mut watched = self.0.lock();
         watched.next += 1;

@@ -192,8 +192,8 @@ fn a_host_of_nothing_but_banners_is_ended() {
     assert_eq!(code, 3, "{said}");
     assert!(begun.elapsed() < Duration::from_secs(15), "it held on for {:?}: {said}", begun.elapsed());
     assert!(said.contains("Device sends without end while shaking hands"), "{said}");
-    // What a fast machine brings between two looks; the whole time would bring gigabytes.
-    assert!(peak < 512 << 10, "{peak} KiB: {said}");
+    // The whole time would bring gigabytes.
+    assert!(peak < 64 << 10, "{peak} KiB: {said}");
 }
 
 #[test]

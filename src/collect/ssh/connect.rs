@@ -87,6 +87,7 @@ pub(crate) fn connect<'a>(device: &Device, remote: &Remote, context: &Context<'a
         identity_files: &target.config.identity_files,
     };
     log_in(&link, &login, context)?;
+    link.busy.logged_in();
     context.step(begun, || format!("logged in as {user}"));
     Ok(link)
 }
@@ -256,6 +257,7 @@ fn jump_through(
         let user = hop.user(context)?;
         let login = Login { device, credential: None, user: &user, host: &hop.host, identity_files: &hop.config.identity_files };
         log_in(&link, &login, context)?;
+        link.busy.logged_in();
         jump::through(link, &target.host, target.port)
     };
     let (socket, tunnel) = passed().map_err(|error| match error {

@@ -22,6 +22,8 @@ const LONGEST_CALL: Duration = Duration::from_secs(25);
 /// What a device may send during one call, in bytes: a few times the window of a channel. What is sent in small packets
 /// takes several times as much memory.
 const MOST_OF_A_CALL: u64 = 6 << 20;
+/// The same until the login is done: a greeting and the exchange of keys.
+const MOST_BEFORE_LOGIN: u64 = 512 << 10;
 /// How often a waiting connection looks whether the run was cancelled.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -66,23 +68,29 @@ struct BusyState {
     /// Counts beginnings and ends of calls: odd while one goes on.
     call: AtomicU64,
     endless: AtomicBool,
+    logged_in: AtomicBool,
 }
 
 impl Busy {
     pub(super) fn watch(watchdog: &Watchdog, socket: Socket) -> Self {
         let state = Arc::new(BusyState::default());
         let seen = state.clone();
-        // The call that was going on at the last look, since when, and what had come by then.
-        let mut last = (0, Instant::now(), 0);
+        // The call that was going on at the last look, since when, and what had come when it was first seen to last.
+        let mut last = (0, Instant::now(), None);
         let attended = watchdog.attend(move || {
             let call = seen.call.load(Ordering::Relaxed);
             if call % 2 == 0 {
                 return;
             }
-            let received = bytes_received(&socket).unwrap_or(0);
             if call != last.0 {
-                last = (call, Instant::now(), received);
-            } else if last.1.elapsed() > LONGEST_CALL || received.saturating_sub(last.2) > MOST_OF_A_CALL {
+                // Most calls are over by the next look; the kernel is asked only of those that are not.
+                last = (call, Instant::now(), None);
+                return;
+            }
+            let received = bytes_received(&socket).unwrap_or(0);
+            let before = *last.2.get_or_insert(received);
+            let most = if seen.logged_in.load(Ordering::Relaxed) { MOST_OF_A_CALL } else { MOST_BEFORE_LOGIN };
+            if last.1.elapsed() > LONGEST_CALL || received.saturating_sub(before) > most {
                 seen.endless.store(true, Ordering::Relaxed);
                 socket.shut();
             }
@@ -96,6 +104,11 @@ impl Busy {
         let result = call();
         self.state.call.fetch_add(1, Ordering::Relaxed);
         result
+    }
+
+    /// From now on the device may send answers.
+    pub(super) fn logged_in(&self) {
+        self.state.logged_in.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_endless(&self) -> bool {
