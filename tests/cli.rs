@@ -38,6 +38,8 @@ mod init;
 mod journal;
 #[path = "cli/log.rs"]
 mod log;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/ls.rs"]
 mod ls;
 #[path = "cli/maintain.rs"]

@@ -23,6 +23,7 @@ mod init;
 mod journal;
 mod key;
 mod log;
+mod logs;
 mod ls;
 mod maintain;
 mod mirror;
@@ -60,6 +61,7 @@ pub(super) enum Command {
     Import(import::ImportArgs),
     Snapshot(snapshot::SnapshotArgs),
     Log(log::LogArgs),
+    Logs(logs::LogsArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Search(search::SearchArgs),
@@ -103,6 +105,7 @@ impl Command {
             Self::Import(args) => import::run(ui, context, args),
             Self::Snapshot(args) => snapshot::run(ui, context, args),
             Self::Log(args) => log::run(ui, context, args),
+            Self::Logs(args) => logs::run(ui, context, args),
             Self::Show(args) => show::run(ui, context, args),
             Self::Ls(args) => ls::run(ui, context, args),
             Self::Search(args) => search::run(ui, context, args),

@@ -128,6 +128,9 @@ impl RestoreArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Outcome {
     let identities = args.identity.load(ui, context)?;
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
+    if args.scopes.contains(&Scope::Logs) {
+        return Err(CommandError::usage("Logs are in no generation").hint("`confvault logs DEVICE --to DIR` puts logs back"));
+    }
     if args.device.is_meant() {
         return restore_device::run(ui, context, args, &args.device, &reader, &args.words);
     }
