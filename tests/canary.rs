@@ -58,10 +58,48 @@ fn is_distinct(secret: &str) -> bool {
     !row && secret.len() >= if hex { 10 } else { 6 }
 }
 
+/// Another secret of the same shape: its last letter or digit is the next one.
+fn changed(secret: &str) -> String {
+    let mut bytes = secret.as_bytes().to_vec();
+    if let Some(last) = bytes.iter_mut().rfind(|b| b.is_ascii_alphanumeric()) {
+        *last = match *last {
+            b'9' => b'0',
+            b'f' => b'a',
+            b'F' => b'A',
+            b'z' => b'g',
+            b'Z' => b'G',
+            other => other + 1,
+        };
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Puts another in place of each secret; of two that begin alike the longer counts.
+fn change_all(text: &[u8], secrets: &BTreeSet<String>) -> Vec<u8> {
+    let mut by_length: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    by_length.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < text.len() {
+        match by_length.iter().find(|secret| text[at..].starts_with(secret.as_bytes())) {
+            Some(secret) => {
+                out.extend(changed(secret).bytes());
+                at += secret.len();
+            }
+            None => {
+                out.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
 struct Fleet {
     env: TestEnv,
     devices: Vec<String>,
     secrets: BTreeSet<String>,
+    /// Devices with a secret that is looked for.
+    with_secrets: BTreeSet<String>,
     /// Profiles with a secret that is looked for.
     profiles: BTreeSet<String>,
 }
@@ -72,7 +110,8 @@ fn fleet() -> Fleet {
     env.cv(&["init", "cv", "--collector", "central"]).succeeded();
     fs::create_dir(env.path("tmp")).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/devices");
-    let mut fleet = Fleet { env, devices: Vec::new(), secrets: BTreeSet::new(), profiles: BTreeSet::new() };
+    let mut fleet =
+        Fleet { env, devices: Vec::new(), secrets: BTreeSet::new(), with_secrets: BTreeSet::new(), profiles: BTreeSet::new() };
     let mut fixtures: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
     fixtures.sort();
     for fixture in fixtures {
@@ -86,7 +125,10 @@ fn fleet() -> Fleet {
         let before = fleet.secrets.len();
         for file in expected["file"].as_array().unwrap() {
             let masked = file.get("masked").and_then(|m| m.as_array()).into_iter().flatten();
-            fleet.secrets.extend(masked.filter_map(|s| s.as_str()).filter(|s| is_distinct(s)).map(str::to_owned));
+            for secret in masked.filter_map(|s| s.as_str()).filter(|s| is_distinct(s)) {
+                fleet.secrets.insert(secret.to_owned());
+                fleet.with_secrets.insert(device.clone());
+            }
         }
         if fleet.secrets.len() > before {
             fleet.profiles.insert(profile);
@@ -127,27 +169,41 @@ impl Fleet {
 
 #[test]
 fn no_secret_of_any_family_shows_anywhere() {
-    let fleet = fleet();
+    let mut fleet = fleet();
+    let first = fleet.secrets.clone();
+    fleet.secrets.extend(first.iter().map(|secret| changed(secret)));
     let env = &fleet.env;
     let profiles = Profiles::load(None).unwrap();
     let missing: Vec<&str> = profiles.names().filter(|name| !fleet.profiles.contains(*name)).collect();
-    assert!(missing.is_empty() && fleet.secrets.len() >= 200, "{} secrets, none of {missing:?}", fleet.secrets.len());
+    assert!(missing.is_empty() && first.len() >= 200, "{} secrets, none of {missing:?}", first.len());
     let snapshot = fleet.cv(&["snapshot"]);
     assert_eq!(snapshot.code, 0, "{snapshot}");
     let (store, mirror) = (env.path("cv/store.git"), env.path("mirror.git"));
     let everywhere = [env.path("cv"), env.path("cv-admin"), env.path("tmp"), env.path("../home")];
     fleet.nothing_shows(std::slice::from_ref(&store), &everywhere);
 
-    // Changed, compared, listed, pushed, checked, searched.
+    // Changed, compared, listed, pushed, checked, searched. Each secret is another one, too.
     for device in &fleet.devices {
         for (name, bytes) in lab::walk(&env.path(device)) {
-            if !bytes.contains(&0) && name.ends_with("config") | name.ends_with(".conf") | name.ends_with(".cfg") {
-                fs::write(env.path(device).join(name), [&bytes[..], b"\n"].concat()).unwrap();
+            if !bytes.contains(&0) {
+                fs::write(env.path(device).join(name), [&change_all(&bytes, &first)[..], b"\n"].concat()).unwrap();
             }
         }
     }
     let snapshot = fleet.cv(&["snapshot"]);
     assert_eq!(snapshot.code, 0, "{snapshot}");
+    let mut unmet = fleet.with_secrets.clone();
+    for device in &fleet.devices {
+        for form in ["--word", "--side-by-side", "--semantic", "--json", "--stat"] {
+            let run = fleet.cv(&["diff", device, form]);
+            // 0: settings alone are compared, and an empty line is none.
+            assert!(run.code == 1 || (form == "--semantic" && run.code == 0), "{run}");
+            if form == "--word" && run.text().contains("{{secret changed}}") {
+                unmet.remove(device);
+            }
+        }
+    }
+    assert!(unmet.is_empty(), "diff met no changed secret of {unmet:?}");
     for device in &fleet.devices {
         for args in [["diff", device], ["log", device], ["ls", device], ["secrets", device]] {
             let run = fleet.cv(&args);
