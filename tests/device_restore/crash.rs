@@ -51,8 +51,12 @@ fn take_up(lab: &Lab, how: &str) -> Option<Run> {
 fn a_kill_at_any_step_is_followed_by_one_command() {
     let lab = Lab::new(RESTORE);
     let steps = steps(&lab);
-    for n in chosen(&steps) {
-        let way = if n % 2 == 0 { "--resume" } else { "--undo" };
+    let ways = ["--resume", "--undo"];
+    let tried = chosen(&steps).into_iter().flat_map(|n| {
+        let of_step = if thorough() { &ways[..] } else { &ways[n % 2..=n % 2] };
+        of_step.iter().map(move |way| (n, *way))
+    });
+    for (n, way) in tried {
         let at = format!("killed at step {n} of {} ({}), then {way}", steps.len(), steps[n - 1]);
         let lab = lab.copy();
         let status = lab.restore_command(&[]).env("CONFVAULT_FAULT", format!("kill:{n}")).output().unwrap().status;

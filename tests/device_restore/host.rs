@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -297,6 +298,49 @@ fn a_device_that_goes_away_is_told_of_and_one_command_ends_it_when_it_is_there_a
             }
         }
     }
+}
+
+#[test]
+fn a_killed_restore_of_a_host_is_taken_up_and_never_under_another_host_key() {
+    assert!(available());
+    let host = Host::usual("", "[[restore.check]]\nrun = \"grep -q 5060 {root}/main.conf\"\n", "");
+    let lab = &host.lab;
+    let pin = |key: &str| lab.env.write("store/known_hosts", format!("pbx {key}\n"));
+    pin(&host.sshd.public_key());
+    let trace = lab.env.path("trace");
+    let run = lab.env.run(lab.restore_command(&[]).env("CONFVAULT_FAULT", format!("count:{}", trace.display())));
+    assert_eq!(run.code, 0, "{run}");
+    let steps = fs::read_to_string(trace).unwrap();
+    let kills = (1..).zip(steps.lines()).filter(|(_, step)| step.contains("/restores/")).map(|(n, _): (usize, _)| n);
+    let mut taken_up = 0;
+    for (n, way) in kills.step_by(if thorough() { 1 } else { 13 }).zip(["--undo", "--resume"].into_iter().cycle()) {
+        host.again();
+        let at = format!("killed at step {n}, then {way}");
+        let killed = lab.restore_command(&[]).env("CONFVAULT_FAULT", format!("kill:{n}")).output().unwrap();
+        if killed.status.signal() != Some(9) {
+            // A store that has more already has fewer steps.
+            assert!(killed.status.success(), "{at}");
+            continue;
+        }
+        let stands = lab.tree();
+        // The key of another host is pinned by now, as `device replace` does.
+        pin("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl");
+        let refused = lab.cv(&["restore", way, "--wait", "3"]);
+        pin(&host.sshd.public_key());
+        assert_eq!((refused.code, lab.tree()), (1, stands), "{at}: {refused}");
+        let ended = lab.cv(&["restore", way, "--wait", "3"]);
+        if refused.stderr.contains("No restore is unfinished") {
+            assert!([&lab.broken, &lab.point()].contains(&&lab.tree()), "{at}: {ended}");
+            continue;
+        }
+        assert!(refused.stderr.contains("began on another device: its host key was SHA256:"), "{at}: {refused}");
+        assert_eq!(ended.code, 0, "{at}: {ended}");
+        let wanted = if way == "--undo" { &lab.broken } else { &lab.point() };
+        assert_eq!(lab.tree(), *wanted, "{at}: {ended}");
+        lab.assert_tidy();
+        taken_up += 1;
+    }
+    assert!(taken_up > 2, "{taken_up}");
 }
 
 #[test]
