@@ -1,4 +1,5 @@
-//! What nobody has signed who may is not put back, built on, named or sent on; and what is accepted goes on.
+//! What nobody has signed who may is not put back, built on, named or sent on; and what is accepted goes on. What a
+//! mirror has lost is told to who pushes.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -132,4 +133,43 @@ fn what_a_rebuild_found_wrong_is_not_built_on() {
     let rebuilt = env.cv(&["init", "cv", "--from", "mirror.git", "--collector", "central", "--admin", "cv-admin"]);
     assert_eq!(rebuilt.code, 13, "{rebuilt}");
     refused(&env, "signed by a revoked key");
+}
+
+#[test]
+fn a_mirror_that_lost_what_it_took_is_told_of_by_name() {
+    let env = store();
+    env.write("pbx/etc/asterisk/a.conf", "of=another\n");
+    cv(&env, &["snapshot"]).succeeded();
+    // What was never sent is only behind.
+    let status = cv(&env, &["mirror", "status", "--json"]).json();
+    assert_eq!(status["mirrors"][0]["lost"], serde_json::json!([]), "{status}");
+    cv(&env, &["mirror", "push"]).succeeded();
+    for (attack, name) in [
+        (&["update-ref", "refs/heads/pbx/1.0", "pbx/1.0~1"][..], "refs/heads/pbx/1.0"),
+        (&["update-ref", "-d", "refs/heads/sbc/1.0"], "refs/heads/sbc/1.0"),
+        (&["update-ref", "-d", "refs/heads/_store"], "refs/heads/_store"),
+    ] {
+        git(&env, "mirror.git", attack);
+        let status = cv(&env, &["mirror", "status"]);
+        assert!(status.code == 3 && status.stderr.contains(&format!("has lost what it took: {name}")), "{status}");
+        let push = cv(&env, &["mirror", "push", "--json"]);
+        assert_eq!(push.code, 3, "{push}");
+        assert_eq!(push.json()["mirrors"][0]["lost"][0]["ref"], name, "{push}");
+        let journal = cv(&env, &["journal", "--json"]).succeeded();
+        assert!(journal.contains("\"lost\"") && journal.contains(name), "{journal}");
+        // It has it again, and is whole.
+        cv(&env, &["mirror", "push"]).succeeded();
+        let status = cv(&env, &["mirror", "status"]);
+        assert!(status.code == 0 && !status.stderr.contains("lost"), "{status}");
+    }
+    // What was taken away here on purpose, and a new mirror of the same name, are no loss.
+    cv(&env, &["name", "pbx@1", "golden"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
+    cv(&env, &["unname", "pbx", "golden"]).succeeded();
+    git(&env, "mirror.git", &["update-ref", "-d", "refs/tags/pbx/golden"]);
+    cv(&env, &["mirror", "push"]).succeeded();
+    git(&env, "", &["init", "-q", "--bare", "new.git"]);
+    cv(&env, &["mirror", "remove", "offsite"]).succeeded();
+    cv(&env, &["mirror", "add", "offsite", "../new.git"]).succeeded();
+    cv(&env, &["mirror", "push"]).succeeded();
 }

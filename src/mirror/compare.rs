@@ -110,6 +110,37 @@ impl GroupStatus {
     }
 }
 
+/// A ref that a mirror has had further on, or at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The full name.
+    pub reference: String,
+    /// What the mirror took, as hexadecimal digits.
+    pub sent: String,
+    /// What it has now; nothing if the ref is gone there.
+    pub found: Option<ObjectId>,
+}
+
+/// Finds refs of which the mirror has lost what it once took: `sent` names the last such value of each. What is gone
+/// from this store, too, was taken away on purpose.
+///
+/// # Errors
+/// A commit is missing or damaged.
+pub fn lost(repo: &Repo, groups: &[GroupStatus], sent: &BTreeMap<String, String>) -> Result<Vec<Lost>, MirrorError> {
+    let mut all = Vec::new();
+    for status in groups.iter().flat_map(|g| &g.refs).filter(|r| r.state.moves()) {
+        let Some(sent) = sent.get(&status.name) else { continue };
+        let reached = match (status.remote, ObjectId::from_hex(sent.as_bytes())) {
+            (Some(remote), Ok(sent)) => distance(repo, remote, sent)?.is_some(),
+            _ => false,
+        };
+        if !reached {
+            all.push(Lost { reference: status.name.clone(), sent: sent.clone(), found: status.remote });
+        }
+    }
+    Ok(all)
+}
+
 /// Compares all refs, by group. `strange` gets the names of the mirror's refs that are none of a store.
 pub(super) fn compare(
     repo: &Repo,

@@ -27,7 +27,7 @@ mod refname;
 mod status;
 
 pub use clone::{Cloned, FetchedFacts, clone_store, collector_files, fetch_facts, take_packs};
-pub use compare::{GroupStatus, RefState, RefStatus};
+pub use compare::{GroupStatus, Lost, RefState, RefStatus, lost};
 pub use error::MirrorError;
 pub use forget::{MirrorForgotten, forget};
 pub use git::{GitEnv, Remote, git_version};

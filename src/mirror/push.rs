@@ -57,12 +57,22 @@ pub struct PushReport {
     pub conversations: u32,
     /// Refs of the mirror that are none of a store.
     pub strange: Vec<String>,
+    /// How the mirror stood before.
+    pub before: Vec<GroupStatus>,
 }
 
 impl PushReport {
     /// Lists the groups that were refused.
     pub fn refused(&self) -> impl Iterator<Item = &GroupPush> {
         self.groups.iter().filter(|g| matches!(g.outcome, PushOutcome::Refused { .. }))
+    }
+
+    /// Puts down what the mirror is known to have now, as far as the push was about it; what it refused stays.
+    pub fn acknowledge(&self, sent: &mut BTreeMap<String, String>) {
+        for group in self.groups.iter().filter(|g| matches!(g.outcome, PushOutcome::UpToDate | PushOutcome::Pushed { .. })) {
+            let refs = self.before.iter().filter(|status| status.group == group.group).flat_map(|status| &status.refs);
+            sent.extend(refs.filter_map(|r| Some((r.name.clone(), r.local?.to_string()))));
+        }
     }
 
     /// Counts the refs that were moved.
@@ -120,8 +130,9 @@ pub fn push_own(
     }
     let mut run = Run { remote, outbox: Outbox::new(Some(repo))?, done, atomic: true, conversations: 1 };
     run.send_all(due)?;
-    let groups = run.done.into_iter().map(|(group, outcome)| GroupPush { group, outcome }).collect();
-    Ok(PushReport { groups, together: run.atomic, conversations: run.conversations, strange })
+    let (together, conversations) = (run.atomic, run.conversations);
+    let done = run.done.into_iter().map(|(group, outcome)| GroupPush { group, outcome }).collect();
+    Ok(PushReport { groups: done, together, conversations, strange, before: groups })
 }
 
 /// Gives the first ref of a group that would move and is not to be sent on.

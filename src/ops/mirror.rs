@@ -9,7 +9,7 @@ use super::take_over::collector_files;
 use super::vouch::strange_heads;
 use super::{Error, Vault};
 use crate::inventory::Inventory;
-use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
+use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, Lost, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
 use crate::model::{CollectorName, DeviceName};
 use crate::store::generation::Message;
 use crate::store::object::Commit;
@@ -61,11 +61,20 @@ pub fn place(inventory: &Inventory, name: &DeviceName) -> Result<Place, Error> {
     Ok(Place { name: name.clone(), url, limits: Limits { idle, ..Limits::default() } })
 }
 
+/// What a push did, and what it found.
+#[derive(Debug)]
+pub struct Pushed {
+    /// What became of what.
+    pub report: PushReport,
+    /// What the mirror had lost before it.
+    pub lost: Vec<Lost>,
+}
+
 /// Pushes to a mirror what it lacks, with what a lost collector is rebuilt from, and records it.
 ///
 /// # Errors
 /// The mirror cannot be talked to, or the store refused the record.
-pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Surroundings<'_>) -> Result<PushReport, Error> {
+pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Surroundings<'_>) -> Result<Pushed, Error> {
     keep_collector(vault)?;
     let repo = vault.store.repo();
     // Whatever the journal tells of now is sent, as a record is committed together with what it records.
@@ -76,14 +85,30 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     let strange = strange_heads(&vault.store, &refs, &vault.trusted.trust, &vault.ring.seen()?, "refs/");
     let held = |name: &str| strange.iter().find(|f| f.reference == name).map(|f| format!("not sent on: {}", f.wrong));
     let pushed = mirror::push_own(place.remote(around), repo, only.as_ref(), &|group| is_own(vault, group), &held);
-    let record = |outcome| Record::new("mirror-push", outcome).with("mirror", place.name.as_str());
+    let url = place.url.to_string();
+    let mut sent = vault.ring.sent(&url)?;
+    let lost = match &pushed {
+        Ok(report) => mirror::lost(repo, &report.before, &sent)?,
+        Err(_) => Vec::new(),
+    };
+    if let Ok(report) = &pushed {
+        // What was taken away here on purpose is not missed there.
+        sent.retain(|name, _| refs.get(name).is_some());
+        report.acknowledge(&mut sent);
+        vault.ring.set_sent(&url, &sent)?;
+    }
+    let names: Vec<_> = lost.iter().map(|lost| serde_json::Value::from(lost.reference.as_str())).collect();
+    let record = |outcome| {
+        let record = Record::new("mirror-push", outcome).with("mirror", place.name.as_str());
+        if names.is_empty() { record } else { record.with("lost", names.clone()) }
+    };
     let record = match &pushed {
         Err(error) => record("failed").with("reason", super::snapshot::reason(error)),
         Ok(report) => {
             let refused: Vec<_> = report.refused().map(|group| serde_json::Value::from(group.group.to_string())).collect();
             match (report.moved(), refused.is_empty()) {
                 // Nothing was done, so there is nothing to record.
-                (0, true) => return Ok(pushed?),
+                (0, true) => return Ok(Pushed { report: pushed?, lost }),
                 (moved, true) => record("done").with("refs", moved),
                 (moved, false) => record("partly").with("refs", moved).with("refused", refused),
             }
@@ -100,8 +125,9 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
     let report = pushed?;
     // The record follows what it records, so that the mirror is not behind by it.
     let journal = Group::Journal(vault.inventory.collector.clone());
-    mirror::push(place.remote(around), repo, Some(&journal))?;
-    Ok(report)
+    mirror::push(place.remote(around), repo, Some(&journal))?.acknowledge(&mut sent);
+    vault.ring.set_sent(&url, &sent)?;
+    Ok(Pushed { report, lost })
 }
 
 /// Gives the newest commit of a collector's journal.
@@ -169,12 +195,14 @@ fn is_own(vault: &Vault, group: &Group) -> bool {
     }
 }
 
-/// Compares a mirror with the store.
+/// Compares a mirror with the store; gives also what the mirror has lost of what it once took.
 ///
 /// # Errors
 /// The mirror cannot be talked to, or the store cannot be read.
-pub fn status(vault: &Vault, place: &Place, around: Surroundings<'_>) -> Result<Status, MirrorError> {
-    mirror::status(place.remote(around), vault.store.repo())
+pub fn status(vault: &Vault, place: &Place, around: Surroundings<'_>) -> Result<(Status, Vec<Lost>), Error> {
+    let status = mirror::status(place.remote(around), vault.store.repo())?;
+    let lost = mirror::lost(vault.store.repo(), &status.groups, &vault.ring.sent(&place.url.to_string())?)?;
+    Ok((status, lost))
 }
 
 /// Proves by trying that a mirror is append-only.

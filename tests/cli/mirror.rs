@@ -61,6 +61,7 @@ fn a_mirror_gets_everything_and_says_so() {
           "url": "$TEST/work/off.git",
           "outcome": "done",
           "moved_count": 2,
+          "lost": [],
           "groups": [
             {
               "group": "_store",

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::key::{print_put_back, record};
-use super::mirror_show::{print_proof, print_status, push_document, status_document, tell_refused, warn_of_dependence};
+use super::mirror_show::{
+    print_proof, print_status, push_document, status_document, tell_lost, tell_refused, warn_of_dependence,
+};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -17,7 +19,7 @@ use crate::model::DeviceName;
 use crate::ops::Vault;
 use crate::ops::drill::due;
 use crate::ops::fetch::fetch;
-use crate::ops::mirror::{Place, Surroundings, forget, place, places, prove, push, status};
+use crate::ops::mirror::{Place, Pushed, Surroundings, forget, place, places, prove, push, status};
 use crate::store::Record;
 
 /// Add, push to, compare and guard offsite mirrors
@@ -255,7 +257,7 @@ fn fetch_from(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
 
 fn push_all(ui: &mut Ui, context: &Context, args: &PushArgs) -> Outcome {
     let (documents, exit) = each(ui, context, &args.names, &mut |ui, vault, place, around| {
-        let report = push(vault, place, args.device.as_ref(), around)?;
+        let Pushed { report, lost } = push(vault, place, args.device.as_ref(), around)?;
         let refused = report.refused().count();
         if !ui.json_wished() {
             let text = match report.moved() {
@@ -264,8 +266,9 @@ fn push_all(ui: &mut Ui, context: &Context, args: &PushArgs) -> Outcome {
             };
             ui.row(&[(Look::Strong, place.name.as_str()), (Look::Plain, &format!("  {text}"))])?;
         }
+        tell_lost(ui, place, &lost);
         tell_refused(ui, place, &report);
-        Ok((push_document(place, &report), refused == 0))
+        Ok((push_document(place, &report, &lost), refused == 0 && lost.is_empty()))
     })?;
     if ui.json_wished() {
         ui.json("mirror push", &json!({ "mirrors": documents }))?;
@@ -285,14 +288,15 @@ fn overdue(ui: &mut Ui, context: &Context) -> Result<usize, CommandError> {
 
 fn status_all(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Outcome {
     let (documents, exit) = each(ui, context, &args.names, &mut |ui, vault, place, around| {
-        let status = status(vault, place, around)?;
+        let (status, lost) = status(vault, place, around)?;
         let proof = if args.prove { Some(prove(place, around)?) } else { None };
         if !ui.json_wished() {
             print_status(ui, place, &status, args.behind)?;
             proof.iter().try_for_each(|proof| print_proof(ui, proof))?;
         }
+        tell_lost(ui, place, &lost);
         let good = status.complete() && proof.as_ref().is_none_or(Proof::append_only);
-        Ok((status_document(place, &status, proof.as_ref()), good))
+        Ok((status_document(place, &status, &lost, proof.as_ref()), good))
     })?;
     let overdue = overdue(ui, context)?;
     if ui.json_wished() {

@@ -5,9 +5,25 @@ use serde_json::{Value, json};
 use crate::cli::error::CommandError;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
-use crate::mirror::{Independence, Proof, PushOutcome, PushReport, RefState, Status};
+use crate::mirror::{Independence, Lost, Proof, PushOutcome, PushReport, RefState, Status};
 use crate::model::DeviceName;
 use crate::ops::mirror::Place;
+
+/// Warns of what a mirror has lost.
+pub(super) fn tell_lost(ui: &mut Ui, place: &Place, lost: &[Lost]) {
+    for lost in lost {
+        let found = lost.found.map_or_else(|| "gone".to_owned(), |id| format!("back at {id}"));
+        ui.warn(&format!("Mirror {} has lost what it took: {}, sent {}, now {found}", place.name, lost.reference, lost.sent));
+    }
+    if !lost.is_empty() {
+        ui.warn(&format!("Somebody may have altered {}, or it was put back from an old copy: find out who", place.name));
+    }
+}
+
+fn lost_value(lost: &[Lost]) -> Vec<Value> {
+    let one = |lost: &Lost| json!({ "ref": lost.reference, "sent": lost.sent, "found": lost.found.map(|id| id.to_string()) });
+    lost.iter().map(one).collect()
+}
 
 pub(super) fn tell_refused(ui: &mut Ui, place: &Place, report: &PushReport) {
     for group in report.refused() {
@@ -19,7 +35,7 @@ pub(super) fn tell_refused(ui: &mut Ui, place: &Place, report: &PushReport) {
     }
 }
 
-pub(super) fn push_document(place: &Place, report: &PushReport) -> Value {
+pub(super) fn push_document(place: &Place, report: &PushReport, lost: &[Lost]) -> Value {
     let groups = report.groups.iter().map(|group| match &group.outcome {
         PushOutcome::UpToDate => json!({ "group": group.group.to_string(), "outcome": "up-to-date" }),
         PushOutcome::NotOurs => json!({ "group": group.group.to_string(), "outcome": "not-ours" }),
@@ -33,6 +49,7 @@ pub(super) fn push_document(place: &Place, report: &PushReport) -> Value {
         "url": place.url.to_string(),
         "outcome": if report.refused().next().is_none() { "done" } else { "partly" },
         "moved_count": report.moved(),
+        "lost": lost_value(lost),
         "groups": groups.collect::<Vec<_>>(),
         "strange": report.strange,
     })
@@ -93,7 +110,7 @@ pub(super) fn print_proof(ui: &mut Ui, proof: &Proof) -> Result<(), CommandError
     Ok(())
 }
 
-pub(super) fn status_document(place: &Place, status: &Status, proof: Option<&Proof>) -> Value {
+pub(super) fn status_document(place: &Place, status: &Status, lost: &[Lost], proof: Option<&Proof>) -> Value {
     let groups = status.groups.iter().map(|group| {
         let refs = group.refs.iter().map(|r| {
             let behind = if let RefState::Behind(by) = r.state { Some(by) } else { None };
@@ -120,6 +137,7 @@ pub(super) fn status_document(place: &Place, status: &Status, proof: Option<&Pro
         "mirror": place.name,
         "url": place.url.to_string(),
         "complete": status.complete(),
+        "lost": lost_value(lost),
         "independence": status.independence.as_str(),
         "unprotected": status.unprotected,
         "groups": groups.collect::<Vec<_>>(),

@@ -20,6 +20,9 @@ pub type Seen = BTreeMap<String, String>;
 /// How long another process that changes the heads is waited for.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// The folder of what mirrors have taken, a file each.
+const SENT: &str = "mirrors";
+
 const SEEN_HEAD: &str = "# confvault-seen 1";
 
 /// The key folder of an installation, mode 0700:
@@ -29,6 +32,7 @@ const SEEN_HEAD: &str = "# confvault-seen 1";
 /// identity.txt      the collector's own age identity: opens the store keys and its device credentials
 /// administrators    the administrators' public keys that this installation has pinned
 /// seen              the heads that it has seen last
+/// mirrors/          the heads that each mirror has taken
 /// ```
 ///
 /// Nothing here opens what is sealed.
@@ -163,7 +167,32 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::Damaged`]: a file that could be damaged to hide a rollback is never taken for empty.
     pub fn seen(&self) -> Result<Seen, KeyError> {
-        let path = self.seen_file();
+        Self::read_heads(self.seen_file())
+    }
+
+    /// Gives the heads that a mirror has taken; none if it has taken none. `place` tells mirrors apart, also of one name.
+    ///
+    /// # Errors
+    /// [`KeyError::Damaged`].
+    pub fn sent(&self, place: &str) -> Result<Seen, KeyError> {
+        Self::read_heads(self.sent_file(place))
+    }
+
+    /// Remembers the heads that a mirror has taken.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn set_sent(&self, place: &str, sent: &Seen) -> Result<(), KeyError> {
+        fsio::create_dir_all(&self.dir.join(SENT), fsio::PRIVATE_DIR)?;
+        Self::write_heads(&self.sent_file(place), sent)
+    }
+
+    fn sent_file(&self, place: &str) -> PathBuf {
+        let digest = blake3::hash(place.as_bytes()).to_hex();
+        self.dir.join(SENT).join(&digest.as_str()[..32])
+    }
+
+    fn read_heads(path: PathBuf) -> Result<Seen, KeyError> {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::new()),
@@ -205,11 +234,15 @@ impl KeyRing {
     }
 
     fn set_seen(&self, seen: &Seen) -> Result<(), KeyError> {
+        Self::write_heads(&self.seen_file(), seen)
+    }
+
+    fn write_heads(path: &Path, seen: &Seen) -> Result<(), KeyError> {
         let mut text = format!("{SEEN_HEAD}\n");
         for (name, commit) in seen {
             text.extend([commit.as_str(), " ", name.as_str(), "\n"]);
         }
         text.push_str("# end\n");
-        Ok(fsio::write_file(&self.seen_file(), text.as_bytes(), 0o600)?)
+        Ok(fsio::write_file(path, text.as_bytes(), 0o600)?)
     }
 }
