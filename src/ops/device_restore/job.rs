@@ -96,8 +96,9 @@ impl Job<'_, '_> {
         self.record.mark(Mark::Kept)
     }
 
-    /// Gives the content of an entry as a direction asks for it to `take`, whole and proven: an error of reading
-    /// comes in place of its end where a digest does not fit.
+    /// Gives the content of an entry as a direction asks for it to `take`, whole and proven. Where a digest does not fit, an
+    /// error of reading comes in place of its end; a large file may seem to end there, and the error comes in place of what
+    /// `take` gave.
     pub(super) fn with_content<T>(
         &self,
         index: usize,
@@ -146,11 +147,7 @@ impl Job<'_, '_> {
             let taken = take(&mut reader);
             // A producer whose reader went away must not wait for it.
             drop(reader);
-            let produced = producer.join().unwrap_or(Ok(()));
-            match (produced, taken) {
-                (Err(error), Err(_)) if !matches!(error, crate::store::Error::Output(_)) => Err(error.into()),
-                (_, taken) => taken,
-            }
+            joined(producer.join(), taken)
         })
     }
 
@@ -215,6 +212,19 @@ fn replace(text: &[u8], secret: &[u8]) -> Vec<u8> {
     out
 }
 
+/// How a large content was taken: what its producer could not read whole was not taken, whatever the reader made of it. A
+/// reader that wants no more closes the pipe, which is no failure.
+fn joined<T>(
+    produced: std::thread::Result<Result<(), crate::store::Error>>,
+    taken: Result<T, DeviceRestoreError>,
+) -> Result<T, DeviceRestoreError> {
+    match produced {
+        Ok(Ok(()) | Err(crate::store::Error::Output(_))) => taken,
+        Ok(Err(error)) => Err(error.into()),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 fn unread(source: io::Error) -> DeviceRestoreError {
     ActError::Content { path: "what is kept for the way back".to_owned(), source }.into()
 }
@@ -245,5 +255,21 @@ impl<R: Read> Read for Proven<R> {
             }
             _ => Ok(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_not_taken() {
+        let damaged = || crate::store::Error::BatchBroken;
+        let text = "no end";
+        assert!(matches!(joined(Ok(Err(damaged())), Ok(text)), Err(DeviceRestoreError::Job(_))));
+        assert!(std::panic::catch_unwind(|| joined(Err(Box::new("broke")), Ok(text)).is_ok()).is_err());
+        let closed = crate::store::Error::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(joined(Ok(Err(closed)), Ok(text)).unwrap(), text);
+        assert_eq!(joined(Ok(Ok(())), Ok(text)).unwrap(), text);
     }
 }
