@@ -315,6 +315,7 @@ impl<'s, T: Item, E: Send + MayPass> Run<'s, T, E> {
                         let at = Instant::now() + self.pause(&task);
                         let in_time = task.begun.is_none_or(|begun| at < begun + self.time_of(task.index));
                         if task.tries < self.options.tries && error.may_pass() && in_time {
+                            tracing::info!("try {} of item {} failed, another follows", task.tries, task.index);
                             task.error = Some(error);
                             self.leave(task.index, Some(Later(at, task)));
                             continue;

@@ -207,7 +207,7 @@ impl MayPass for Error {
 pub(super) fn fleet_options(policy: &Policy, jobs: Option<usize>, local: bool) -> fleet::Options {
     let default = || if local { fleet::default_local_jobs() } else { fleet::default_jobs() };
     fleet::Options {
-        jobs: jobs.or(policy.jobs.map(usize::from)).unwrap_or_else(default),
+        jobs: fleet::jobs_within_limits(jobs.or(policy.jobs.map(usize::from)).unwrap_or_else(default)),
         jobs_per_site: policy.jobs_per_site.map(usize::from),
         timeout: Duration::from_secs(policy.timeout.0),
         ..fleet::Options::default()

@@ -62,7 +62,8 @@ fn job(simulator: &Simulator, count: usize, shell: &str, variables: &[(&str, &st
     env.write("fleet.csv", format!("name,source,profile\n{list}"));
     run(&env, shell, variables, &["device", "import", "fleet.csv", "--credential", "env:PW"]).succeeded();
     run(&env, shell, variables, &["device", "trust", "--all", "--accept-new"]).succeeded();
-    let taken = run(&env, shell, variables, &["snapshot", "--jobs", "40"]);
+    let taken = run(&env, shell, variables, &["-v", "snapshot", "--jobs", "40"]);
+    assert!(!taken.stderr.contains("another follows"), "a device could not be begun at once: {taken}");
     assert!(taken.stderr.contains(&format!("{count} new, 0 unchanged, 0 failed")), "{taken}");
     for args in [
         &["device", "test", "gw-0"][..],
