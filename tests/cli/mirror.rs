@@ -91,7 +91,7 @@ fn a_mirror_gets_everything_and_says_so() {
     assert_snapshot!(env.cv(&["mirror", "push"]), @"
     --- stderr
     error: There is no mirror
-    hint: add one with `confvault mirror add NAME URL`
+    hint: add one with `confvault mirror add MIRROR URL`
     --- exit 1
     ");
 }

@@ -97,7 +97,7 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         if signatures.into_iter().any(|f| matches!(f.wrong, Wrong::WentBack { .. } | Wrong::Gone { .. })) {
             ui.status("Refs that went back or are gone: `confvault key heads --put-back` sets what the store still has");
         }
-        ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch NAME`");
+        ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch MIRROR`");
         ui.row(&[(Look::Bad, "NOT clean")])
     }
 }

@@ -221,7 +221,7 @@ fn each(ui: &mut Ui, context: &Context, names: &[DeviceName], work: Work<'_>) ->
     let vault = Vault::open(&context.root()?)?;
     let places = places(&vault, names)?;
     if places.is_empty() {
-        return Err(CommandError::failed("There is no mirror").hint("add one with `confvault mirror add NAME URL`"));
+        return Err(CommandError::failed("There is no mirror").hint("add one with `confvault mirror add MIRROR URL`"));
     }
     let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
     let around = Surroundings { env: &env, cancel: &cancel };

@@ -65,7 +65,7 @@ fn connect(error: &ConnectError) -> Advice {
         E::NoMethod { .. } => &["set `credential` to something that the device takes, such as env:VARIABLE or key:FILE"],
         E::NoAlgorithm(_) => &["the device may know old algorithms only: allow one by name with `allow_algorithms`"],
         E::OldAlgorithms(_) => {
-            &["update the device, or allow one of each kind in its entry of confvault.toml: `allow_algorithms = [\"NAME\"]`"]
+            &["update the device, or allow one of each kind in its entry of confvault.toml: `allow_algorithms = [\"ALGORITHM\"]`"]
         }
         E::UnknownAlgorithm(_) => &["correct `allow_algorithms` of the device in confvault.toml"],
         E::NoUser(_) => &["name the user in the source: ssh://USER@HOST"],

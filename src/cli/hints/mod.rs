@@ -28,7 +28,7 @@ pub(super) fn inventory(error: &InventoryError) -> Advice {
         InventoryError::Twice { .. } => advice(Exit::Usage, &["take the device out of one of the files"]),
         InventoryError::Exists(name) => (Exit::Failed, vec![format!("change it with `confvault device set {name} …`")]),
         InventoryError::NoDevice(_) => advice(Exit::Failed, &["`confvault device list` shows all devices"]),
-        InventoryError::NoMirror(_) => advice(Exit::Failed, &["add it with `confvault mirror add NAME URL`"]),
+        InventoryError::NoMirror(_) => advice(Exit::Failed, &["add it with `confvault mirror add MIRROR URL`"]),
         InventoryError::MirrorExists(_) => advice(Exit::Failed, &["`confvault mirror status` shows all mirrors"]),
         InventoryError::NoFolders(_) => advice(Exit::Failed, &["name a folder that has one folder for each device"]),
         InventoryError::Folder(_) => {
@@ -110,7 +110,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
         | E::FileDamaged { .. } => advice(
             Exit::Damage,
             &[
-                "`confvault check --read-data` shows all damage; `confvault mirror fetch NAME` takes back what a mirror has of it",
+                "`confvault check --read-data` shows all damage; `confvault mirror fetch MIRROR` takes back what a mirror has of it",
                 "`confvault init DIR --from URL` rebuilds a store from its mirror",
             ],
         ),
@@ -135,7 +135,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
 /// For refs that are gone or went back.
 pub(super) const PUT_BACK: &[&str] = &[
     "`confvault key heads --put-back` sets refs to where this machine has seen them, as far as the store has what they stood on",
-    "what it has no more comes from a mirror: `confvault mirror fetch NAME`",
+    "what it has no more comes from a mirror: `confvault mirror fetch MIRROR`",
 ];
 
 const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";
@@ -254,7 +254,7 @@ pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
         E::Url(error) => url(error),
         E::NotAStore { .. } => advice(Exit::Failed, &["name the mirror of a confvault store"]),
         E::Hostile { .. } => advice(Exit::Damage, &["do not use this mirror before it is known who altered it"]),
-        E::Collector { .. } => advice(Exit::Usage, &["name it with `--collector NAME`"]),
+        E::Collector { .. } => advice(Exit::Usage, &["name it with `--collector COLLECTOR`"]),
         E::Exists { .. } => advice(Exit::Failed, &["choose an empty folder"]),
         E::Store(error) => store(error),
         E::Disk(error) => disk(error),
@@ -358,7 +358,7 @@ fn import(error: &crate::ops::import::ImportError) -> Advice {
             advice(Exit::Failed, &["import a whole copy of it: `git clone --mirror --no-local REPO COPY.git`"])
         }
         E::Repository(F::NoBranch { .. }) => {
-            advice(Exit::Failed, &["choose a branch with `--branch NAME`; `git branch` lists them"])
+            advice(Exit::Failed, &["choose a branch with `--branch BRANCH`; `git branch` lists them"])
         }
         E::Repository(F::Damaged { .. }) => advice(Exit::Failed, &["`git fsck` shows what is damaged in the repository"]),
         E::NoDevices { .. } => advice(
@@ -390,7 +390,7 @@ fn import(error: &crate::ops::import::ImportError) -> Advice {
 fn drill(error: &crate::ops::drill::DrillError) -> Advice {
     use crate::ops::drill::DrillError as E;
     match error {
-        E::NoMirror => advice(Exit::Failed, &["add one with `confvault mirror add NAME URL`, and push to it"]),
+        E::NoMirror => advice(Exit::Failed, &["add one with `confvault mirror add MIRROR URL`, and push to it"]),
         E::WhichMirror(_) => advice(Exit::Usage, &["name it with `--from MIRROR`"]),
         E::NoDevice => advice(Exit::Failed, &["take a snapshot first, with `confvault snapshot`"]),
         E::Twice(_) => advice(Exit::Usage, &["one point of a device at a time"]),
