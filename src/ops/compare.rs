@@ -19,6 +19,7 @@ use crate::inventory::SourceUrl;
 use crate::model::{ConfigPath, Content, DeviceName, Digest, Entry, Kind, Owner, Point, Release, Scope, Where};
 use crate::profile::Profile;
 use crate::seal::{DeviceKeys, mask};
+use crate::store::encode::{content_bytes, content_digest};
 use crate::store::manifest::RulesId;
 use crate::store::{Feature, Generation, Line, Manifest, Refs};
 
@@ -117,7 +118,7 @@ pub fn compare(
     let epoch = common_epoch(reader, &old, &new);
     let normal = [&old, &new].iter().all(|source| rules.is_some() && source.rules(rules) == rules);
     let sight = Sight { reader, refs: &refs, profile: &profile, options, epoch, normal };
-    let (old_digests, new_digests) = (old.digests(&sight), new.digests(&sight));
+    let (old_digests, new_digests) = (old.digests(&sight)?, new.digests(&sight)?);
     let sides = (old.side(&sight, &old_digests, &new_digests)?, new.side(&sight, &new_digests, &old_digests)?);
     let normalise = higher_ranked(|path, bytes| profile.normalise(path, bytes));
     let normalise: diff::Normalise<'_> = &normalise;
@@ -168,6 +169,27 @@ struct Sight<'a> {
 }
 
 impl Sight<'_> {
+    /// The digest of an entry as the store would keep it: a large file is never normalised, and goes through memory piece
+    /// by piece.
+    fn digest(&self, keys: &DeviceKeys, entry: &Entry) -> Result<Digest, Error> {
+        let small = match &entry.content {
+            Content::Spooled { size, .. } => {
+                let policy = self.reader.inventory.as_ref().map(|inventory| &inventory.policy);
+                *size <= policy.map_or(0, |policy| policy.large_over.0)
+            }
+            Content::Bytes(_) | Content::Same(_) => true,
+        };
+        if self.normal
+            && small
+            && entry.kind == Kind::File
+            && let Some(bytes) = content_bytes(&entry.content)?
+            && !bytes.contains(&0)
+        {
+            return Ok(keys.digest(&self.profile.normalise(&entry.path, &bytes)));
+        }
+        Ok(content_digest(keys, &entry.content)?)
+    }
+
     fn keys(&self, device: &DeviceName) -> Option<DeviceKeys> {
         let key = self.reader.keys()?.epoch(self.epoch?)?;
         Some(DeviceKeys::derive(key, device))
@@ -237,28 +259,21 @@ impl Source {
         }
     }
 
-    fn digests(&self, sight: &Sight<'_>) -> Digests {
+    fn digests(&self, sight: &Sight<'_>) -> Result<Digests, Error> {
         if sight.epoch.is_none() {
-            return Digests::new();
+            return Ok(Digests::new());
         }
         match &self.from {
             From::Stored(stored) => {
                 let known = |line: &Line| line.body.map(|body| if sight.normal { body.normal } else { body.plain });
                 let lines = stored.1.lines.iter();
-                lines.filter_map(|line| Some(((line.scope, line.path.clone()), (line.kind, known(line)?)))).collect()
+                Ok(lines.filter_map(|line| Some(((line.scope, line.path.clone()), (line.kind, known(line)?)))).collect())
             }
             From::Collected(collected, _) => {
-                let Some(keys) = sight.keys(&self.end.device) else { return Digests::new() };
-                let taken = |entry: &Entry| match (&entry.content, entry.kind) {
-                    (_, Kind::Directory) => None,
-                    (Content::Bytes(bytes), Kind::File) if sight.normal => {
-                        Some(keys.digest(&sight.profile.normalise(&entry.path, bytes)))
-                    }
-                    (Content::Bytes(bytes), _) => Some(keys.digest(bytes)),
-                    (Content::Spooled { .. } | Content::Same(_), _) => None,
-                };
-                let entries = collected.set.entries().iter();
-                entries.filter_map(|e| Some(((e.scope, e.path.clone()), (e.kind, taken(e)?)))).collect()
+                let Some(keys) = sight.keys(&self.end.device) else { return Ok(Digests::new()) };
+                let entries = collected.set.entries().iter().filter(|entry| entry.kind != Kind::Directory);
+                let taken = |e: &Entry| Ok(((e.scope, e.path.clone()), (e.kind, sight.digest(&keys, e)?)));
+                entries.map(taken).collect()
             }
         }
     }

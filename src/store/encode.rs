@@ -12,6 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub(super) use compare::{Comparison, as_seen, compare, digest, masks_differ};
+pub use compare::{bytes as content_bytes, digest as content_digest};
 pub(super) use previous::{Previous, Tip};
 pub(super) use set::{Encoded, Reuse, encode};
 

@@ -195,6 +195,25 @@ fn now_is_collected_and_not_stored() {
 }
 
 #[test]
+fn now_knows_large_files_and_what_is_behind_them() {
+    let env = TestEnv::with_history();
+    let noise = |len: u32, seed: u32| -> Vec<u8> {
+        (0..len).map(|i| (i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    };
+    fs::write(env.path("pbx/a.wav"), noise(9 << 20, 0)).unwrap();
+    // What is behind the first 32 MiB of a set is spooled, however small it is.
+    for name in ["b1", "b2", "b3", "b4", "b5"] {
+        fs::write(env.path(&format!("pbx/{name}.wav")), noise(7 << 20, 0)).unwrap();
+    }
+    env.write("pbx/z.conf", "[z]\nx=1\n");
+    env.cv(&["snapshot", "pbx"]).succeeded();
+    assert_snapshot!(env.cv(&["diff", "pbx", "now"]), @"");
+    fs::write(env.path("pbx/a.wav"), noise(9 << 20, 1)).unwrap();
+    let run = env.cv(&["diff", "pbx", "now", "--stat"]);
+    assert!(run.code == 1 && run.to_string().contains("voip/a.wav"), "{run}");
+}
+
+#[test]
 fn a_word_that_could_be_two_things_is_refused() {
     let env = TestEnv::with_history();
     env.write("pbx/now", "x");

@@ -1,7 +1,6 @@
 //! The point that a device is put back to, and what a device has of it.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use zeroize::Zeroizing;
 
@@ -12,6 +11,7 @@ use crate::ops::restore::RestoreError;
 use crate::ops::{Error, PathFilter};
 use crate::profile::{Profile, RestoreMethod, Syntax};
 use crate::seal::DeviceKeys;
+use crate::store::encode::content_digest;
 use crate::store::manifest::RulesId;
 use crate::store::{Decoded, Form as Stored, Generation, Line, SetReader};
 
@@ -107,12 +107,7 @@ impl<'a> Goal<'a> {
                 });
                 (bytes.len() as u64, Some(self.keys.digest(bytes)), normal)
             }
-            Content::Spooled { file, size } => {
-                let mut digest = self.keys.digest_writer();
-                let read = std::fs::File::open(file).and_then(|mut file| io::copy(&mut file, &mut digest));
-                read.map_err(|source| RestoreError::Read { path: file.clone(), source })?;
-                (*size, Some(digest.finish()), None)
-            }
+            Content::Spooled { size, .. } => (*size, Some(content_digest(&self.keys, &entry.content)?), None),
             Content::Same(digest) => (entry.stamp.size, Some(*digest), None),
         };
         // Text without anything volatile in it has one digest in a manifest.

@@ -39,8 +39,11 @@ pub(super) fn read_error(path: &Path, source: io::Error) -> Error {
     Error::Read { path: path.to_owned(), source }
 }
 
-/// Gives the keyed digest of a content.
-pub(in crate::store) fn digest(keys: &DeviceKeys, content: &Content) -> Result<Digest> {
+/// Gives the keyed digest of a content, read piece by piece where it is spooled.
+///
+/// # Errors
+/// A spooled file cannot be read.
+pub fn digest(keys: &DeviceKeys, content: &Content) -> Result<Digest> {
     match content {
         Content::Bytes(bytes) => Ok(keys.digest(bytes)),
         Content::Same(digest) => Ok(*digest),
@@ -54,7 +57,10 @@ pub(in crate::store) fn digest(keys: &DeviceKeys, content: &Content) -> Result<D
 }
 
 /// Reads a content whole; nothing for one that was not read.
-pub(super) fn bytes(content: &Content) -> Result<Option<std::borrow::Cow<'_, [u8]>>> {
+///
+/// # Errors
+/// A spooled file cannot be read.
+pub fn bytes(content: &Content) -> Result<Option<std::borrow::Cow<'_, [u8]>>> {
     match content {
         Content::Bytes(bytes) => Ok(Some(bytes.into())),
         Content::Same(_) => Ok(None),
