@@ -17,12 +17,10 @@ use crate::inventory::Device;
 use crate::model::{ConfigPath, Content, Digest, Kind, Owner, Stamp};
 use crate::profile::Profile;
 
-use super::spool::Sink;
+use super::spool::{MEMORY, Sink};
 use super::tree::{Node, Plan, collected};
 use super::{CollectError, Collected, Context};
 
-/// Bytes of the set that are kept in memory.
-const MEMORY: u64 = 32 << 20;
 /// A block of zeros; two of them end an archive.
 const END: usize = 512;
 /// Padding behind the end that is read, in bytes.
@@ -105,8 +103,18 @@ fn read(
             EntryType::Link => {
                 let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
                 let target = path_of(&target)?.ok_or_else(|| bad("with a hard link to nothing"))?;
-                let there = at.get(target.as_bytes()).copied().flatten().and_then(|index| contents[index].clone());
-                there.ok_or_else(|| bad("with a hard link to what is not before it in the archive"))?
+                let there = at.get(target.as_bytes()).copied().flatten().and_then(|index| contents[index].as_ref());
+                let there = there.ok_or_else(|| bad("with a hard link to what is not before it in the archive"))?;
+                // A set has each name's content: a small archive of links can stand for a large set.
+                total = total.saturating_add(length(there));
+                if total > limit {
+                    return Err(CollectError::TooLarge { limit });
+                }
+                let content = Sink::again(there, context.spool, &device.name, MEMORY.saturating_sub(in_memory))?;
+                if let Content::Bytes(bytes) = &content {
+                    in_memory += bytes.len() as u64;
+                }
+                content
             }
             _ => {
                 total = total.saturating_add(size);

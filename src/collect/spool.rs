@@ -8,6 +8,9 @@ use crate::model::{Content, DeviceName};
 
 use super::CollectError;
 
+/// Bytes of a set that are held in memory until it is whole; what is behind them goes to the spool.
+pub(super) const MEMORY: u64 = 32 << 20;
+
 /// Names of spool files are numbered over the whole process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -24,6 +27,19 @@ impl Sink {
             return Ok(Self::Memory(Vec::with_capacity(usize::try_from(size).unwrap_or(0))));
         }
         Self::to_spool(spool, device)
+    }
+
+    /// Gives a content once more, for another name of one file; what is in memory there is not again, where it is larger
+    /// than `large_over`.
+    pub(super) fn again(there: &Content, spool: &Path, device: &DeviceName, large_over: u64) -> Result<Content, CollectError> {
+        match there {
+            Content::Bytes(bytes) if bytes.len() as u64 > large_over => {
+                let mut sink = Self::to_spool(spool, device)?;
+                sink.put(bytes)?;
+                sink.finish()
+            }
+            there => Ok(there.clone()),
+        }
     }
 
     fn to_spool(spool: &Path, device: &DeviceName) -> Result<Self, CollectError> {

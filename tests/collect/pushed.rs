@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use confvault::collect::{CollectError, Collected, Context, Network, collect};
 use confvault::inventory::ByteSize;
+use confvault::model::Content;
 use confvault::profile::Profiles;
 
 use crate::rig::{Rig, file, whole};
@@ -48,6 +49,20 @@ fn archive(rig: &Rig, parts: &[Vec<u8>]) -> PathBuf {
 
 fn plain(name: &str, body: &[u8]) -> Vec<u8> {
     raw(name.as_bytes(), b'0', b"", body, body.len())
+}
+
+#[test]
+fn hard_links_count_as_what_they_give() {
+    let mut rig = Rig::new();
+    let links = (0..100).map(|i| raw(format!("l{i}").as_bytes(), b'1', b"a", b"", 0));
+    let parts: Vec<_> = std::iter::once(plain("a", &vec![b'x'; 1 << 20])).chain(links).collect();
+    let pushed = archive(&rig, &parts);
+    // All names of one content: what is beyond 32 MiB is not held in memory.
+    let collected = push(&rig, &pushed).unwrap();
+    let held: usize = collected.set.entries().iter().map(|e| if let Content::Bytes(b) = &e.content { b.len() } else { 0 }).sum();
+    assert_eq!((collected.set.entries().len(), held), (101, 32 << 20));
+    rig.policy.max_size = ByteSize(50 << 20);
+    assert!(matches!(push(&rig, &pushed), Err(CollectError::TooLarge { .. })));
 }
 
 #[test]

@@ -160,7 +160,8 @@ fn what_cannot_be_read_fails_the_device_unless_sudo_reads_it() {
     assert!(whole(&error).contains("sub/secret.conf: permission denied"), "{}", whole(&error));
 
     // The stand-in for sudo takes its options and notes the call; the login is root's.
-    let sudo = sshd.write("bin/sudo", "#!/bin/sh\nprintf '%s ' \"$@\" >> \"$(dirname \"$0\")/called\"\n[ \"$1\" = -n ] && shift\n[ \"$1\" = -- ] && shift\nexec \"$@\"\n");
+    // What is told of roots that are not there is read, so it must be English.
+    let sudo = sshd.write("bin/sudo", "#!/bin/sh\n[ \"$LC_ALL\" = C ] || { echo 'Datei nicht gefunden' >&2; exit 1; }\nprintf '%s ' \"$@\" >> \"$(dirname \"$0\")/called\"\n[ \"$1\" = -n ] && shift\n[ \"$1\" = -- ] && shift\nexec \"$@\"\n");
     fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
     let table = table(&sshd, "sftp", &path).replace("cv@", "root@") + "become = \"sudo\"\n";
     let first = rig.collect(&table).unwrap_or_else(|e| panic!("{}\n{}", whole(&e), sshd.log()));

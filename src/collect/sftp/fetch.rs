@@ -11,7 +11,7 @@ use ssh2::{File, FileStat, OpenFlags, OpenType, Sftp};
 
 use super::walk::{SftpError, call, node, os, sftp_error};
 use super::{IDLE, Roots, known};
-use crate::collect::spool::Sink;
+use crate::collect::spool::{MEMORY, Sink};
 use crate::collect::ssh::{ConnectError, Link};
 use crate::collect::tree::{Node, Plan};
 use crate::collect::{CollectError, Context};
@@ -20,8 +20,6 @@ use crate::model::{Content, Kind};
 
 /// Files in flight at once.
 const LANES: usize = 6;
-/// Bytes of one device that are kept in memory; what comes behind them is spooled.
-const MEMORY: u64 = 32 << 20;
 /// Bytes that are read at a time.
 const CHUNK: usize = 128 << 10;
 /// How often a file that changes while it is read is begun anew.

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use super::{IDLE, Roots, known};
 use crate::collect::session::SessionError;
-use crate::collect::spool::Sink;
+use crate::collect::spool::{MEMORY, Sink};
 use crate::collect::ssh::exec::{ExecError, Output, stream};
 use crate::collect::ssh::{Link, plain};
 use crate::collect::tree::{Node, Plan};
@@ -19,6 +19,9 @@ const ARGUMENTS: usize = 60_000;
 
 /// What `find` is to tell of each thing.
 const FORM: &[u8] = br" -printf '%y %m %U %G %s %T@ %p\0'";
+
+/// What is told of a name that is not there is read, and a name that is not text is given as it is.
+const ENGLISH: &[u8] = b"LC_ALL=C; export LC_ALL; ";
 
 /// A word that a shell takes as it is.
 fn quoted(bytes: &[u8]) -> Vec<u8> {
@@ -49,7 +52,8 @@ fn exec_error(what: &str, error: ExecError) -> CollectError {
 /// Lists everything below the roots into the plan.
 pub(super) fn list(link: &Link<'_>, roots: &Roots, plan: &mut Plan<'_>) -> Result<(), CollectError> {
     const WHAT: &str = "sudo -n find";
-    let mut command = b"cd ".to_vec();
+    let mut command = ENGLISH.to_vec();
+    command.extend_from_slice(b"cd ");
     command.extend(quoted(&roots.absolute(None)));
     command.extend_from_slice(b" && ");
     // The folders above a root are part of the set, so that it can be put back as it was.
@@ -154,6 +158,7 @@ pub(super) fn fetch(
     let mut contents: Vec<Option<Content>> = plan.planned.iter().map(|planned| known(planned.same)).collect();
     let wanted: Vec<usize> = (0..contents.len()).filter(|&index| contents[index].is_none()).collect();
     let mut rest = wanted.as_slice();
+    let mut in_memory = 0;
     while !rest.is_empty() {
         let mut length = 0;
         let count = rest
@@ -165,7 +170,7 @@ pub(super) fn fetch(
             .count()
             .max(1);
         let (batch, behind) = rest.split_at(count);
-        fetch_batch(link, roots, plan, batch, device, context, read_bytes, &mut contents)?;
+        fetch_batch(link, roots, plan, batch, device, context, read_bytes, &mut in_memory, &mut contents)?;
         rest = behind;
     }
     Ok(contents)
@@ -180,10 +185,12 @@ fn fetch_batch(
     device: &Device,
     context: &Context<'_>,
     read_bytes: &mut u64,
+    in_memory: &mut u64,
     contents: &mut [Option<Content>],
 ) -> Result<(), CollectError> {
     const WHAT: &str = "sudo -n tar";
-    let mut command = b"cd ".to_vec();
+    let mut command = ENGLISH.to_vec();
+    command.extend_from_slice(b"cd ");
     command.extend(quoted(&roots.absolute(None)));
     command.extend_from_slice(b" && sudo -n tar -cf - --format=gnu --no-recursion --ignore-failed-read --numeric-owner --");
     for &index in batch {
@@ -207,7 +214,7 @@ fn fetch_batch(
         return Err(failed(WHAT, &output));
     }
     let archive = sink.finish()?;
-    let result = unpack(&archive, plan, batch, device, context, contents);
+    let result = unpack(&archive, plan, batch, device, context, in_memory, contents);
     if let Content::Spooled { file, .. } = &archive {
         crate::fsio::unlink(file).ok();
     }
@@ -220,6 +227,7 @@ fn unpack(
     batch: &[usize],
     device: &Device,
     context: &Context<'_>,
+    in_memory: &mut u64,
     contents: &mut [Option<Content>],
 ) -> Result<(), CollectError> {
     let broken = |source| CollectError::Read { path: "the archive of sudo's tar".into(), source };
@@ -253,7 +261,8 @@ fn unpack(
                 if size != listed.stamp.size || mtime != listed.stamp.mtime_ns.div_euclid(1_000_000_000) {
                     return Err(CollectError::Changing(listed.path.clone()));
                 }
-                let mut sink = Sink::new(context.spool, &device.name, size, context.policy.large_over.0)?;
+                let large_over = context.policy.large_over.0.min(MEMORY.saturating_sub(*in_memory));
+                let mut sink = Sink::new(context.spool, &device.name, size, large_over)?;
                 loop {
                     match entry.read(&mut buffer).map_err(broken)? {
                         0 => break,
@@ -263,13 +272,21 @@ fn unpack(
                 if sink.len() != size {
                     return Err(CollectError::Changing(listed.path.clone()));
                 }
+                if let Sink::Memory(bytes) = &sink {
+                    *in_memory += bytes.len() as u64;
+                }
                 contents[index] = Some(sink.finish()?);
             }
             _ => return Err(CollectError::Changing(listed.path.clone())),
         }
     }
     for (index, target) in links {
-        contents[index] = by_path.get(target.as_slice()).and_then(|&other| contents[other].clone());
+        let Some(there) = by_path.get(target.as_slice()).and_then(|&other| contents[other].as_ref()) else { continue };
+        let content = Sink::again(there, context.spool, &device.name, MEMORY.saturating_sub(*in_memory))?;
+        if let Content::Bytes(bytes) = &content {
+            *in_memory += bytes.len() as u64;
+        }
+        contents[index] = Some(content);
     }
     // What tar could not read is missing here; what is gone would be told by the next run.
     match batch.iter().find(|&&index| contents[index].is_none()) {
