@@ -169,8 +169,11 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     sync_dir(parent(path))
 }
 
-/// Renames to a name that must not be there.
-fn rename_to_free(from: &Path, to: &Path) -> Result<()> {
+/// Renames to a name that must not be there, also where the file system has no hard links.
+///
+/// # Errors
+/// Something is there, or the disk refused.
+pub fn rename_to_free(from: &Path, to: &Path) -> Result<()> {
     match run("rename", Step::Rename, to, || Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)) {
         // A file system that cannot tell, mostly one over a network.
         Err(e)

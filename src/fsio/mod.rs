@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use file::{
     PRIVATE_DIR, PRIVATE_FILE, append, create_dir, create_dir_all, is_at, link, open_lock_file, remove_dir, rename,
-    set_mode_and_sync, sync_dir, try_lock, unlink, unlink_if_there, update_cache, write_file, write_new,
+    rename_to_free, set_mode_and_sync, sync_dir, try_lock, unlink, unlink_if_there, update_cache, write_file, write_new,
 };
 pub use out::Out;
 pub use scratch::Scratch;

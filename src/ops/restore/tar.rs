@@ -68,9 +68,8 @@ fn into_file<T>(
         if overwrite {
             fsio::rename(&waiting, to)?;
         } else {
-            // A link refuses to replace what came in the meantime; a rename would not.
-            fsio::link(&waiting, to)?;
-            fsio::unlink(&waiting)?;
+            // What came in the meantime is not replaced.
+            fsio::rename_to_free(&waiting, to)?;
         }
         fsio::sync_dir(to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
         Ok(restored)
