@@ -378,6 +378,8 @@ fn a_store_rebuilt_from_its_mirror_is_the_store() {
     let far = Far::at(&bare(&there));
     let vault = lab.vault();
     fs::write(lab.root().join("known_hosts"), "# pins\n").unwrap();
+    fs::create_dir_all(lab.root().join("devices.d")).unwrap();
+    fs::write(lab.root().join("devices.d/more.toml"), "# none\n").unwrap();
     let keep = vault.store.begin(vault.who(&confvault::ops::Vault::new_run())).unwrap();
     keep.collector_files(confvault::ops::take_over::collector_files(&lab.root()).unwrap());
     keep.commit().unwrap();
@@ -390,6 +392,13 @@ fn a_store_rebuilt_from_its_mirror_is_the_store() {
     let root = lab.dir.path().join("rebuilt");
     // What a killed rebuild left.
     fs::create_dir_all(root.join(".confvault-incoming-dead/came.git")).unwrap();
+    // One that fails late leaves nothing of what it had taken over.
+    fs::create_dir_all(root.join("known_hosts/in-the-way")).unwrap();
+    rebuild(&lab, far.remote(), &root).unwrap_err();
+    fs::remove_dir_all(root.join("known_hosts")).unwrap();
+    for gone in ["devices.d/more.toml", "store.git", "keys", "unfinished"] {
+        assert!(!root.join(gone).exists(), "{gone}");
+    }
     let taken = rebuild(&lab, far.remote(), &root).unwrap();
     // That the new machine was let in stands in `_store` and in the journal.
     let others = |dir: &Path| {

@@ -81,16 +81,19 @@ pub fn rebuild(options: &Options<'_>) -> Result<Rebuilt, Error> {
     let root = options.root.canonicalize().unwrap_or_else(|_| options.root.clone());
     let ring = KeyRing::at(&root);
     let before = unfinished::clear(&root, Work::Rebuild)?;
-    let unfinished = Unfinished::begin(&root, Work::Rebuild)?;
+    let mut unfinished = Unfinished::begin(&root, Work::Rebuild)?;
     let rebuilt = match before {
         Before::Done => rebuilt(&root, &ring)?,
-        Before::Nothing | Before::Cleared => build(options, &root, &ring).inspect_err(|_| {
-            // None of it was there before; what cannot be removed is taken away by the next try.
-            drop(std::fs::remove_dir_all(root.join(STORE_DIR)));
-            drop(std::fs::remove_dir_all(ring.dir()));
-            drop(std::fs::remove_file(root.join(FILE_NAME)));
-            drop(std::fs::remove_file(root.join("unfinished")));
-        })?,
+        Before::Nothing | Before::Cleared => match build(options, &root, &ring, &mut unfinished) {
+            Ok(rebuilt) => rebuilt,
+            Err(error) => {
+                // None of it was there before; what cannot be removed is taken away by the next try.
+                if unfinished::clear(&root, Work::Rebuild).is_ok() {
+                    drop(unfinished.end());
+                }
+                return Err(error);
+            }
+        },
     };
     unfinished.end()?;
     Ok(rebuilt)
@@ -119,7 +122,7 @@ fn rebuilt(root: &Path, ring: &KeyRing) -> Result<Rebuilt, Error> {
     })
 }
 
-fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, Error> {
+fn build(options: &Options<'_>, root: &Path, ring: &KeyRing, unfinished: &mut Unfinished) -> Result<Rebuilt, Error> {
     let cloned = clone_store(options.remote, &root.join(STORE_DIR))?;
     let mut store = Store::open(&root.join(STORE_DIR))?;
     let administrator = administrator(options, &store)?;
@@ -143,7 +146,9 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
     let (taken_over, inventory_left_out) = match (known, against) {
         (false, _) => (None, None),
         (true, Some(against)) => (None, Some(against)),
-        (true, None) => take_over(&store, root, &collector)?.map_or_else(|| (None, unread()), |text| (Some(text), None)),
+        (true, None) => {
+            take_over(&store, root, &collector, unfinished)?.map_or_else(|| (None, unread()), |text| (Some(text), None))
+        }
     };
     let inventory_taken_over = taken_over.is_some();
     let text = taken_over.unwrap_or_else(|| template(&collector));
@@ -157,9 +162,7 @@ fn build(options: &Options<'_>, root: &Path, ring: &KeyRing) -> Result<Rebuilt, 
     })?;
     if request.is_none() {
         let vault = Vault::of(Inventory::parse(root, &text)?)?;
-        let transaction = vault.begin(&Vault::new_run())?;
-        transaction.record(Record::new("init", "rebuilt").with("from", options.remote.url.to_string()));
-        vault.commit(transaction)?;
+        vault.record([Record::new("init", "rebuilt").with("from", options.remote.url.to_string())])?;
     }
     // The inventory comes last: a folder without it is not an installation.
     fsio::write_file(&root.join(FILE_NAME), text.as_bytes(), 0o600)?;
@@ -215,15 +218,21 @@ fn admit(
 }
 
 /// Takes over own profiles and host-key pins of a collector and gives its inventory, where it reads; nothing else of its branch.
-fn take_over(store: &Store, root: &Path, collector: &CollectorName) -> Result<Option<String>, Error> {
+fn take_over(
+    store: &Store,
+    root: &Path,
+    collector: &CollectorName,
+    unfinished: &mut Unfinished,
+) -> Result<Option<String>, Error> {
     let files = of_inventory(collector_files(store.repo(), collector)?);
     let text = files.get(FILE_NAME).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let Some(text) = text.filter(|text| Inventory::parse(root, text).is_ok_and(|i| i.collector == *collector)) else {
         return Ok(None);
     };
-    for (path, bytes) in files.iter().filter(|(path, _)| *path != FILE_NAME) {
+    for (path, bytes) in files.iter().filter(|(path, _)| *path != FILE_NAME && !path.contains(char::is_control)) {
         let path = root.join(path);
         fsio::create_dir_all(path.parent().unwrap_or(root), fsio::PRIVATE_DIR)?;
+        unfinished.announce(&path, bytes)?;
         fsio::write_file(&path, bytes, fsio::PRIVATE_FILE)?;
     }
     Ok(Some(text.to_owned()))

@@ -2,8 +2,8 @@
 //!
 //! Before an `init` makes anything it writes `ROOT/unfinished`, and takes it away last. The inventory comes
 //! right before that: a folder with an inventory is whole, one with `unfinished` and no inventory is not.
-//! Keys outside of `ROOT` are announced with their digest before they are written, so that nothing
-//! is ever removed but what that very `init` wrote.
+//! Keys outside of `ROOT`, and files beside the store, are announced with their digest before they are written, so that
+//! nothing is ever removed but what that very `init` wrote.
 
 use std::fs;
 use std::io;
@@ -63,7 +63,7 @@ impl Unfinished {
         Ok(this)
     }
 
-    /// Announces a key that is about to be written outside of the folder.
+    /// Announces a file that is about to be written outside of the store and the keys of the folder.
     ///
     /// # Errors
     /// The disk refused.
