@@ -111,9 +111,7 @@ fn make(
     Store::create(&store_dir, &founded.features, founded.files, Some(&administrator), Utc::now())?;
     let template = template(collector);
     let vault = Vault::of(Inventory::parse(root, &template)?)?;
-    let transaction = vault.begin(&Vault::new_run())?;
-    transaction.record(Record::new("init", "done").with("sealing", sealed));
-    vault.commit(transaction)?;
+    vault.record([Record::new("init", "done").with("sealing", sealed)])?;
     // The inventory comes last: a folder without it is not an installation.
     fsio::write_file(&inventory, template.as_bytes(), 0o600)?;
     Ok(Made {

@@ -13,9 +13,7 @@ use crate::store::maintain::{self, Effort, Maintained};
 pub fn maintain(vault: &Vault, effort: Effort) -> Result<Maintained, Error> {
     check_all(&vault.ring, &vault.store)?;
     let done = maintain::maintain(vault.store.repo(), effort)?;
-    let transaction = vault.begin(&Vault::new_run())?;
     let record = Record::new("maintain", "done").with("packs_before", done.packs_before).with("packs_after", done.packs_after);
-    transaction.record(record.with("before_bytes", done.before_bytes).with("after_bytes", done.after_bytes));
-    vault.commit(transaction)?;
+    vault.record([record.with("before_bytes", done.before_bytes).with("after_bytes", done.after_bytes)])?;
     Ok(done)
 }

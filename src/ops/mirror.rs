@@ -119,9 +119,7 @@ pub fn push(vault: &Vault, place: &Place, only: Option<&DeviceName>, around: Sur
         (None, Some(through)) if record.outcome == "done" => record.with("through", through.to_string()),
         (None, _) => record,
     };
-    let transaction = vault.begin(&Vault::new_run())?;
-    transaction.record(record);
-    vault.commit(transaction)?;
+    vault.record([record])?;
     let report = pushed?;
     // The record follows what it records, so that the mirror is not behind by it.
     let journal = Group::Journal(vault.inventory.collector.clone());
@@ -177,10 +175,8 @@ pub fn forget(vault: &Vault, place: &Place, act: bool, around: Surroundings<'_>)
     let refs: Vec<String> = vault.store.facts().tombstones().map(|(name, _)| name.to_owned()).collect();
     let done = mirror::forget(place.remote(around), &refs, act)?;
     if act && !done.gone.is_empty() {
-        let transaction = vault.begin(&Vault::new_run())?;
         let record = Record::new("mirror-forget", if done.refused.is_empty() { "done" } else { "partly" });
-        transaction.record(record.with("mirror", place.name.as_str()).with("refs", done.gone.clone()));
-        vault.commit(transaction)?;
+        vault.record([record.with("mirror", place.name.as_str()).with("refs", done.gone.clone())])?;
     }
     Ok(done)
 }

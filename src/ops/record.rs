@@ -10,9 +10,5 @@ use crate::store::Record;
 /// # Errors
 /// The installation cannot be opened, or the store refused.
 pub fn record(root: &Path, record: Record) -> Result<(), Error> {
-    let vault = Vault::open(root)?;
-    let transaction = vault.begin(&Vault::new_run())?;
-    transaction.record(record);
-    vault.commit(transaction)?;
-    Ok(())
+    Vault::open(root)?.record([record])
 }

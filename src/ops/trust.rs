@@ -74,12 +74,8 @@ pub fn trust(root: &Path, keys: &[Trusted]) -> Result<(), Error> {
         comment: format!("{} {today}", trusted.how),
     };
     pin_all(root, &keys.iter().map(pin).collect::<Vec<_>>()).map_err(|error| CollectError::from(ConnectError::from(error)))?;
-    let vault = Vault::open(root)?;
-    let transaction = vault.begin(&Vault::new_run())?;
-    for Trusted { device, key, how } in keys {
+    Vault::open(root)?.record(keys.iter().map(|Trusted { device, key, how }| {
         let reason = format!("{} {}, {how}", key.kind(), key.fingerprint());
-        transaction.record(Record::new("trust", "done").with("device", device.as_str()).with("reason", reason));
-    }
-    transaction.commit()?;
-    Ok(())
+        Record::new("trust", "done").with("device", device.as_str()).with("reason", reason)
+    }))
 }

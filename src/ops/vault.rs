@@ -11,7 +11,7 @@ use super::keys::{KeyRing, Trusted, check_collector, remember, trusted};
 use crate::inventory::{Inventory, ProfileName};
 use crate::profile::{MaskOverrides, Profile, Profiles};
 use crate::seal::{Sealer, SigningKey, StoreKeys};
-use crate::store::{Done, Feature, ProfileRules, RunId, Store, Transaction, Who};
+use crate::store::{Done, Feature, ProfileRules, Record, RunId, Store, Transaction, Who};
 
 /// An installation, opened.
 #[derive(Debug)]
@@ -115,6 +115,17 @@ impl Vault {
         let done = transaction.commit()?;
         remember(&self.ring, &self.store, &self.store.refs()?, self.signing.as_ref(), &done.written)?;
         Ok(done)
+    }
+
+    /// Writes records into the journal, by a transaction of their own.
+    ///
+    /// # Errors
+    /// As [`Vault::begin_as`] and [`Vault::commit`].
+    pub fn record(&self, records: impl IntoIterator<Item = Record>) -> Result<(), Error> {
+        let transaction = self.begin(&Self::new_run())?;
+        records.into_iter().for_each(|record| transaction.record(record));
+        self.commit(transaction)?;
+        Ok(())
     }
 
     /// Says who writes a run that begins now.

@@ -58,7 +58,7 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
     let facts = &record.facts;
     let Some(ticket) = &facts.ticket else {
         record.facts.health = site.health();
-        return Ok(journal(vault, record_of(&record.facts, "begun"))?);
+        return Ok(vault.record([record_of(&record.facts, "begun")])?);
     };
     let is_open = open_item(vault, &facts.device)?.is_some_and(|item| item.change.ticket == *ticket);
     let report = if facts.own_change && !is_open {
@@ -83,7 +83,7 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
     let before = before.and_then(|item| item.devices.get(&facts.device).map(|pair| pair.health_pre.clone()));
     record.facts.health = before.unwrap_or_else(|| site.health());
     record.facts.pre = pre;
-    Ok(journal(vault, record_of(&record.facts, "begun"))?)
+    Ok(vault.record([record_of(&record.facts, "begun")])?)
 }
 
 /// Takes a snapshot of what stands when a restore is taken up, which somebody changed since; gives its number.
@@ -112,7 +112,7 @@ pub(super) fn give_up(site: &Site<'_>, record: Record, why: &DeviceRestoreError)
         drop(facts.ticket.as_ref().map(|ticket| change::end_own(vault, ticket, ChangeEnd::Aborted, Some(&note), &world)));
     }
     if record.has(&Mark::Opened) {
-        drop(journal(vault, record_of(&facts, "failed").with("reason", reason(why))));
+        drop(vault.record([record_of(&facts, "failed").with("reason", reason(why))]));
     }
     drop(record.end());
 }
@@ -172,7 +172,7 @@ fn finish(
     }
     if matches!(report.outcome, Outcome::Stuck { .. }) {
         // The record stays, and so does the change: the restore is taken up again.
-        return journal(vault, entry);
+        return vault.record([entry]);
     }
     let site = Site::new(Tools { world: &world, ..tools }, &facts.device)?;
     if record.has(&Mark::Kept) {
@@ -182,7 +182,7 @@ fn finish(
     tell("Taking the snapshot after");
     let ended = after(&site, facts, item.as_ref().map(|item| &item.change), word == "done", why.as_deref(), &world);
     let ended = ended.map(|post| report.post = post);
-    journal(vault, entry)?;
+    vault.record([entry])?;
     record.end()?;
     ended.and(Ok(cleaned?))
 }
@@ -234,11 +234,4 @@ fn record_of(facts: &Facts, outcome: &str) -> JournalRecord {
         Some(ticket) => record.with("ticket", ticket.as_str()),
         None => record,
     }
-}
-
-fn journal(vault: &Vault, record: JournalRecord) -> Result<(), Error> {
-    let transaction = vault.begin(&Vault::new_run())?;
-    transaction.record(record);
-    transaction.commit()?;
-    Ok(())
 }
