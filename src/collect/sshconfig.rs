@@ -1,5 +1,5 @@
 //! The parts of OpenSSH's client configuration that administrators use: `Host`, `HostName`, `Port`, `User`,
-//! `IdentityFile`, `IdentitiesOnly`, `ProxyJump`, `ProxyCommand`, `HostKeyAlias`, `UserKnownHostsFile`, `BindAddress`, `Include`.
+//! `IdentityFile`, `ProxyJump`, `ProxyCommand`, `HostKeyAlias`, `UserKnownHostsFile`, `BindAddress`, `Include`.
 //!
 //! What is not in this list is passed over; `Match` blocks apart from `Match all` never match. As in
 //! OpenSSH the first value that is found counts.

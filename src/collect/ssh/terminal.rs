@@ -10,7 +10,7 @@ use super::link::Link;
 use crate::collect::session::{Read, Wire, WireError};
 use crate::profile::Session as Script;
 
-/// How much is read while the device's answer to "may I go on" is awaited.
+/// What is done with a device, as errors tell it.
 const DOING: &str = "talking";
 
 /// A shell on a device.
@@ -63,19 +63,22 @@ impl Wire for Terminal<'_, '_> {
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
-        let begun = Instant::now();
         while !bytes.is_empty() {
             match self.channel.write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let slice = self.link.patience.slice(begun, DOING, "").map_err(wire)?;
-                    self.link.wait(slice);
+                // libssh2 gives zero where the device's window is closed.
+                Ok(0) => {}
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    continue;
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => {
                     self.link.patience.slice(Instant::now(), DOING, "").map_err(wire)?;
                     return Err(WireError::Failed(super::plain(&error.to_string())));
                 }
             }
+            let slice = self.link.patience.slice(Instant::now(), DOING, "").map_err(wire)?;
+            self.link.wait(slice);
         }
         Ok(())
     }

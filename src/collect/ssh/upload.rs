@@ -101,6 +101,8 @@ fn write(link: &Link<'_>, to: &mut dyn Write, mut bytes: &[u8]) -> Result<(), Up
     let mut last = Instant::now();
     while !bytes.is_empty() {
         match to.write(bytes) {
+            // libssh2 gives zero where the device's window is closed.
+            Ok(0) => wait(link, last)?,
             Ok(count) => (bytes, last) = (&bytes[count..], Instant::now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => wait(link, last)?,
             Err(error) => return Err(broken(link, &error)),
