@@ -210,7 +210,7 @@ fn now_knows_large_files_and_what_is_behind_them() {
     assert_snapshot!(env.cv(&["diff", "pbx", "now"]), @"");
     fs::write(env.path("pbx/a.wav"), noise(9 << 20, 1)).unwrap();
     let run = env.cv(&["diff", "pbx", "now", "--stat"]);
-    assert!(run.code == 1 && run.to_string().contains("voip/a.wav"), "{run}");
+    assert!(run.code == 1 && run.to_string().contains("system/a.wav"), "{run}");
 }
 
 #[test]
