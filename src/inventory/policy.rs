@@ -51,7 +51,7 @@ impl Default for Policy {
             max_size: ByteSize(64 << 30),
             max_files: 200_000,
             full_every: 0,
-            announced_changes: false,
+            announced_changes: true,
             keep_logs: None,
             keep_large: None,
             drill_every: None,

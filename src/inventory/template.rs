@@ -37,8 +37,8 @@ const BODY: &str = r#"
 # Read everything again every so many runs, whatever the time stamps say (0: never).
 #full_every = 0
 
-# Mark what differs outside of an open change (`confvault change`) as unannounced.
-#announced_changes = false
+# What differs outside of an open change (`confvault change`) is marked as unannounced.
+#announced_changes = true
 
 # What `confvault forget` keeps (default: all). Text generations always stay.
 #keep_logs = "12 months"

@@ -29,7 +29,7 @@ pub enum GenerationKind {
     Pre,
     /// After a change.
     Post,
-    /// A difference outside of an open change, where changes are announced.
+    /// A difference outside of an open change.
     Unannounced,
     /// The same configuration, masked by other rules.
     Remask,

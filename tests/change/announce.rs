@@ -1,18 +1,10 @@
 //! What nobody announced.
 
-use crate::env::TestEnv;
 use crate::lab::{add, records, set, two};
-
-fn announced() -> TestEnv {
-    let env = two();
-    let text = env.read("confvault.toml").replace("[policy]\n", "[policy]\nannounced_changes = true\n");
-    env.write("confvault.toml", text);
-    env
-}
 
 #[test]
 fn a_difference_outside_of_a_change_is_marked_everywhere() {
-    let env = announced();
+    let env = two();
     set(&env, "gw-1", "port=1\n");
     let run = env.cv(&["snapshot"]);
     assert!(run.text().contains("gw-1  generation 2  1.0  unannounced"), "{run}");
@@ -30,7 +22,7 @@ fn a_difference_outside_of_a_change_is_marked_everywhere() {
 
 #[test]
 fn a_difference_inside_of_a_change_belongs_to_it() {
-    let env = announced();
+    let env = two();
     env.cv(&["change", "open", "gw-1", "--ticket", "T", "--why", "w"]).succeeded();
     set(&env, "gw-1", "port=1\n");
     set(&env, "gw-2", "port=1\n");
@@ -47,12 +39,13 @@ fn a_difference_inside_of_a_change_belongs_to_it() {
 
 #[test]
 fn a_new_device_and_a_policy_without_announcements_mark_nothing() {
-    let env = announced();
+    let env = two();
     set(&env, "gw-3", "port=1\n");
     add(&env, "gw-3", "1.0");
     let run = env.cv(&["snapshot", "gw-3", "--json"]).json();
     assert_eq!(run["devices"][0]["kind"], "first");
-    let env = two();
+    let text = env.read("confvault.toml").replace("[policy]\n", "[policy]\nannounced_changes = false\n");
+    env.write("confvault.toml", text);
     set(&env, "gw-1", "port=1\n");
     let run = env.cv(&["snapshot", "gw-1", "--json"]).json();
     assert_eq!((&run["devices"][0]["kind"], &run["unannounced_count"]), (&"snapshot".into(), &0.into()));

@@ -51,7 +51,6 @@ fn without_its_key_a_replacement_is_only_shown() {
 #[test]
 fn a_replacement_of_another_release_begins_its_line_and_keeps_the_history() {
     let (lab, new, source) = replaced(gateway("15.9(1)", "hostname Router\nend\n"));
-    lab.env.write("confvault.toml", lab.env.read("confvault.toml").replace("[policy]", "[policy]\nannounced_changes = true"));
     let key = fingerprint(&new);
     let done = lab.cv(&["device", "replace", "gw-1", "--source", &source, "--fingerprint", &key, "--why", "RMA 4711"]);
     assert_eq!(done.code, 0, "{done}");

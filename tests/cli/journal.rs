@@ -19,8 +19,8 @@ fn everything_is_recorded_once() {
     [TIME]  central    unname    done        pbx generation=3 name=golden
     [TIME]  central    name      done        pbx generation=3 name=golden
     [TIME]  central    snapshot  unchanged   devices=pbx
-    [TIME]  central    snapshot  generation  pbx generation=3 release=20.2 kind=release changed=+1 ~0 -2
-    [TIME]  central    snapshot  generation  pbx generation=2 release=18.1 kind=snapshot changed=+0 ~1 -0
+    [TIME]  central    snapshot  generation  pbx generation=3 release=20.2 kind=unannounced changed=+1 ~0 -2
+    [TIME]  central    snapshot  generation  pbx generation=2 release=18.1 kind=unannounced changed=+0 ~1 -0
     [TIME]  central    snapshot  generation  pbx generation=1 release=18.1 kind=first changed=+4 ~0 -0
     [TIME]  central    init      done        sealing=false
     ");

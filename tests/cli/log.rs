@@ -7,14 +7,14 @@ fn generations_of_all_releases_newest_first() {
     let env = TestEnv::with_history();
     env.cv(&["name", "pbx@1", "golden"]).succeeded();
     assert_snapshot!(env.cv(&["log", "pbx"]), @"
-    NO  TIME                 RELEASE  KIND      CHANGED   NAMES   NOTE
-    3   [TIME]  20.2     release   +1 ~0 -2  -       upgrade
-    2   [TIME]  18.1     snapshot  +0 ~1 -0  -
-    1   [TIME]  18.1     first     +4 ~0 -0  golden  as taken over
+    NO  TIME                 RELEASE  KIND         CHANGED   NAMES   NOTE
+    3   [TIME]  20.2     unannounced  +1 ~0 -2  -       upgrade
+    2   [TIME]  18.1     unannounced  +0 ~1 -0  -
+    1   [TIME]  18.1     first        +4 ~0 -0  golden  as taken over
     ");
     assert_snapshot!(env.cv(&["log", "pbx", "--release", "18.1", "-n", "1"]), @"
-    NO  TIME                 RELEASE  KIND      CHANGED   NAMES  NOTE
-    2   [TIME]  18.1     snapshot  +0 ~1 -0  -
+    NO  TIME                 RELEASE  KIND         CHANGED   NAMES  NOTE
+    2   [TIME]  18.1     unannounced  +0 ~1 -0  -
     ");
     assert_snapshot!(env.cv(&["log", "pbx", "--json", "-n", "1"]), @r#"
     {
@@ -26,7 +26,7 @@ fn generations_of_all_releases_newest_first() {
           "number": 3,
           "time": "[TIME]",
           "release": "20.2",
-          "kind": "release",
+          "kind": "unannounced",
           "changed": {
             "added": 1,
             "changed": 0,

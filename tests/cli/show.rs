@@ -11,7 +11,7 @@ fn a_generation_shows_its_facts() {
     generation  2
     release     18.1
     time        [TIME]
-    kind        snapshot
+    kind        unannounced
     changed     +0 ~1 -0
     name        golden  the good one
     collector   central
@@ -23,7 +23,7 @@ fn a_generation_shows_its_facts() {
     generation  2
     release     18.1
     time        [TIME]
-    kind        snapshot
+    kind        unannounced
     changed     +0 ~1 -0
     name        golden  the good one
     collector   central

@@ -19,10 +19,11 @@ fn what_differs_becomes_a_generation_and_nothing_else_does() {
     env.write("pbx/a.conf", "a=2\n");
     assert_snapshot!(env.cv(&["snapshot", "--note", "a is two"]), @"
     gw   unchanged 1
-    pbx  generation 2  1  snapshot  +0 ~1 -0
+    pbx  generation 2  1  unannounced  +0 ~1 -0
     --- stderr
     warning: secrets are kept in clear in this store (made with --no-sealing)
-    1 new, 1 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    1 new (1 unannounced), 1 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    warning: pbx: generation 2 is an unannounced change; `confvault diff pbx@2` shows it
     ");
     assert_snapshot!(env.cv(&["snapshot", "--label", "site=berlin"]), @"
     pbx  unchanged 2
@@ -137,10 +138,11 @@ fn a_set_that_shrank_is_taken_on_purpose_only() {
     --- exit 3
     ");
     assert_snapshot!(env.cv(&["snapshot", "--accept=cleaned up"]), @"
-    pbx  generation 2  1  snapshot  +0 ~1 -0
+    pbx  generation 2  1  unannounced  +0 ~1 -0
     --- stderr
     warning: secrets are kept in clear in this store (made with --no-sealing)
-    1 new, 0 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    1 new (1 unannounced), 0 unchanged, 0 failed; [SIZE] added in [SECONDS] s
+    warning: pbx: generation 2 is an unannounced change; `confvault diff pbx@2` shows it
     ");
     assert!(env.cv(&["show", "pbx"]).succeeded().contains("cleaned up"));
     // An empty answer never wipes, whatever is accepted.

@@ -163,7 +163,7 @@ fn a_device_that_confvault_collects_is_refused_by_name_once_the_other_program_we
     world.env.write("gw1/running-config", state("gw1", "15.8(1)M", "ours"));
     world.cv(&["device", "add", "gw1", "--source", "dir:../gw1", "--profile", "cisco-ios"]).succeeded();
     world.cv(&["snapshot", "gw1"]).succeeded();
-    assert_eq!(world.log("gw1")[0][..3], ["4".to_owned(), "15.8(1)M".to_owned(), "snapshot".to_owned()]);
+    assert_eq!(world.log("gw1")[0][..3], ["4".to_owned(), "15.8(1)M".to_owned(), "unannounced".to_owned()]);
     // Nothing new over there: nothing to refuse.
     assert_eq!(world.import(&args)["generation_count"], 0);
     commit(&repo, &[oxidized(T0 + 8 * DAY, &[("voice/gw1", &state("gw1", "15.8(1)M", "theirs"))])]);

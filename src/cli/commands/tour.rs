@@ -88,9 +88,11 @@ impl Tour<'_> {
         self.confvault(&["-C", "vault", "diff", "pbx@pre/CHG-7", "@post/CHG-7"], &[1])?;
 
         self.title("An upgrade: another release is another line")?;
+        let begin = ["-C", "vault", "release", "begin", "pbx", "20.20.1", "--why", "18 has reached its end", "--unreviewed"];
+        self.confvault(&[&begin[..], &["a tour has no change notes"]].concat(), &[0])?;
         fs::remove_dir_all(self.dir.join("devices/pbx"))?;
         self.install("pbx-20", "pbx")?;
-        self.confvault(&["-C", "vault", "snapshot", "pbx", "--note", "upgrade to Asterisk 20"], &[0])?;
+        self.confvault(&["-C", "vault", "release", "finish", "pbx", "--accept", "chan_sip is gone, and its file"], &[0])?;
         self.confvault(&["-C", "vault", "log", "pbx"], &[0])?;
         self.confvault(&["-C", "vault", "diff", "pbx:18.26.4", "pbx:20.20.1", "--stat"], &[1])?;
 
