@@ -233,9 +233,11 @@ pub fn collect(
     let rules = look_rules(device, profile, context.stored_as);
     let look = look.filter(|look| look.rules == rules);
     if let Some(archive) = context.pushed {
-        return pushed::collect(archive, device, profile, rules, context);
+        let mut collected = pushed::collect(archive, device, profile, rules, context)?;
+        told(&mut collected, profile, context);
+        return Ok(collected);
     }
-    match &device.source {
+    let mut collected = match &device.source {
         SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
         SourceUrl::DrsDir(folder) => drs::collect_dir(&context.root.join(folder), device, profile, look, rules, context),
         SourceUrl::DrsSftp(remote) => drs::collect_sftp(remote, device, profile, look, rules, context),
@@ -244,7 +246,19 @@ pub fn collect(
         SourceUrl::Push => Err(CollectError::NotPushed),
         #[allow(unreachable_patterns, reason = "a source of the future")]
         other => Err(CollectError::NotSupported(other.clone())),
+    }?;
+    told(&mut collected, profile, context);
+    Ok(collected)
+}
+
+/// Adds what the profile expects and is not there, or has become old.
+fn told(collected: &mut Collected, profile: &Profile, context: &Context<'_>) {
+    if context.partial || profile.collect().is_none_or(|collect| collect.expect.is_empty()) {
+        return;
     }
+    collected.warnings.extend(finish::expected(profile, collected.set.entries(), collected.taken_ns));
+    // Files grow old without a change, so the source is looked at each time.
+    collected.root = None;
 }
 
 /// Tells whether a look proves that a source holds what it held, so that no set is needed; `look` as for

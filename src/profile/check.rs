@@ -131,6 +131,9 @@ impl ProfileFile {
         for text in self.collect.iter().flat_map(|c| &c.required) {
             check.globs("collect.required", std::slice::from_ref(&Pattern::new(text)))?;
         }
+        for expect in self.collect.iter().flat_map(|c| &c.expect) {
+            check.globs("collect.expect.paths", &expect.paths)?;
+        }
         if let Some(session) = &self.session {
             let all = session.prompt.iter().chain(&session.pager).chain(&session.refusals);
             all.into_iter().try_for_each(|p| check.pattern("session", p, Is::Regex))?;

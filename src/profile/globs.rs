@@ -26,7 +26,13 @@ pub(crate) fn as_path(path: &ConfigPath) -> &Path {
 }
 
 /// Tells whether one of the globs matches one of the paths. Those of a profile were checked when it was loaded.
-pub(crate) fn any_matches<'p>(globs: &[Pattern], paths: impl Iterator<Item = &'p ConfigPath> + Clone) -> bool {
-    let matchers = globs.iter().filter_map(|text| Some(glob(text.as_str()).ok()?.compile_matcher()));
-    matchers.into_iter().any(|matcher| paths.clone().any(|path| matcher.is_match(as_path(path))))
+pub(crate) fn any_matches<'p>(globs: &[Pattern], mut paths: impl Iterator<Item = &'p ConfigPath>) -> bool {
+    let matches = matcher(globs);
+    paths.any(matches)
+}
+
+/// Tells of each path whether one of the globs matches it.
+pub(crate) fn matcher(globs: &[Pattern]) -> impl Fn(&ConfigPath) -> bool + use<> {
+    let matchers: Vec<_> = globs.iter().filter_map(|text| Some(glob(text.as_str()).ok()?.compile_matcher())).collect();
+    move |path| matchers.iter().any(|matcher| matcher.is_match(as_path(path)))
 }

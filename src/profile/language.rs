@@ -171,6 +171,21 @@ pub struct Collect {
     /// What this profile does not collect, in words, for reports.
     #[serde(default)]
     pub not_collected: Vec<String>,
+    /// What is part of a set that can be put back, and that only somebody else can make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expect>,
+}
+
+/// Files without which a set is taken, with a warning.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// Globs, one of which is to match a file.
+    pub paths: Vec<Pattern>,
+    /// What they are, in words that follow "no".
+    pub what: String,
+    /// How old the newest of them may be.
+    pub within_days: Option<u32>,
 }
 
 /// How commands reach the device.

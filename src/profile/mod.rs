@@ -21,7 +21,10 @@ pub mod syntax;
 mod volatile;
 
 pub use error::ProfileError;
-pub use language::{Action, Cannot, Collect, Command, Health, Module, Restore, RestoreMethod, Session, SessionMode, Step};
+pub(crate) use globs::matcher;
+pub use language::{
+    Action, Cannot, Collect, Command, Expect, Health, Module, Restore, RestoreMethod, Session, SessionMode, Step,
+};
 pub use pattern::Pattern;
 pub use profiles::{Origin, Profiles, Summary};
 pub use rules::{Claim, Profile};

@@ -283,3 +283,28 @@ fn a_device_that_left_the_inventory_is_told() {
     env.write("confvault.toml", inventory.replace(collector, "collector = \"elsewhere\""));
     assert!(!env.cv(&["device", "list"]).text().contains("not in the inventory"));
 }
+
+/// The configuration of a FreePBX stands in its database, which is in a set only where FreePBX backs itself up.
+#[test]
+fn a_freepbx_without_its_own_backup_is_told_of_each_time() {
+    let env = TestEnv::with_store();
+    env.write("pbx/etc/amportal.conf", "AMPWEBROOT=/var/www/html\n");
+    env.cv(&["device", "add", "pbx", "--source", "dir:pbx", "--profile", "freepbx", "--release", "16"]).succeeded();
+    let none = "pbx: There is no backup of FreePBX with its database among the files";
+    for outcome in ["1 new", "1 unchanged"] {
+        let run = env.cv(&["snapshot"]);
+        assert!(run.stderr.contains(none) && run.stderr.contains(outcome), "{}", run.stderr);
+    }
+    assert!(env.cv(&["device", "test", "pbx"]).stderr.contains("There is no backup of FreePBX"));
+    let archive = "pbx/var/spool/asterisk/backup/nightly/20261102-030000-1793588400-16.0.40.7-1.tar.gz";
+    env.write(archive, "an archive");
+    let run = env.cv(&["snapshot"]);
+    assert!(run.stderr.contains("1 new") && !run.stderr.contains("backup of FreePBX"), "{}", run.stderr);
+    let touched = std::process::Command::new("touch").args(["-d", "30 days ago"]).arg(env.path(archive)).status().unwrap();
+    assert!(touched.success());
+    for _ in 0..2 {
+        let run = env.cv(&["snapshot"]);
+        let old = "pbx: The newest backup of FreePBX with its database is 30 days old";
+        assert!(run.stderr.contains(old) && run.stderr.contains("1 unchanged"), "{}", run.stderr);
+    }
+}
