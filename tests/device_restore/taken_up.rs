@@ -148,6 +148,10 @@ fn a_change_does_not_end_before_its_restore() {
         assert!(run.stderr.contains("Change CHG-7 cannot end before the restore of its device pbx"), "{run}");
         assert!(run.stderr.contains("confvault restore --resume pbx"), "{run}");
     }
+    // A device that is gone for good: its record is removed by hand.
+    let gone = lab.copy();
+    fs::remove_dir_all(gone.env.path("store/restores/pbx")).unwrap();
+    gone.cv(&["change", "abort", "CHG-7"]).succeeded();
     let run = lab.cv(&["restore", "--undo", "--wait", "3"]);
     assert!(run.code == 0 && run.stderr.contains("Change CHG-7"), "{run}");
     lab.cv(&["change", "close", "CHG-7"]).succeeded();
