@@ -203,7 +203,7 @@ fn now_knows_large_files_and_what_is_behind_them() {
     fs::write(env.path("pbx/a.wav"), noise(9 << 20, 0)).unwrap();
     // What is behind the first 32 MiB of a set is spooled, however small it is.
     for name in ["b1", "b2", "b3", "b4", "b5"] {
-        fs::write(env.path(&format!("pbx/{name}.wav")), noise(7 << 20, 0)).unwrap();
+        fs::write(env.path(format!("pbx/{name}.wav")), noise(7 << 20, 0)).unwrap();
     }
     env.write("pbx/z.conf", "[z]\nx=1\n");
     env.cv(&["snapshot", "pbx"]).succeeded();

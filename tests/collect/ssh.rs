@@ -117,7 +117,7 @@ fn no_half_answer_is_ever_a_set() {
         (Fault::Trickle(RUN), "Time of the device is over|The device used up its total time"),
         (Fault::NoPrompt, "No prompt within 1 s after the terminal opened; the last line was \"Please wait\""),
         (Fault::Mute, "Time of the device is over while shaking hands"),
-        (Fault::BannerFlood, "Time of the device is over while shaking hands"),
+        (Fault::BannerFlood, "Device sends without end while shaking hands|Time of the device is over while shaking hands"),
     ];
     for (fault, words) in faults {
         let simulator = Simulator::one("gw", gateway().fault(fault.clone()));
