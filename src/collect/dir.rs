@@ -73,6 +73,9 @@ pub(super) fn collect(
         return Err(CollectError::Empty(folder.to_path_buf()));
     }
     let same = look.filter(|look| all_same && look.entries.len() == entries.len());
+    if same.is_none() && !context.partial {
+        finish::check_required(profile, &entries)?;
+    }
     let release = match (&device.release, same) {
         (Some(release), _) => Some(release.clone()),
         (None, Some(look)) => Some(look.release.clone()),
@@ -81,7 +84,6 @@ pub(super) fn collect(
             if context.partial {
                 finish::release(device, profile, &entries, &mut read).ok()
             } else {
-                finish::check_required(profile, &entries)?;
                 Some(finish::release(device, profile, &entries, &mut read)?)
             }
         }

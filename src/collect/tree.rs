@@ -163,14 +163,14 @@ impl<'a> Plan<'a> {
         }
         self.place_folders(&mut entries);
         let same = self.look.filter(|look| all_same && look.entries.len() == entries.len());
+        if same.is_none() && !self.partial {
+            finish::check_required(self.profile, &entries)?;
+        }
         let release = match (&device.release, same) {
             (Some(release), _) => Some(release.clone()),
             (None, Some(look)) => Some(look.release.clone()),
             (None, None) if self.partial => finish::release(device, self.profile, &entries, reread).ok(),
-            (None, None) => {
-                finish::check_required(self.profile, &entries)?;
-                Some(finish::release(device, self.profile, &entries, reread)?)
-            }
+            (None, None) => Some(finish::release(device, self.profile, &entries, reread)?),
         };
         let set = ConfigSet::new(entries, release, self.unclaimed)?;
         Ok((set, self.skipped))

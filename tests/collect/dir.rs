@@ -281,6 +281,17 @@ fn a_release_that_is_not_found_fails_the_device() {
 }
 
 #[test]
+fn what_a_profile_requires_is_required_of_a_declared_release_too() {
+    let mut rig = Rig::new();
+    rig.profile = "cisco-ios";
+    rig.write("vlan.dat", "x");
+    let error = rig.collect(None).unwrap_err();
+    assert!(matches!(&error, CollectError::NotWhole(missing) if missing == &["running-config*"]), "{error:?}");
+    rig.write("running-config", "hostname gw\nend\n");
+    assert!(rig.collect(None).is_ok());
+}
+
+#[test]
 fn limits_end_the_collecting() {
     let mut rig = Rig::new();
     rig.write("a", "12345");
