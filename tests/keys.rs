@@ -314,6 +314,21 @@ fn check_verifies_everything_and_a_revoked_collector_is_cut_off() {
 
     // Whoever has its key can still sign; with a date from before it was revoked it counts as little.
     let forged = next_generation(&env, &env.path("cv/keys/signing.key"));
+    // Git knows no cut: the list says which key is revoked, and leaves it out where that is wished.
+    let accepted = |args: &[&str]| {
+        let list = cv(&env, &[&["key", "signers"], args].concat());
+        let text = String::from_utf8(list.stdout.clone()).unwrap();
+        env.write("signers", &list.stdout);
+        let file = format!("gpg.ssh.allowedSignersFile={}", env.path("signers").display());
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent").current_dir(env.path("cv/store.git"));
+        let git = git.args(["-c", "gpg.format=ssh", "-c", &file, "verify-commit", &forged]).output().unwrap();
+        (text, git.status.success())
+    };
+    let (text, good) = accepted(&[]);
+    assert!(good && text.starts_with("# revoked") && text.lines().count() == 2, "{text}");
+    let (text, good) = accepted(&["--valid"]);
+    assert!(!good && text.is_empty(), "{text}");
     let found = cv(&env, &["check", "--json"]);
     assert_eq!(found.code, 13, "{found}");
     let findings = found.json()["signatures"]["findings"].clone();

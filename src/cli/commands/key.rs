@@ -130,13 +130,20 @@ struct AdmitArgs {
 }
 
 /// Print git's allowed-signers file, for `git verify-commit`
+///
+/// A revoked key stays in it, after a line that says so: what it signed before its cut counts. Git knows no cut, so it calls good
+/// what is signed with such a key later, too; `confvault check` does not. `--valid` leaves revoked keys out.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault key signers > signers\n  \
      git -c gpg.format=ssh -c gpg.ssh.allowedSignersFile=signers -C DIR/store.git verify-commit gw-1/16.9.5\n",
     exit_codes!()
 ))]
-struct SignersArgs {}
+struct SignersArgs {
+    /// Leave revoked keys out
+    #[arg(long)]
+    valid: bool,
+}
 
 /// Compare the heads of the store with those that this installation has seen
 ///
@@ -178,12 +185,25 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
         KeyCommand::Fetch(args) => fetch(ui, context, args),
         KeyCommand::Request(_) => request(ui, context),
         KeyCommand::Admit(args) => admit(ui, context, args),
-        KeyCommand::Signers(_) => {
-            let (store, ring) = context.keys()?;
-            ui.raw().write_all(write_signers(&trusted(&store, &ring)?.trust.signers).as_bytes())?;
-            Ok(Exit::Done)
-        }
+        KeyCommand::Signers(args) => signers(ui, context, args),
     }
+}
+
+fn signers(ui: &mut Ui, context: &Context, args: &SignersArgs) -> Outcome {
+    let (store, ring) = context.keys()?;
+    let trust = trusted(&store, &ring)?.trust;
+    for signer in trust.signers {
+        let print = signer.key.fingerprint();
+        let revoked = trust.revoked.iter().any(|cut| cut.key == print);
+        if revoked && args.valid {
+            continue;
+        }
+        if revoked {
+            ui.raw().write_all(format!("# revoked, counts up to its cut only: {print}\n").as_bytes())?;
+        }
+        ui.raw().write_all(write_signers(&[signer]).as_bytes())?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Changes the keys with the administrator's folder.
