@@ -137,26 +137,66 @@ fn section(cache: &mut Option<Sections>, text: Text<'_>, line: usize) -> Option<
 
 fn steps(a: &Cut<'_>, b: &Cut<'_>, old: &[bool], new: &[bool]) -> Vec<Step> {
     let mut out = Vec::with_capacity(a.all.len().max(b.all.len()));
-    // Positions among the lines that count, and the next line of the old text.
-    let (mut i, mut j, mut next) = (0, 0, 0);
+    // Positions among the lines that count, and the next line of each text.
+    let (mut i, mut j, mut next) = (0, 0, (0, 0));
     loop {
-        while next < a.all.len() && (i == a.lines.len() || next < a.lines[i]) {
-            out.push(Step::Volatile(next));
-            next += 1;
-        }
-        if old.get(i) == Some(&true) {
-            out.push(Step::Removed(a.lines[i]));
-            (i, next) = (i + 1, next + 1);
-        } else if new.get(j) == Some(&true) {
-            out.push(Step::Added(b.lines[j]));
-            j += 1;
-        } else if i < a.lines.len() && j < b.lines.len() {
-            out.push(Step::Both(a.lines[i], b.lines[j]));
-            (i, j, next) = (i + 1, j + 1, next + 1);
-        } else {
+        let (to_i, to_j) = (i + changed_run(&old[i..]), j + changed_run(&new[j..]));
+        let end = (line_at(a, to_i), line_at(b, to_j));
+        between(&Part::of(&a.lines[i..to_i], next.0..end.0), &Part::of(&b.lines[j..to_j], next.1..end.1), b, &mut out);
+        if to_i == a.lines.len() || to_j == b.lines.len() {
             return out;
         }
+        out.push(Step::Both(end.0, end.1));
+        (i, j, next) = (to_i + 1, to_j + 1, (end.0 + 1, end.1 + 1));
     }
+}
+
+fn changed_run(marks: &[bool]) -> usize {
+    marks.iter().take_while(|changed| **changed).count()
+}
+
+fn line_at(cut: &Cut<'_>, counted: usize) -> usize {
+    cut.lines.get(counted).copied().unwrap_or(cut.all.len())
+}
+
+/// What a side has between two lines that both have: volatile lines, and the changed ones in front of, between
+/// and behind them.
+struct Part {
+    volatile: Vec<usize>,
+    /// One more than `volatile`.
+    changed: Vec<Vec<usize>>,
+}
+
+impl Part {
+    fn of(counted: &[usize], all: Range<usize>) -> Self {
+        let mut part = Self { volatile: Vec::new(), changed: vec![Vec::new()] };
+        let mut counted = counted.iter().peekable();
+        for line in all {
+            if counted.next_if_eq(&&line).is_some() {
+                part.changed.last_mut().expect("there is a first").push(line);
+            } else {
+                part.volatile.push(line);
+                part.changed.push(Vec::new());
+            }
+        }
+        part
+    }
+}
+
+/// Puts the added lines where the new side has them among its volatile lines. Where the sides have not the same
+/// number of those, they stand right behind the first lines that are removed.
+fn between(old: &Part, new: &Part, b: &Cut<'_>, out: &mut Vec<Step>) {
+    let same = old.volatile.len() == new.volatile.len();
+    let first = old.changed.iter().position(|lines| !lines.is_empty()).unwrap_or(old.volatile.len());
+    // What ends a file without LF has nothing behind it.
+    let ends = |line: &usize| !b.all[*line].ends_with(b"\n");
+    for (at, removed) in old.changed.iter().enumerate() {
+        out.extend(removed.iter().map(|line| Step::Removed(*line)));
+        let added = new.changed.iter().enumerate().filter(|(group, _)| if same { *group == at } else { at == first });
+        out.extend(added.flat_map(|(_, lines)| lines).filter(|line| !ends(line)).map(|line| Step::Added(*line)));
+        out.extend(old.volatile.get(at).map(|line| Step::Volatile(*line)));
+    }
+    out.extend(new.changed.iter().flatten().filter(|line| ends(line)).map(|line| Step::Added(*line)));
 }
 
 /// The steps of each hunk: changes with their context, joined where they meet.

@@ -63,6 +63,22 @@ fn in_other_hunks_they_are_context_of_the_old_side() {
 }
 
 #[test]
+fn a_changed_line_stays_on_its_side_of_a_volatile_one() {
+    let (gone, came) = ("access-list 1 permit 10.0.0.1\n", "access-list 1 permit 10.0.0.2\n");
+    let old = text(&format!("! Last change 1\n{gone}! Last saved 1\nend\n"));
+    let new = text(&format!("! Last change 2\n{came}! Last saved 2\nend\n"));
+    let patch = String::from_utf8(unified(&quiet(&old, &new))).unwrap();
+    assert!(patch.contains(&format!(" ! Last change 1\n-{gone}+{came} ! Last saved 1\n end\n")), "{patch}");
+    // Also where the old side has none of them, or the line really went to the other side.
+    let new = text(&format!("{came}end\n"));
+    let patch = String::from_utf8(unified(&quiet(&old, &new))).unwrap();
+    assert!(patch.contains(&format!("-{gone}+{came} ! Last saved 1\n end\n")), "{patch}");
+    let new = text(&format!("! Last change 2\n! Last saved 2\n{came}end\n"));
+    let patch = String::from_utf8(unified(&quiet(&old, &new))).unwrap();
+    assert!(patch.contains(&format!("-{gone} ! Last saved 1\n+{came} end\n")), "{patch}");
+}
+
+#[test]
 fn a_real_profile() {
     let profile = confvault::profile::Profiles::load(None).unwrap().get("cisco-ios").unwrap();
     let config = |when: &str, period: u32, name: &str| {
