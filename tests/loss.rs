@@ -257,3 +257,52 @@ fn names_that_come_and_go_and_what_is_forgotten_are_no_loss() {
     cv(&env, "cv", &["maintain"]).succeeded();
     cv(&env, "cv", &["check", "--read-data"]).succeeded();
 }
+
+/// The files that only the command writes are whole too, wherever it is stopped: looks, the spool, the heads that
+/// were seen, the collector's own branch.
+#[test]
+#[cfg(debug_assertions)]
+fn a_snapshot_that_is_stopped_anywhere_leaves_the_old_or_the_new_and_the_next_needs_nobody() {
+    let thorough = std::env::var_os("CONFVAULT_THOROUGH").is_some();
+    let env = store();
+    // One device is new, one has changed, and one has another large file.
+    env.write("new/a.conf", "a=1\n");
+    cv(&env, "cv", &["device", "add", "new", "--source", "dir:../new", "--release", "1"]).succeeded();
+    env.write("pbx/sip.conf", "[100]\nsecret=CaNaRy\n");
+    env.write("gw/flash.bin", [3, 2, 1, 0].repeat(1000));
+    let before = refs(&env.path("cv/store.git"));
+    copy(&env, "trial");
+    let trace = env.path("steps");
+    let args = ["-C", "trial", "snapshot"];
+    env.run(env.command(&args).env("CONFVAULT_FAULT", format!("count:{}", trace.display()))).succeeded();
+    let steps = fs::read_to_string(&trace).unwrap().lines().count();
+    assert!(steps > 15, "{steps}");
+    for (fault, every) in [("kill", 1), ("eio", 3), ("enospc", 3), ("short", 3)] {
+        let mut stopped = 0;
+        for n in (1..=steps).step_by(if thorough { every } else { every.max(2) + 1 }) {
+            copy(&env, "trial");
+            let run = env.run(env.command(&args).env("CONFVAULT_FAULT", format!("{fault}:{n}")));
+            let what = format!("{fault}:{n}: {run}");
+            stopped += u32::from(run.code != 0);
+            assert!(!run.stderr.contains("CaNaRy") && !run.stderr.contains("panicked"), "{what}");
+            assert!(fault == "kill" || run.code == 0 || run.stderr.contains("error: "), "{what}");
+            // All three devices are there, or none.
+            let now = refs(&env.path("trial/store.git"));
+            let moved =
+                ["refs/heads/new/1", "refs/heads/pbx/2.0", "refs/heads/gw/7"].map(|name| now.get(name) != before.get(name));
+            assert!(moved == [false; 3] || moved == [true; 3], "{what}: {moved:?}");
+            cv(&env, "trial", &["snapshot"]).succeeded();
+            cv(&env, "trial", &["check", "--read-data"]).succeeded();
+            for (device, generations) in [("new", 1), ("pbx", 3), ("gw", 2)] {
+                let log = cv(&env, "trial", &["log", device, "--json"]).json();
+                assert_eq!(log["generations"].as_array().unwrap().len(), generations, "{what}: {log}");
+                let _gone = fs::remove_dir_all(env.path("out"));
+                let args = ["restore", device, "--to", "out", "--identity", "cv-admin/identity.txt"];
+                cv(&env, "trial", &args).succeeded();
+                let differ = Command::new("diff").args(["-r", device, "out"]).current_dir(env.path("")).output().unwrap();
+                assert!(differ.status.success(), "{what}: {}", String::from_utf8_lossy(&differ.stdout));
+            }
+        }
+        assert!(stopped >= 2, "{fault} stopped {stopped} of {steps} times");
+    }
+}

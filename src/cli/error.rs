@@ -3,9 +3,12 @@
 use std::error::Error;
 use std::io;
 
+use super::context::Context;
 use super::exit::Exit;
 use super::hints;
 use crate::model::DeviceName;
+use crate::ops::restore::RestoreError;
+use crate::{ops, store};
 
 /// A command that failed: the facts come from the rooms, the exit code and the advice from here.
 #[derive(Debug)]
@@ -65,6 +68,36 @@ impl CommandError {
             *hint = hint.replace("NAME", device.as_str());
         }
         self
+    }
+
+    /// Says of a device that the store does not know and the inventory does that it was never taken.
+    pub(crate) fn known_to(self, context: &Context) -> Self {
+        let Some(device) = self.no_device().filter(|name| context.inventory().is_ok_and(|known| known.device(name).is_ok()))
+        else {
+            return self;
+        };
+        let hints = vec![
+            format!("`confvault snapshot {device}` takes one"),
+            format!("`confvault journal --device {device}` shows what became of earlier tries"),
+        ];
+        Self { hints, source: format!("Device has no generation yet: {device}").into(), ..self }
+    }
+
+    /// The device that the store does not know, if that is the error.
+    fn no_device(&self) -> Option<DeviceName> {
+        let source = self.source.as_ref() as &(dyn Error + 'static);
+        let of_job = source.downcast_ref::<ops::Error>().and_then(|error| match error {
+            ops::Error::Store(error) | ops::Error::Restore(RestoreError::Store(error)) => Some(error),
+            _ => None,
+        });
+        let of_restore = source.downcast_ref::<RestoreError>().and_then(|error| match error {
+            RestoreError::Store(error) => Some(error),
+            _ => None,
+        });
+        match source.downcast_ref::<store::Error>().or(of_job).or(of_restore)? {
+            store::Error::NoDevice { device, .. } => Some(device.clone()),
+            _ => None,
+        }
     }
 
     /// Leaves out the advice to run a command that was run.

@@ -85,6 +85,7 @@ fn run(env: Env, cli: Cli) -> Exit {
     match result {
         Ok(exit) => exit,
         Err(error) => {
+            let error = error.known_to(&context);
             if !error.is_silent() {
                 ui.error(&error);
             }

@@ -45,6 +45,22 @@ impl Error {
         Self { action, path: path.to_owned(), source }
     }
 
+    /// Gives the same error again, for whoever fails because of it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self { action: self.action, path: self.path.clone(), source }
+    }
+
+    /// Tells whether there was no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// Gives the kind of the system's error.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {

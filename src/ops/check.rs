@@ -9,7 +9,7 @@ use crate::inventory::{Inventory, STORE_DIR};
 use crate::model::DeviceName;
 use crate::seal::Identities;
 use crate::store::check::{CheckOptions, CheckReport};
-use crate::store::{Access, Record, Store};
+use crate::store::{Access, Record, Refs, Store};
 
 /// What is checked.
 #[derive(Debug, Default)]
@@ -51,11 +51,24 @@ impl Report {
     }
 }
 
+/// Refuses names that no device has: a slip of the pen is no damage. One that has lost its lines was seen once.
+fn check_names(store: &Store, refs: &Refs, ring: &KeyRing, devices: &[DeviceName]) -> Result<(), Error> {
+    // What cannot be read is told by the check itself.
+    let seen = ring.seen().unwrap_or_default();
+    for device in devices {
+        let prefix = format!("refs/heads/{device}/");
+        if !seen.keys().any(|name| name.starts_with(&prefix)) && refs.prefix(&prefix).next().is_none() {
+            store.newest(refs, device)?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks the store in the folder `root`. `progress` is told, from any thread, how many of how many
 /// objects were read.
 ///
 /// # Errors
-/// The store cannot be opened at all; everything else is a finding.
+/// The store cannot be opened at all, or has no such device; everything else is a finding.
 pub fn check(
     root: &Path,
     identities: Option<&Identities>,
@@ -78,6 +91,7 @@ pub fn check(
     let devices = (!options.devices.is_empty()).then_some(options.devices.as_slice());
     let how = CheckOptions { read_data: options.read_data, access, devices, threads: options.threads };
     let refs = store.refs()?;
+    check_names(store, &refs, &KeyRing::at(root), &options.devices)?;
     let data = store.check(&refs, &how, progress)?;
     let gone = match Inventory::load(root) {
         Ok(inventory) if devices.is_none() => super::gone(&inventory, store, &refs),

@@ -78,6 +78,14 @@ pub enum Error {
     /// Another process kept writing to the device.
     #[error("Device was written to by another process each time")]
     Moved,
+    /// The disk refused what was collected.
+    #[error("Nothing could be kept of {}", listed(devices))]
+    Unwritten {
+        /// The devices that had ended.
+        devices: Vec<crate::model::DeviceName>,
+        /// Why.
+        source: Box<Error>,
+    },
     /// The run was asked to end before this device was begun.
     #[error("Not begun, as the run was stopped")]
     NotBegun,
@@ -89,5 +97,14 @@ impl From<super::device_restore::DeviceRestoreError> for Error {
             super::device_restore::DeviceRestoreError::Job(error) => *error,
             other => Self::DeviceRestore(Box::new(other)),
         }
+    }
+}
+
+/// The first five of several devices.
+fn listed(devices: &[crate::model::DeviceName]) -> String {
+    let shown = devices.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match devices.len().saturating_sub(5) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

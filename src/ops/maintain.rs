@@ -1,9 +1,21 @@
 //! Maintenance of the store, with its record in the journal.
 
+use std::path::Path;
+
 use super::keys::check_all;
 use super::{Error, Vault};
-use crate::store::Record;
+use crate::inventory::STORE_DIR;
 use crate::store::maintain::{self, Effort, Maintained};
+use crate::store::{self, Record};
+
+/// Makes the indices anew that whole packs of the installation in the folder `root` have lost; gives how many. The
+/// store need not open.
+///
+/// # Errors
+/// Another maintenance runs, or the disk refused.
+pub fn reindex(root: &Path) -> Result<usize, Error> {
+    Ok(store::reindex::reindex(&root.join(STORE_DIR))?)
+}
 
 /// Folds packs beside running snapshots.
 ///

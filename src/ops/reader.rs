@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Error;
-use super::keys::{KeyError, KeyRing, trusted};
+use super::keys::{KeyRing, trusted_to_read};
 use super::signatures::SignatureFinding;
 use super::vouch::wrong_generation;
 use crate::inventory::{FILE_NAME, Inventory, PROFILES_DIR, STORE_DIR};
@@ -48,12 +48,7 @@ impl Reader {
         let profiles = Profiles::load(Some(&root.join(PROFILES_DIR)))?;
         let ring = KeyRing::at(root);
         let trust = match ring.is_there() {
-            true => match trusted(&store, &ring) {
-                Ok(trusted) => trusted.trust,
-                // It was followed and found good, and could not be remembered: the disk is read-only.
-                Err(KeyError::Disk(_)) => Trust::parse(store.facts().files())?,
-                Err(error) => return Err(error.into()),
-            },
+            true => trusted_to_read(&store, &ring)?,
             false => Trust::parse(store.facts().files())?,
         };
         let (keys, opener) = match identities {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::keys::{KeyError, KeyRing, Seen, trusted, was_removed};
+use super::keys::{KeyError, KeyRing, Seen, trusted_to_read, was_removed};
 use crate::seal::{AllowedSigner, Error as SealError, Trust, principal, verify};
 use crate::store::facts::STORE_REF;
 use crate::store::generation::{Generation, Message};
@@ -211,11 +211,18 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
         return Ok(report);
     }
     // The heads that were seen first: a snapshot that ends in between moves the refs on, never back.
-    let mut seen = ring.seen()?;
+    let mut seen = match ring.seen() {
+        Err(error @ KeyError::Damaged { .. }) => {
+            let wrong = Wrong::Untrusted { why: error.to_string() };
+            report.findings.push(SignatureFinding { reference: "keys/seen".to_owned(), object: "-".to_owned(), wrong });
+            Seen::new()
+        }
+        seen => seen?,
+    };
     let refs = store.refs()?;
     let trust = if ring.is_pinned() {
-        match trusted(store, ring) {
-            Ok(trusted) => trusted.trust,
+        match trusted_to_read(store, ring) {
+            Ok(trust) => trust,
             Err(error @ (KeyError::Untrusted { .. } | KeyError::RolledBack { .. })) => {
                 let wrong = Wrong::Untrusted { why: error.to_string() };
                 let object = store.facts().commit.to_string();
@@ -233,7 +240,7 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
             seen.remove(&name);
         }
     }
-    report.findings = check(store.repo(), &refs, &trust, &seen);
+    report.findings.extend(check(store.repo(), &refs, &trust, &seen));
     Ok(report)
 }
 

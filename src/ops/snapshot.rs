@@ -246,6 +246,18 @@ fn write<'l, 's>(open: &'l RwLock<Transaction<'s>>) -> RwLockWriteGuard<'l, Tran
     open.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Names the devices of which nothing could be kept because the disk refused.
+fn unwritten(reports: &[DeviceReport], error: Error) -> Error {
+    use crate::store::Error as E;
+    match error {
+        Error::Disk(_) | Error::Store(E::Disk(_) | E::BatchBroken(_)) if !reports.is_empty() => {
+            let devices = reports.iter().map(|report| report.device.clone()).collect();
+            Error::Unwritten { devices, source: Box::new(error) }
+        }
+        other => other,
+    }
+}
+
 /// Are the lines of a device the same?
 fn same_lines(a: &Refs, b: &Refs, device: &DeviceName) -> bool {
     a.same_below(b, &format!("refs/heads/{device}/"))
@@ -458,7 +470,7 @@ impl Run<'_> {
                 transaction.record(record.with("reason", reason(error)));
             }
         }
-        let done = self.vault.commit(transaction)?;
+        let done = self.vault.commit(transaction).map_err(|error| unwritten(&pending.reports, error))?;
         report.added_bytes += done.committed.added_bytes;
         pending.since = None;
         // A device that ended a moment ago can be in the transaction and not yet among the reports.

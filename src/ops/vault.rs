@@ -41,7 +41,9 @@ impl Vault {
     /// # Errors
     /// What is wrong with the inventory, a profile of the user, the store or a key.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        Self::of(Inventory::load(root)?)
+        let inventory = Inventory::load(root)?;
+        KeyRing::at(inventory.root()).warn_of_loss();
+        Self::of(inventory)
     }
 
     /// Opens the installation that an inventory belongs to, be it written or not.

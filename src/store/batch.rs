@@ -52,6 +52,15 @@ struct State {
     seen: gix::hashtable::HashMap<ObjectId, Put>,
     /// A write failed, so the file ends in the middle of an object.
     broken: bool,
+    /// What the disk said to that write.
+    reason: Option<fsio::Error>,
+}
+
+impl State {
+    /// The error of whoever comes after the write that failed: it names the first cause.
+    fn check(&self) -> Result<()> {
+        if self.broken { Err(Error::BatchBroken(self.reason.as_ref().map(fsio::Error::again))) } else { Ok(()) }
+    }
 }
 
 /// An object that was put.
@@ -156,7 +165,8 @@ impl Batch {
     pub fn object(&self, id: &ObjectId, limit: u64) -> Result<Option<Object>> {
         let state = self.state();
         let Some(place) = state.seen.get(id).map(|put| put.place) else { return Ok(None) };
-        let writer = state.writer.as_ref().filter(|_| !state.broken).ok_or(Error::BatchBroken)?;
+        state.check()?;
+        let writer = state.writer.as_ref().ok_or(Error::BatchBroken(None))?;
         let found = writer.entry(usize::try_from(place).map_err(|_| Error::TooManyObjects)?)?;
         drop(state);
         let corrupt = |what: &str| Error::ObjectCorrupt { what: what.to_owned(), id: *id };
@@ -187,23 +197,35 @@ impl Batch {
         let mut deflater = pool().pop().unwrap_or_else(Deflater::new);
         let deflated = deflater.run(data, raw);
         let mut state = self.state();
-        if state.broken {
-            return Err(Error::BatchBroken);
-        }
+        state.check()?;
         if !state.seen.contains_key(&id) {
             state.broken = true;
-            let writer = match &mut state.writer {
-                Some(writer) => writer,
-                none => none.insert(PackWriter::create(&self.repo.pack_dir())?),
+            let place = match self.append(&mut state.writer, &id, kind, data.len() as u64, deflated) {
+                Ok(place) => place,
+                Err(error) => {
+                    if let Error::Disk(cause) = &error {
+                        state.reason = Some(cause.again());
+                    }
+                    return Err(error);
+                }
             };
-            let place = u32::try_from(writer.len()).map_err(|_| Error::TooManyObjects)?;
-            writer.add(&id, kind, data.len() as u64, deflated)?;
             state.seen.insert(id, Put { place, target });
             state.broken = false;
         }
         drop(state);
         pool().push(deflater);
         Ok(id)
+    }
+
+    /// Writes an object into the pack, which the first one begins; gives its place.
+    fn append(&self, to: &mut Option<PackWriter>, id: &ObjectId, kind: Kind, size: u64, deflated: &[u8]) -> Result<u32> {
+        let writer = match to {
+            Some(writer) => writer,
+            none => none.insert(PackWriter::create(&self.repo.pack_dir())?),
+        };
+        let place = u32::try_from(writer.len()).map_err(|_| Error::TooManyObjects)?;
+        writer.add(id, kind, size, deflated)?;
+        Ok(place)
     }
 
     /// Commits: under the writers' lock the refs are read again, `edits` builds what depends on them (it
@@ -230,9 +252,7 @@ impl Batch {
     /// Hands what was put so far to the disk, so that little is left under the lock.
     fn flush(&self) -> Result<()> {
         let mut state = self.state();
-        if state.broken {
-            return Err(Error::BatchBroken);
-        }
+        state.check()?;
         state.writer.as_mut().map_or(Ok(()), PackWriter::sync)
     }
 
@@ -242,9 +262,7 @@ impl Batch {
             return Ok(Committed::default());
         }
         let state = std::mem::take(&mut *self.state());
-        if state.broken {
-            return Err(Error::BatchBroken);
-        }
+        state.check()?;
         let State { writer, seen, .. } = state;
         let finished = writer.map(PackWriter::finish).transpose()?;
         let prepared = paths.prepare(refs, &changes, &|id| peel(&self.repo, &seen, id))?;

@@ -90,8 +90,18 @@ pub struct Span {
     pub device: DeviceName,
     /// The first generation.
     pub first: u64,
-    /// The last generation.
+    /// The last generation, or [`Span::OPEN`]; in JSON that is `null`.
+    #[serde(serialize_with = "last_or_null")]
     pub last: u64,
+}
+
+impl Span {
+    /// The last one where nobody can say how many there were: the newest commit of a line is lost.
+    pub const OPEN: u64 = u64::MAX;
+}
+
+fn last_or_null<S: serde::Serializer>(last: &u64, to: S) -> Result<S::Ok, S::Error> {
+    (*last != Span::OPEN).then_some(*last).serialize(to)
 }
 
 /// One thing that is wrong.
@@ -233,7 +243,7 @@ impl Check<'_> {
 fn join(uses: &mut Vec<Use>, new: Use) {
     let mut new = new;
     uses.retain(|old| {
-        let near = old.device == new.device && old.first <= new.last + 1 && new.first <= old.last + 1;
+        let near = old.device == new.device && old.first <= new.last.saturating_add(1) && new.first <= old.last.saturating_add(1);
         if near {
             new = Use { device: new.device, first: old.first.min(new.first), last: old.last.max(new.last) };
         }

@@ -94,7 +94,7 @@ pub enum Error {
     Collision,
     /// An earlier write of this batch failed, so nothing of it can be committed.
     #[error("An earlier write of this batch failed")]
-    BatchBroken,
+    BatchBroken(#[source] Option<fsio::Error>),
     /// A pack cannot hold more objects.
     #[error("More than 4294967295 objects in one commit")]
     TooManyObjects,

@@ -44,6 +44,7 @@ pub mod place;
 mod points;
 pub mod refs;
 mod reftx;
+pub mod reindex;
 pub mod repo;
 #[allow(clippy::module_inception)]
 mod store;

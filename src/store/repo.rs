@@ -75,7 +75,7 @@ impl Repo {
     /// Opens a repository and refuses what could run a program or hide refs and objects.
     ///
     /// # Errors
-    /// [`Error::NoStore`], `Read`, `ForeignOwner`, `RefusedSetting`, `CorruptFile`.
+    /// [`Error::NoStore`], `CorruptFile` where `HEAD` or `config` is gone, `Read`, `ForeignOwner`, `RefusedSetting`, `CorruptFile`.
     pub fn open(dir: &Path) -> Result<Self> {
         let no_store = || Error::NoStore { path: dir.to_owned() };
         // A folder that nobody may look into is not an empty one.
@@ -83,6 +83,7 @@ impl Repo {
             io::ErrorKind::PermissionDenied => Error::Read { path: dir.to_owned(), source },
             _ => no_store(),
         };
+        check_small_files(dir)?;
         std::fs::metadata(dir.join("HEAD")).map_err(closed)?;
         let dir = dir.canonicalize().map_err(closed)?;
         let (objects, refs) = (dir.join("objects"), dir.join("refs"));
@@ -203,6 +204,18 @@ impl Repo {
     /// As [`Repo::object`], and `ObjectKind`.
     pub fn tag(&self, id: &ObjectId) -> Result<Vec<u8>> {
         of_kind(self.object(id, SMALL_LIMIT)?, Kind::Tag, id)
+    }
+}
+
+/// Tells a repository that lost `HEAD` or `config`, which hold nothing of the store, from a folder that is none.
+fn check_small_files(dir: &Path) -> Result<()> {
+    let has_packs = || std::fs::read_dir(dir.join("objects/pack")).is_ok_and(|mut packs| packs.next().is_some());
+    let is_gone = |name: &str| matches!(std::fs::symlink_metadata(dir.join(name)), Err(e) if e.kind() == io::ErrorKind::NotFound);
+    match ["HEAD", "config"].into_iter().find(|name| is_gone(name)) {
+        Some(name) if dir.join("packed-refs").is_file() && has_packs() => {
+            Err(Error::CorruptFile { what: "it is gone".into(), path: dir.join(name) })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -45,3 +45,30 @@ fn damage_is_named_with_what_it_touches() {
     assert_eq!(document["clean"], false);
     assert!(!document["data"]["findings"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn a_name_that_no_device_has_is_no_damage() {
+    let env = TestEnv::with_history();
+    let said = env.cv(&["check", "pbxx"]).failed(1);
+    assert!(said.contains("No such device: pbxx") && said.contains("near: pbx"), "{said}");
+    assert!(!env.cv(&["journal"]).text().contains("damage"));
+}
+
+#[test]
+fn a_lost_head_touches_all_that_nobody_knows_of() {
+    let env = TestEnv::with_history();
+    let packs = || -> std::collections::BTreeSet<_> {
+        fs::read_dir(env.path("store.git/objects/pack")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let before = packs();
+    env.write("pbx/new.conf", "[new]\nx=2\n");
+    env.cv(&["snapshot"]).succeeded();
+    packs().difference(&before).for_each(|file| fs::remove_file(file).unwrap());
+    // The line of the older release is whole.
+    let run = env.cv(&["check"]);
+    assert!(run.text().contains("touches pbx@3 and all after it"), "{run}");
+    let document = env.cv(&["check", "--json"]).json();
+    let findings = document["data"]["findings"].as_array().unwrap();
+    let open = findings.iter().flat_map(|f| f["touches"].as_array().unwrap()).any(|t| t["first"] == 3 && t["last"].is_null());
+    assert!(open, "{document}");
+}

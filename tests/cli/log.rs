@@ -42,7 +42,8 @@ fn generations_of_all_releases_newest_first() {
           "set_digest": "[ID]",
           "commit": "[ID]"
         }
-      ]
+      ],
+      "broken": false
     }
     "#);
     assert_snapshot!(env.cv(&["log", "pbxx"]), @"
@@ -51,6 +52,39 @@ fn generations_of_all_releases_newest_first() {
     hint: near: pbx
     --- exit 1
     ");
+}
+
+#[test]
+fn what_reads_is_shown_before_what_does_not() {
+    let env = TestEnv::with_history();
+    let packs = || -> std::collections::BTreeSet<_> {
+        std::fs::read_dir(env.path("store.git/objects/pack")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let before = packs();
+    env.write("pbx/new.conf", "[new]\nx=2\n");
+    env.cv(&["snapshot"]).succeeded();
+    let lost: Vec<_> = packs().difference(&before).cloned().collect();
+    env.write("pbx/new.conf", "[new]\nx=3\n");
+    env.cv(&["snapshot"]).succeeded();
+    lost.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    let run = env.cv(&["log", "pbx"]);
+    assert!(run.text().contains("\n5 ") && !run.text().contains("\n4 "), "{run}");
+    assert!(run.failed(13).contains("Object is missing"));
+    let document = env.cv(&["log", "pbx", "--json"]).json();
+    assert_eq!((&document["broken"], document["generations"].as_array().unwrap().len()), (&true.into(), 1));
+    // What is asked for is whole.
+    env.cv(&["log", "pbx", "-n", "1"]).succeeded();
+}
+
+#[test]
+fn a_device_that_was_never_taken_is_no_unknown_one() {
+    let env = TestEnv::with_history();
+    env.cv(&["device", "add", "fresh", "--source", "dir:nowhere", "--release", "1"]).succeeded();
+    for args in [&["log", "fresh"][..], &["restore", "fresh", "--to", "out"], &["show", "fresh", "a"], &["check", "fresh"]] {
+        let said = env.cv(args).failed(1);
+        assert!(said.contains("Device has no generation yet: fresh"), "{args:?}: {said}");
+        assert!(said.contains("`confvault snapshot fresh` takes one"), "{args:?}: {said}");
+    }
 }
 
 #[test]

@@ -21,3 +21,49 @@ fn packs_become_one_and_nothing_is_lost() {
     }
     "#);
 }
+
+#[test]
+fn a_lost_index_of_a_whole_pack_is_made_anew() {
+    use std::fs;
+    for act in ["delete", "cut", "junk", "empty"] {
+        let env = TestEnv::with_history();
+        let before = env.cv(&["log", "pbx", "--json"]).json();
+        let packs = env.path("store.git/objects/pack");
+        for path in fs::read_dir(&packs).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "idx"))
+        {
+            let mut bytes = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            match act {
+                "delete" => continue,
+                "cut" => bytes.truncate(bytes.len() / 2),
+                "junk" => bytes.fill(7),
+                _ => bytes.clear(),
+            }
+            fs::write(&path, bytes).unwrap();
+        }
+        let said = env.cv(&["snapshot"]).failed(13);
+        assert!(said.contains("`confvault maintain`"), "{act}: {said}");
+        let run = env.cv(&["maintain"]);
+        assert!(run.stderr.contains("was lost or damaged, and is made anew"), "{act}: {run}");
+        run.succeeded();
+        env.cv(&["check", "--read-data"]).succeeded();
+        env.cv(&["snapshot"]).succeeded();
+        assert_eq!(env.cv(&["log", "pbx", "--json"]).json()["generations"], before["generations"], "{act}");
+    }
+}
+
+#[test]
+fn a_pack_that_is_not_whole_gets_no_index() {
+    use std::fs;
+    let env = TestEnv::with_history();
+    let packs = env.path("store.git/objects/pack");
+    let index = fs::read_dir(&packs).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "idx"));
+    let index = index.unwrap();
+    let pack = index.with_extension("pack");
+    let bytes = fs::read(&pack).unwrap();
+    fs::remove_file(&pack).unwrap();
+    fs::write(&pack, &bytes[..bytes.len() - 30]).unwrap();
+    fs::remove_file(&index).unwrap();
+    let run = env.cv(&["maintain"]);
+    assert!(run.code != 0 && !index.exists(), "{run}");
+}

@@ -9,7 +9,7 @@ fn a_name_once_used_is_never_given_to_another_generation() {
     assert_snapshot!(env.cv(&["name", "pbx@1", "golden"]), @"
     --- stderr
     error: Name is taken by generation 3 of pbx: golden
-    hint: choose another name, or remove it with `confvault unname pbx golden`
+    hint: choose another name, such as one with a date; a name is never given to another generation
     --- exit 1
     ");
     assert_snapshot!(env.cv(&["unname", "pbx", "golden", "--json"]), @r#"
@@ -24,7 +24,7 @@ fn a_name_once_used_is_never_given_to_another_generation() {
     assert_snapshot!(env.cv(&["name", "pbx@1", "golden"]), @"
     --- stderr
     error: Name was once on generation 3 of pbx and is never given to another: golden
-    hint: choose another name, such as one with a date
+    hint: choose another name, such as one with a date; a name is never given to another generation
     --- exit 1
     ");
     // Back to where it was.

@@ -108,3 +108,91 @@ fn a_copy_of_a_store_without_keys_and_inventory_can_be_read() {
     shell(&env, script).succeeded();
     assert!(env.read("out/sip.conf").contains("canary"));
 }
+
+/// A snapshot on a disk that is too small says which disk, and what was not kept.
+#[test]
+fn a_full_disk_is_said() {
+    if !rustix::process::geteuid().is_root() {
+        // Only the superuser mounts one.
+        return;
+    }
+    let env = TestEnv::new();
+    env.write("few/a.conf", "a=1\n");
+    // Bytes that do not compress.
+    let noise = |seed: u32| -> Vec<u8> {
+        let mut state = seed;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_le_bytes()
+        };
+        (0..100_000).flat_map(|_| next()).collect()
+    };
+    env.write("much/a.bin", noise(1));
+    let begin = "mount -t tmpfs -o size=700k none disk && cd disk && $CV -q init --no-sealing --collector c --admin ../adm && \
+        $CV -q device add few --source dir:../few --release 1 && $CV -q device add much --source dir:../much --release 1 && \
+        $CV -q snapshot";
+    let script = format!(
+        "unshare -m sh -c '({begin}) >/dev/null && cd disk && cp ../again ../much/a.bin && echo a=2 >../few/a.conf && $CV snapshot; code=$?; \
+         $CV -q check --read-data >/dev/null && $CV log few --json | grep -c \"number\"; exit $code'"
+    );
+    env.write("again", noise(2));
+    std::fs::create_dir(env.path("disk")).unwrap();
+    let run = shell(&env, &script);
+    if run.stderr.contains("unshare") || run.stderr.contains("mount:") {
+        // A container that may not make mounts: nothing to be seen here.
+        return;
+    }
+    assert_eq!(run.text().trim(), "1", "{run}");
+    let said = run.failed(1);
+    assert!(said.contains("Nothing could be kept of few, much") || said.contains("Nothing could be kept of much, few"), "{said}");
+    assert!(said.contains("disk/store.git/objects/pack/") && said.contains("No space left on device"), "{said}");
+    assert!(said.contains("hint: make room on the disk"), "{said}");
+}
+
+/// What this machine remembers of the heads is less than the store: without it everything can be put back.
+#[test]
+fn heads_that_do_not_read_stop_no_restore() {
+    let env = TestEnv::with_history();
+    let whole = env.read("keys/seen");
+    for (at, damage) in [String::new(), whole[..whole.len() / 2].to_owned()].into_iter().enumerate() {
+        env.write("keys/seen", &damage);
+        let out = format!("out{at}");
+        let run = env.cv(&["restore", "pbx@1", "--to", &out]);
+        assert!(run.stderr.contains("do not read") && run.stderr.contains("confvault key heads --accept"), "{run}");
+        run.succeeded();
+        assert!(env.read(&format!("{out}/sip.conf")).contains("canary"));
+        assert_eq!(env.cv(&["diff", "pbx@1", "@2"]).code, 1);
+        let said = env.cv(&["check"]);
+        assert!(said.code == 13 && said.text().contains("keys/seen"), "{said}");
+        // Who writes is stopped, until somebody has looked.
+        assert!(env.cv(&["snapshot"]).failed(13).contains("confvault key heads --accept"));
+        env.cv(&["key", "heads", "--accept"]).succeeded();
+        env.cv(&["snapshot"]).succeeded();
+        let run = env.cv(&["check"]);
+        assert!(!run.stderr.contains("heads"), "{run}");
+        run.succeeded();
+        assert_eq!(env.read("keys/seen").lines().count(), whole.lines().count());
+    }
+    std::fs::remove_file(env.path("keys/seen")).unwrap();
+    let run = env.cv(&["restore", "pbx", "--to", "last"]);
+    assert!(run.stderr.contains("are gone, and are remembered anew"), "{run}");
+    run.succeeded();
+}
+
+/// `HEAD` and `config` hold nothing of the store: without them it is damaged, and the way back is one line.
+#[test]
+fn a_lost_head_or_config_is_damage_with_a_way_back() {
+    for file in ["HEAD", "config"] {
+        let env = TestEnv::with_history();
+        std::fs::remove_file(env.path("store.git").join(file)).unwrap();
+        let run = env.cv(&["check"]);
+        assert!(run.stderr.contains(&format!("store.git/{file}")), "{run}");
+        let hint = run.stderr.split_once("was in it: `").unwrap().1.rsplit_once('`').unwrap().0.to_owned();
+        run.failed(13);
+        shell(&env, &hint).succeeded();
+        env.cv(&["check", "--read-data"]).succeeded();
+        env.cv(&["snapshot"]).succeeded();
+    }
+}

@@ -97,16 +97,18 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         if signatures.into_iter().any(|f| matches!(f.wrong, Wrong::WentBack { .. } | Wrong::Gone { .. })) {
             ui.status("Refs that went back or are gone: `confvault key heads --put-back` sets what the store still has");
         }
-        ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch MIRROR`");
+        ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch MIRROR`; \
+             then `confvault maintain` takes damaged copies away of what is here whole, and makes lost indices of packs anew");
         ui.row(&[(Look::Bad, "NOT clean")])
     }
 }
 
 /// The first generations that a finding touches.
 fn touched(finding: &Finding) -> String {
-    let one = |span: &Span| match span.first == span.last {
-        true => format!("{}@{}", span.device, span.first),
-        false => format!("{}@{}..{}", span.device, span.first, span.last),
+    let one = |span: &Span| match span.last {
+        last if last == span.first => format!("{}@{}", span.device, span.first),
+        Span::OPEN => format!("{}@{} and all after it", span.device, span.first),
+        _ => format!("{}@{}..{}", span.device, span.first, span.last),
     };
     let shown: Vec<String> = finding.touches.iter().take(8).map(one).collect();
     match finding.touches.len().saturating_sub(8) {

@@ -356,7 +356,11 @@ fn heads(ui: &mut Ui, context: &Context, args: &HeadsArgs) -> Outcome {
         return put_back(ui, context);
     }
     let (store, ring) = context.keys()?;
-    let seen = ring.seen()?;
+    let seen = match ring.seen() {
+        // There is nothing to compare with.
+        Err(keys::KeyError::Damaged { .. }) if args.accept => keys::Seen::new(),
+        seen => seen?,
+    };
     let refs = store.refs()?;
     let back = keys::went_back(store.repo(), store.facts(), &refs, &seen, "refs/")?;
     if args.accept {

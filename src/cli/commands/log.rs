@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli::Outcome;
 use crate::cli::context::Context;
+use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::table::{Table, plain};
 use crate::cli::time;
@@ -37,11 +38,19 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
         names.entry(name.number).or_default().push(name);
     }
     let mut shown = Vec::new();
-    for generation in store.history(&refs, &args.device)? {
-        let generation = generation?;
-        if shown.len() >= args.limit.unwrap_or(usize::MAX) {
-            break;
-        }
+    // What reads is shown, whatever comes before it.
+    let mut broken = None;
+    let mut history = store.history(&refs, &args.device)?;
+    while shown.len() < args.limit.unwrap_or(usize::MAX)
+        && let Some(generation) = history.next()
+    {
+        let generation = match generation {
+            Ok(generation) => generation,
+            Err(error) => {
+                broken = Some(CommandError::from(error));
+                break;
+            }
+        };
         if args.release.as_ref().is_none_or(|release| generation.release == *release) {
             let names = names.remove(&generation.number).unwrap_or_default();
             shown.push((generation, names));
@@ -49,8 +58,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
     }
     if ui.json_wished() {
         let generations: Vec<_> = shown.iter().map(|(generation, names)| document(generation, names)).collect();
-        ui.json("log", &json!({ "device": args.device, "generations": generations }))?;
-        return Ok(Exit::Done);
+        ui.json("log", &json!({ "device": args.device, "generations": generations, "broken": broken.is_some() }))?;
+        return broken.map_or(Ok(Exit::Done), Err);
     }
     let mut table = Table::new(&["NO", "TIME", "RELEASE", "KIND", "CHANGED", "NAMES", "NOTE"]);
     for (generation, names) in &shown {
@@ -70,7 +79,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
         ]);
     }
     table.print(ui)?;
-    Ok(Exit::Done)
+    broken.map_or(Ok(Exit::Done), Err)
 }
 
 /// A generation for JSON.

@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::time::{self, count};
 use crate::cli::ui::Ui;
 use crate::ops::Vault;
-use crate::ops::maintain::maintain;
+use crate::ops::maintain::{maintain, reindex};
 use crate::store::maintain::Effort;
 
 /// Fold and recompress the packs of the store, beside running snapshots
@@ -24,7 +24,12 @@ pub(crate) struct MaintainArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MaintainArgs) -> Outcome {
-    let vault = Vault::open(&context.root()?)?;
+    let root = context.root()?;
+    match reindex(&root)? {
+        0 => {}
+        made => ui.status(&format!("The index of {} was lost or damaged, and is made anew", count(made, "pack"))),
+    }
+    let vault = Vault::open(&root)?;
     let done = maintain(&vault, if args.quick { Effort::Fold } else { Effort::Thorough })?;
     if ui.json_wished() {
         let document = json!({

@@ -252,7 +252,17 @@ fn fetch_from(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
     let done = fetch(&inventory, &place, Surroundings { env: &env, cancel: &cancel })?;
     let note = Record::new("mirror-fetch", done.outcome()).with("mirror", args.name.as_str()).with("refs", done.names());
     record(ui, inventory.root(), note);
-    print_put_back(ui, "mirror fetch", &done)
+    let exit = print_put_back(ui, "mirror fetch", &done)?;
+    let refs = match done.done.len() {
+        0 => "no ref had to be put back".to_owned(),
+        many => format!("put back {}", count(many, "ref")),
+    };
+    ui.status(&format!(
+        "{}: everything it has is here beside what is damaged, {refs}; now `confvault maintain`, which takes the damaged copies away, \
+         then `confvault check --read-data`",
+        args.name
+    ));
+    Ok(exit)
 }
 
 fn push_all(ui: &mut Ui, context: &Context, args: &PushArgs) -> Outcome {

@@ -8,6 +8,7 @@ mod put_back;
 pub(super) use collect::{collect, list};
 
 use super::exit::Exit;
+use crate::fsio::tree::TreeError;
 use crate::inventory::{InventoryError, UrlError};
 use crate::profile::ProfileError;
 use crate::{diff, fsio, mirror, store};
@@ -94,14 +95,21 @@ pub(super) fn store(error: &store::Error) -> Advice {
             (Exit::Failed, vec![format!("give one with `confvault name {device}@NUMBER NAME`")])
         }
         E::NoName { there, .. } => (Exit::Failed, vec![format!("names: {}", there.join(", "))]),
-        E::NameTaken { device, name, .. } => {
-            (Exit::Failed, vec![format!("choose another name, or remove it with `confvault unname {device} {name}`")])
+        E::NameTaken { .. } | E::NameUsed { .. } => {
+            advice(Exit::Failed, &["choose another name, such as one with a date; a name is never given to another generation"])
         }
-        E::NameUsed { .. } => advice(Exit::Failed, &["choose another name, such as one with a date"]),
         E::Sealed { .. } | E::NoStoreKey(_) => advice(Exit::Key, &[IDENTITY]),
         E::Seal(error) => seal(error),
         E::Disk(error) => disk(error),
         E::CorruptFile { path, .. } if path.ends_with("packed-refs") => advice(Exit::Damage, PUT_BACK),
+        E::CorruptFile { path, .. } if path.ends_with("HEAD") && !path.exists() => {
+            let hint = format!("nothing of the store was in it: `echo 'ref: refs/heads/_store' > {}`", path.display());
+            (Exit::Damage, vec![hint])
+        }
+        E::CorruptFile { path, .. } if path.ends_with("store.git/config") && !path.exists() => {
+            let text = r"[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n";
+            (Exit::Damage, vec![format!("nothing of the store was in it: `printf '{text}' > {}`", path.display())])
+        }
         E::ObjectMissing { .. }
         | E::ObjectCorrupt { .. }
         | E::CorruptFile { .. }
@@ -111,6 +119,7 @@ pub(super) fn store(error: &store::Error) -> Advice {
             Exit::Damage,
             &[
                 "`confvault check --read-data` shows all damage; `confvault mirror fetch MIRROR` takes back what a mirror has of it",
+                "`confvault maintain` makes an index anew that a whole pack has lost",
                 "`confvault init DIR --from URL` rebuilds a store from its mirror",
             ],
         ),
@@ -118,7 +127,8 @@ pub(super) fn store(error: &store::Error) -> Advice {
             advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"])
         }
         E::Tombstone(_) => advice(Exit::Failed, &["take the device in again under another name"]),
-        E::RefMoved { .. } | E::BatchBroken => advice(Exit::Failed, &["run the command again"]),
+        E::BatchBroken(Some(cause)) => disk(cause),
+        E::RefMoved { .. } | E::BatchBroken(None) => advice(Exit::Failed, &["run the command again"]),
         E::ContentNeeded { .. } => advice(Exit::Failed, &["run `confvault snapshot --full`"]),
         E::NotStored { .. } => advice(Exit::Usage, &["only `diff` takes the point `now`"]),
         E::ObjectKind { .. } | E::ObjectTooLarge { .. } | E::Collision | E::NoRef { .. } => {
@@ -172,6 +182,12 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
             &["name the administrator's folder with `--admin FOLDER`, or put the key back from where it is kept"],
         ),
         E::Exists { .. } => advice(Exit::Failed, &["choose another folder; a key is never overwritten"]),
+        E::Damaged { path, .. } if path.ends_with("seen") => advice(
+            Exit::Damage,
+            &[
+                "compare the store with a mirror (`confvault mirror status`), then `confvault key heads --accept` writes the file anew",
+            ],
+        ),
         E::Damaged { .. } => advice(Exit::Damage, &["put the key folder back from where it is kept"]),
         E::Untrusted { .. } | E::RolledBack { .. } => {
             advice(Exit::Damage, &["someone may have altered the store: compare with another mirror, and with the administrator"])
@@ -235,9 +251,7 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
 pub(super) fn disk(error: &fsio::Error) -> Advice {
     use std::io::ErrorKind as K;
     match error.kind() {
-        K::StorageFull | K::QuotaExceeded => {
-            advice(Exit::Failed, &["make room on the disk; the store is as it was, run the command again"])
-        }
+        _ if error.is_full() => advice(Exit::Failed, &["make room on the disk; the store is as it was, run the command again"]),
         K::PermissionDenied | K::ReadOnlyFilesystem => advice(Exit::Failed, &["run confvault as the owner of the folder"]),
         _ => advice(Exit::Failed, &[]),
     }
@@ -287,6 +301,9 @@ pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
         }
         E::Store(error) => store(error),
         E::Disk(error) => disk(error),
+        E::Tree(TreeError::Disk(error)) if error.is_full() => {
+            advice(Exit::Failed, &["make room on the disk, or choose a folder on another one; nothing was put back"])
+        }
         E::Tree(_) | E::Read { .. } => advice(Exit::Failed, &["choose a folder that is yours and that nobody else changes"]),
         E::Output(_) => advice(Exit::Failed, &[]),
     }
@@ -440,6 +457,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Ambiguous(text) => (Exit::Usage, vec![format!("write `-- {text}` for the path, `{}` for the point", as_point(text))]),
         E::Exists(_) => advice(Exit::Failed, &["choose an empty folder"]),
         E::Internal(_) => advice(Exit::Failed, &[]),
+        E::Unwritten { source, .. } => ops(source),
         E::Moved | E::NotBegun => advice(Exit::Failed, &["run the command again"]),
     }
 }

@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_was_cut_off_is_not_taken() {
-        let damaged = || crate::store::Error::BatchBroken;
+        let damaged = || crate::store::Error::BatchBroken(None);
         let text = "no end";
         assert!(matches!(joined(Ok(Err(damaged())), Ok(text)), Err(DeviceRestoreError::Job(_))));
         assert!(std::panic::catch_unwind(|| joined(Err(Box::new("broke")), Ok(text)).is_ok()).is_err());

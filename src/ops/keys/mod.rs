@@ -23,7 +23,7 @@ pub use join::JoinRequest;
 pub use put_back::{PutBack, put_back};
 pub use refresh::refresh;
 pub use ring::{KeyRing, Seen};
-pub use trusted::{Trusted, trusted, vouch};
+pub use trusted::{Trusted, trusted, trusted_to_read, vouch};
 pub use watch::{
     WentBack, accept, check_all, check_collector, check_device, check_names, heads, remember, was_removed, went_back,
 };

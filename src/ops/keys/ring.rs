@@ -219,6 +219,36 @@ impl KeyRing {
         Ok(out)
     }
 
+    /// Writes the heads that this installation has seen anew, of what reads of them.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn renew_seen(&self, make: impl FnOnce(Seen) -> Seen) -> Result<(), KeyError> {
+        let _alone = self.lock()?;
+        let before = match self.seen() {
+            Err(KeyError::Damaged { .. }) => Seen::new(),
+            other => other?,
+        };
+        self.set_seen(&make(before))
+    }
+
+    /// Tells whether a path is that of the heads that were seen.
+    #[must_use]
+    pub fn is_seen_file(&self, path: &Path) -> bool {
+        path == self.seen_file()
+    }
+
+    /// Says it where administrators are pinned and no head is remembered: that is not how an installation begins.
+    pub(in crate::ops) fn warn_of_loss(&self) {
+        if self.is_pinned() && !self.seen_file().exists() {
+            tracing::warn!(
+                "the heads that this machine has seen are gone, and are remembered anew from the store as it is: {}; \
+                 if nobody took them away, compare it with a mirror",
+                self.seen_file().display()
+            );
+        }
+    }
+
     /// Locks the folder for other processes; the lock ends with the handle.
     fn lock(&self) -> Result<File, KeyError> {
         let refused = |e| fsio::Error::new("lock", &self.dir, e);

@@ -42,6 +42,30 @@ pub fn trusted(store: &Store, ring: &KeyRing) -> Result<Trusted, KeyError> {
     Ok(Trusted { commit, trust: Trust::parse(store.facts().files())? })
 }
 
+/// Reads what `_store` says for somebody who only reads: where the heads that were seen do not read, or cannot be
+/// remembered, the store is whole all the same. It is still followed back to a pinned key.
+///
+/// # Errors
+/// As [`trusted`].
+pub fn trusted_to_read(store: &Store, ring: &KeyRing) -> Result<Trust, KeyError> {
+    ring.warn_of_loss();
+    match trusted(store, ring) {
+        Ok(trusted) => Ok(trusted.trust),
+        Err(KeyError::Damaged { path, .. }) if ring.is_seen_file(&path) => {
+            tracing::warn!(
+                "the heads that this machine has seen do not read, so nobody notices what went back: {}; \
+                 `confvault key heads --accept` writes them anew",
+                path.display()
+            );
+            vouch(store, ring)?;
+            Ok(Trust::parse(store.facts().files())?)
+        }
+        // It was followed and found good, and could not be remembered: the disk is read-only.
+        Err(KeyError::Disk(_)) => Ok(Trust::parse(store.facts().files())?),
+        Err(error) => Err(error),
+    }
+}
+
 /// Checks that the `_store` of another copy of the store is that of an administrator whom this installation has
 /// pinned. Nothing of it is remembered.
 ///

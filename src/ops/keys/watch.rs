@@ -75,16 +75,16 @@ fn is_own(repo: &Repo, refs: &Refs, name: &str, own: Option<&AllowedSigner>) -> 
     repo.commit(&head).is_ok_and(|data| split_commit(&data).is_some_and(|(payload, armour)| signed(&payload, &armour)))
 }
 
-/// Takes the heads as they are for those that were seen. `_store` stays what was seen.
+/// Takes the heads as they are for those that were seen. `_store` stays what was seen. A file of them that does not
+/// read is written anew; `_store` is then followed back to a pinned key again.
 ///
 /// # Errors
 /// The key folder cannot be read or written.
 pub fn accept(ring: &KeyRing, refs: &Refs) -> Result<(), KeyError> {
-    ring.change_seen(|seen| {
+    ring.renew_seen(|mut seen| {
         let mut now = heads(refs);
         now.extend(seen.remove_entry(STORE_REF));
-        *seen = now;
-        Ok(())
+        now
     })
 }
 

@@ -11,7 +11,7 @@ use super::super::manifest::{Form, Line, Manifest};
 use super::super::object::TREE;
 use super::super::place;
 use super::super::tree::{MAX_DEPTH, Trees, tree_mode};
-use super::{Check, Expected, Fault, Use};
+use super::{Check, Expected, Fault, Span, Use};
 use crate::model::{DeviceName, Release, Scope};
 
 /// Checks everything that hangs on the lines of a device.
@@ -39,18 +39,22 @@ pub(super) fn device(check: &mut Check<'_>, index: u32) {
 fn collect(check: &mut Check<'_>, device: &DeviceName, index: u32, heads: &[(Release, ObjectId)]) -> BTreeMap<u64, Generation> {
     let mut out: BTreeMap<u64, Generation> = BTreeMap::new();
     let mut seen = HashSet::new();
-    // With each commit the number that one with it as its parent has: 0 for a head.
-    let mut todo: Vec<(ObjectId, u64)> = heads.iter().map(|(_, id)| (*id, 0)).collect();
-    while let Some((id, above)) = todo.pop() {
+    let mut todo: Vec<ObjectId> = heads.iter().map(|(_, id)| *id).collect();
+    // The lowest number of a commit that has the other as its parent; none for a head that nothing else reaches.
+    let mut above: HashMap<ObjectId, u64> = HashMap::new();
+    let mut unread = Vec::new();
+    while let Some(id) = todo.pop() {
         if !seen.insert(id) {
             continue;
         }
-        let below = [Use { device: index, first: 1, last: above.saturating_sub(1).max(1) }];
         match history::read_generation(check.store.repo(), device, id) {
             Ok(generation) => {
                 let number = generation.number;
                 check.note_use(id, Use { device: index, first: number, last: number });
-                todo.extend(generation.parents.iter().map(|p| (*p, number)));
+                for parent in &generation.parents {
+                    above.entry(*parent).and_modify(|n| *n = number.min(*n)).or_insert(number);
+                    todo.push(*parent);
+                }
                 if let Some(other) = out.insert(number, generation)
                     && other.id != id
                 {
@@ -58,8 +62,14 @@ fn collect(check: &mut Check<'_>, device: &DeviceName, index: u32, heads: &[(Rel
                     check.find(Fault::Line, "two generations have one number", Some(id), Some(device.as_str()), &uses);
                 }
             }
-            Err(e) => check.error(&e, Some(device.as_str()), &below),
+            Err(e) => unread.push((id, e)),
         }
+    }
+    let known = out.keys().next_back().copied().unwrap_or(0);
+    for (id, error) in unread {
+        // How far a line went whose head is lost, nobody knows: all from what is known on.
+        let (first, last) = above.get(&id).map_or((known + 1, Span::OPEN), |n| (1, n.saturating_sub(1).max(1)));
+        check.error(&error, Some(device.as_str()), &[Use { device: index, first, last }]);
     }
     out
 }
