@@ -82,11 +82,14 @@ fn the_last_word_of_the_inventory_holds_and_the_history_says_what_it_shows() {
     // Nor one that has the secret in it, as the inventory goes to every mirror; the message does not show it either.
     for spelt in ["48151623", "^; site code 48151623$", "(?i)code (?<secret>48151623)"] {
         append(&env, &format!("\n[[always-mask]]\nregex = '{spelt}'\n"));
-        for command in [&["snapshot"][..], &["mirror", "push"]] {
-            let refused = cv(&env, command).failed(2);
+        for (command, code) in [(&["snapshot"][..], 2), (&["mirror", "push"], 3)] {
+            let refused = cv(&env, command).failed(code);
             assert!(refused.contains("number 1 of [[always-mask]]") && refused.contains("what stands around it"), "{refused}");
             assert!(!refused.contains("48151623"), "{refused}");
         }
+        // Who restores is not stopped by it.
+        cv(&env, &["restore", "pbx", "--to", "kept", "--identity", IDENTITY]).succeeded();
+        std::fs::remove_dir_all(env.path("kept")).unwrap();
         env.write("cv/confvault.toml", &inventory);
     }
     env.write(

@@ -211,6 +211,7 @@ pub fn prove(place: &Place, around: Surroundings<'_>) -> Result<Proof, MirrorErr
 
 /// Puts inventory, own profiles and host-key pins into the store, so that a mirror is enough to rebuild the collector.
 fn keep_collector(vault: &Vault) -> Result<(), Error> {
+    vault.overrides().fit_to_be_sent()?;
     let transaction = vault.begin(&Vault::new_run())?;
     transaction.collector_files(collector_files(vault.root())?);
     vault.commit(transaction)?;

@@ -114,6 +114,7 @@ pub fn snapshot_telling(
     world: &World<'_>,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<Report, Error> {
+    vault.overrides().fit_to_be_sent()?;
     let begun = Instant::now();
     let chosen = vault.inventory.select(&options.devices, &options.labels)?;
     let mut profiles = BTreeMap::new();

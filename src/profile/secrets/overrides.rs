@@ -29,6 +29,8 @@ pub struct MaskRule {
 pub struct MaskOverrides {
     pub(super) never: Vec<Compiled>,
     pub(super) always: Vec<Compiled>,
+    /// The first of `always` that has in it what it masks.
+    spelt: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,16 +69,21 @@ impl MaskOverrides {
     /// Compiles the rules.
     ///
     /// # Errors
-    /// [`ProfileError::OverrideRegex`], [`ProfileError::OverrideGlob`]; [`ProfileError::OverrideSpelt`] for a rule that has
-    /// what it masks in it: the inventory goes to every mirror in clear.
+    /// [`ProfileError::OverrideRegex`], [`ProfileError::OverrideGlob`].
     pub fn new(never: &[MaskRule], always: &[MaskRule]) -> Result<Self, ProfileError> {
-        if let Some(at) = always.iter().position(|rule| pattern::spelt(&rule.regex) != Spelt::No) {
-            return Err(ProfileError::OverrideSpelt { number: at + 1 });
-        }
         Ok(Self {
+            spelt: always.iter().position(|rule| pattern::spelt(&rule.regex) != Spelt::No),
             never: never.iter().map(Compiled::new).collect::<Result<_, _>>()?,
             always: always.iter().map(Compiled::new).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Refuses what must not go on to a mirror. Who reads, restores or rebuilds a store is not stopped by it.
+    ///
+    /// # Errors
+    /// [`ProfileError::OverrideSpelt`] for a rule that has in it what it masks: the inventory goes to every mirror in clear.
+    pub fn fit_to_be_sent(&self) -> Result<(), ProfileError> {
+        self.spelt.map_or(Ok(()), |at| Err(ProfileError::OverrideSpelt { number: at + 1 }))
     }
 
     /// Gives the rules in one text, for [`masks_id`](crate::profile::Profile::masks_id).
