@@ -19,6 +19,7 @@ pub mod health;
 pub mod import;
 pub mod init;
 pub mod keys;
+mod lines;
 pub mod maintain;
 pub mod mirror;
 pub mod name;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Error;
+use super::lines::Lines;
 use super::snapshot::World;
 use crate::collect::{Context, Network, Skipped, collect};
 use crate::inventory::{Device, DeviceKeys, Policy, ProfileName, SourceUrl};
@@ -93,7 +94,8 @@ fn look_at(entry: &Entry, profile: &Profile, overrides: &MaskOverrides) -> FileR
         return report;
     }
     let path = &entry.path;
-    let line = |at: usize| bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+    let lines = Lines::of(bytes);
+    let line = |at| lines.number(at);
     let spans = profile.secrets(path, bytes, overrides);
     report.syntax = Some(profile.syntax(path, bytes));
     report.suspects = profile.suspects(path, bytes, &spans).iter().map(|span| line(span.range.start)).collect();

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 use serde::Serialize;
 
+use super::lines::Lines;
 use super::{Error, Vault};
 use crate::inventory::ProfileName;
 use crate::model::{DeviceName, Digest, Kind};
@@ -72,10 +73,6 @@ fn profile_of(vault: &Vault, device: &DeviceName, asked: Option<&ProfileName>) -
     Ok(vault.profile(&name)?.0)
 }
 
-fn line_of(text: &[u8], at: usize) -> u64 {
-    1 + memchr::memchr_iter(b'\n', &text[..at]).count() as u64
-}
-
 /// Lists the secrets of a generation, without their values.
 ///
 /// # Errors
@@ -108,10 +105,12 @@ pub fn list(
         let text = if masked && opener.is_some() { plain.read(line)? } else { as_stored };
         let text = text.bytes();
         let spans = profile.secrets(&line.path, text, vault.overrides());
+        let lines = Lines::of(text);
+        let line_of = |at| lines.number(at) as u64;
         let path = line.shown();
         for span in &spans {
             let value = &text[span.range.clone()];
-            let at = line_of(text, span.range.start);
+            let at = line_of(span.range.start);
             let mut add = |token: Token, clear| {
                 let (rule, token) = (span.rule.to_string(), token.to_string());
                 listing.places.push(Place { path: path.clone(), line: at, rule, token, clear });
@@ -131,8 +130,7 @@ pub fn list(
         }
         let opening = keys.token(OPENING);
         for (at, token) in tokens.into_iter().filter(|(_, t)| *t != opening) {
-            let (line, token, rule) =
-                (if opener.is_some() { 0 } else { line_of(text, at) }, token.to_string(), UNKNOWN.to_owned());
+            let (line, token, rule) = (if opener.is_some() { 0 } else { line_of(at) }, token.to_string(), UNKNOWN.to_owned());
             listing.places.push(Place { path: path.clone(), line, rule, token, clear: false });
         }
         if suspects {
@@ -141,7 +139,7 @@ pub fn list(
             for span in profile.suspects(&line.path, text, &spans) {
                 let next = tokens.partition_point(|token| token.end <= span.range.start);
                 if tokens.get(next).is_none_or(|token| token.start >= span.range.end) {
-                    listing.suspects.push(suspect(&path, text, span.range.start, &text[span.range.clone()]));
+                    listing.suspects.push(suspect(&path, line_of(span.range.start), &text[span.range.clone()]));
                 }
             }
         }
@@ -152,9 +150,9 @@ pub fn list(
 }
 
 /// Shows so much of a text that it can be found, and not so much that it is told.
-fn suspect(path: &str, text: &[u8], at: usize, value: &[u8]) -> Suspect {
+fn suspect(path: &str, line: u64, value: &[u8]) -> Suspect {
     let begins = value.iter().take(4.min(value.len() / 4)).map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '?' });
-    Suspect { path: path.to_owned(), line: line_of(text, at), begins: begins.collect(), length: value.len() }
+    Suspect { path: path.to_owned(), line, begins: begins.collect(), length: value.len() }
 }
 
 /// The tokens of a masked text and where they stand.
