@@ -1,6 +1,6 @@
 //! Rebuilding a store from its mirror.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::git::{Call, text};
@@ -59,7 +59,8 @@ pub fn clone_store(remote: Remote<'_>, store: &Path) -> Result<Cloned, MirrorErr
     Batch::begin(&repo)?.commit(|_, _| Ok::<_, Error>(vec![edit(STORE_REF, refs[STORE_REF].id)]))?;
     // What was erased on purpose does not come back. Whether it was said by those who may is checked by the caller.
     let facts = Facts::read(&repo, &repo.refs()?)?;
-    refs.retain(|name, _| !facts.is_erased(name));
+    let erased: HashSet<&str> = facts.tombstones().map(|(name, _)| name).collect();
+    refs.retain(|name, _| !erased.contains(name.as_str()));
     let mut edits = Vec::with_capacity(refs.len());
     for (name, theirs) in refs.iter().filter(|(name, _)| *name != STORE_REF) {
         // What moved on the mirror since it was listed has both values; what never came is not whole.
@@ -70,10 +71,11 @@ pub fn clone_store(remote: Remote<'_>, store: &Path) -> Result<Cloned, MirrorErr
     connected(remote, repo.dir())?;
 
     let mut devices = Vec::new();
+    let mut known = HashSet::new();
     let mut collectors = Vec::new();
     for name in refs.keys() {
         match refname::parse(name) {
-            Some((Group::Device(device), _)) if !devices.contains(&device) => devices.push(device),
+            Some((Group::Device(device), _)) if known.insert(device.clone()) => devices.push(device),
             Some((Group::Collector(collector), _)) => collectors.push(collector),
             _ => {}
         }

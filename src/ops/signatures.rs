@@ -235,11 +235,16 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
         report.unpinned = true;
         Trust::parse(store.facts().files())?
     };
-    for name in seen.keys().cloned().collect::<Vec<_>>() {
-        if store.facts().is_erased(&name) || was_removed(store.repo(), &refs, &name)? {
-            seen.remove(&name);
+    let erased: HashSet<&str> = store.facts().tombstones().map(|(name, _)| name).collect();
+    // The journal is asked only of what is not as it was seen.
+    let moved = |name: &str, id: &str| refs.get(name).is_none_or(|found| found.id.to_string() != id);
+    let mut gone = Vec::new();
+    for (name, id) in &seen {
+        if erased.contains(name.as_str()) || moved(name, id) && was_removed(store.repo(), &refs, name)? {
+            gone.push(name.clone());
         }
     }
+    gone.iter().for_each(|name| drop(seen.remove(name)));
     report.findings.extend(check(store.repo(), &refs, &trust, &seen));
     Ok(report)
 }

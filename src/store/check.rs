@@ -239,17 +239,18 @@ impl Check<'_> {
     }
 }
 
-/// Adds a use to others; neighbours become one.
+/// Adds a use to others; neighbours become one. They stand by device and generation, so that an object of many devices
+/// is not looked through for each.
 fn join(uses: &mut Vec<Use>, new: Use) {
-    let mut new = new;
-    uses.retain(|old| {
-        let near = old.device == new.device && old.first <= new.last.saturating_add(1) && new.first <= old.last.saturating_add(1);
-        if near {
-            new = Use { device: new.device, first: old.first.min(new.first), last: old.last.max(new.last) };
-        }
-        !near
-    });
-    uses.push(new);
+    let device = uses.partition_point(|u| u.device < new.device);
+    let own = uses[device..].partition_point(|u| u.device == new.device);
+    let own = &uses[device..device + own];
+    let from = own.partition_point(|u| u.last.saturating_add(1) < new.first);
+    let to = from + own[from..].partition_point(|u| u.first <= new.last.saturating_add(1));
+    let near = &own[from..to];
+    let first = near.first().map_or(new.first, |u| u.first.min(new.first));
+    let last = near.last().map_or(new.last, |u| u.last.max(new.last));
+    uses.splice(device + from..device + to, [Use { device: new.device, first, last }]);
 }
 
 impl Store {
@@ -308,5 +309,22 @@ impl Store {
             finding.touches.iter().for_each(|t| damage.add(t.device.clone(), id, t.last));
         }
         damage.save(self.repo());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_become_one_and_all_stand_in_order() {
+        let mut uses = Vec::new();
+        for (device, first, last) in
+            [(1, 5, 5), (0, 1, 1), (1, 1, 2), (1, 8, 9), (0, 3, 3), (1, 6, 7), (0, 2, 2), (2, 1, 1), (1, 8, 8)]
+        {
+            join(&mut uses, Use { device, first, last });
+        }
+        let spans: Vec<_> = uses.iter().map(|u| (u.device, u.first, u.last)).collect();
+        assert_eq!(spans, [(0, 1, 3), (1, 1, 2), (1, 5, 9), (2, 1, 1)]);
     }
 }
