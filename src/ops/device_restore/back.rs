@@ -1,5 +1,6 @@
 //! Going back: to how the device stood before the restore began.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::error::DeviceRestoreError;
@@ -113,6 +114,7 @@ pub(super) fn from_record(record: &Record) -> Vec<Standing> {
     let items = &record.facts.items;
     let mut standing: Vec<Standing> =
         items.iter().map(|item| Standing { path: item.path.clone(), stands: Stands::ProbablyBefore }).collect();
+    let places: HashMap<&ConfigPath, usize> = items.iter().enumerate().map(|(index, item)| (&item.path, index)).collect();
     for mark in &record.marks {
         let (path, stands) = match mark {
             Mark::Towards { towards: now } => {
@@ -124,8 +126,8 @@ pub(super) fn from_record(record: &Record) -> Vec<Standing> {
             Mark::Changed { path } => (path, Stands::ProbablyBefore),
             _ => continue,
         };
-        if let Some(one) = standing.iter_mut().find(|one| one.path == *path) {
-            one.stands = stands;
+        if let Some(index) = places.get(path) {
+            standing[*index].stands = stands;
         }
     }
     standing

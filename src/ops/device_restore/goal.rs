@@ -1,6 +1,6 @@
 //! The point that a device is put back to, and what a device has of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use zeroize::Zeroizing;
 
@@ -28,6 +28,8 @@ pub(super) struct Goal<'a> {
     /// The configuration that is sent as a whole, with the digest of what of it counts. A device writes the file anew by
     /// itself, so this stands in place of its normalised digest.
     sent: Option<(ConfigPath, Digest)>,
+    /// The place of each path's first line.
+    places: HashMap<ConfigPath, usize>,
 }
 
 impl<'a> Goal<'a> {
@@ -48,7 +50,11 @@ impl<'a> Goal<'a> {
             }
             _ => None,
         };
-        Ok(Self { set, keys, same_rules, sent })
+        let mut places = HashMap::new();
+        for (index, line) in set.manifest().lines.iter().enumerate() {
+            places.entry(line.path.clone()).or_insert(index);
+        }
+        Ok(Self { set, keys, same_rules, sent, places })
     }
 
     pub(super) fn keys(&self) -> &DeviceKeys {
@@ -61,7 +67,7 @@ impl<'a> Goal<'a> {
 
     /// Gives the line of a path. A directory can have one in each scope.
     pub(super) fn line(&self, path: &ConfigPath) -> Option<&Line> {
-        self.set.manifest().lines.iter().find(|line| line.path == *path)
+        self.places.get(path).map(|index| &self.set.manifest().lines[*index])
     }
 
     /// Tells whether a line needs an identity that is not at hand.

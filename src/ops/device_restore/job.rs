@@ -73,12 +73,13 @@ impl Job<'_, '_> {
     /// Keeps how the entries stand.
     pub(super) fn keep(&mut self, now: &Now) -> Result<(), DeviceRestoreError> {
         self.record.begin_keeping()?;
+        let by_path: std::collections::HashMap<&ConfigPath, _> =
+            now.set.entries().iter().map(|entry| (&entry.path, entry)).collect();
         for (index, item) in self.record.facts.items.iter().enumerate() {
             if item.before.as_ref().is_none_or(|form| form.kind == Kind::Directory) {
                 continue;
             }
-            let entry = now.set.entries().iter().find(|entry| entry.path == item.path);
-            let Some(entry) = entry else { continue };
+            let Some(entry) = by_path.get(&item.path) else { continue };
             match &entry.content {
                 Content::Bytes(bytes) => self.record.keep(index, &mut bytes.as_slice(), &self.keeper.sealer)?,
                 Content::Spooled { file, .. } => {

@@ -324,7 +324,8 @@ impl Making<'_, '_> {
 
     /// Tells whether something of the point lies below a path.
     fn is_above_something(&self, path: &ConfigPath) -> bool {
-        self.lines.keys().any(|other| is_below(other, path))
+        let from = self.lines.range::<&ConfigPath, _>(path..).map(|(other, _)| other);
+        from.take_while(|other| other.as_bytes().starts_with(path.as_bytes())).any(|other| is_below(other, path))
     }
 
     /// A file that is made needs the folders above it, also where only the file was chosen.
