@@ -19,9 +19,9 @@ pub(crate) enum Exit {
     Key,
     /// Damage was found.
     Damage,
-    /// `diff`, `restore --plan`: the sides differ.
+    /// `diff`, `release diff`, `restore --plan` and `--compare`: the sides differ.
     Differs,
-    /// `diff`, `restore --plan`: trouble.
+    /// The same commands: trouble.
     Trouble,
     /// What the command of `change run` ended with.
     Command(u8),

@@ -117,7 +117,7 @@ pub enum Error {
         name: String,
     },
     /// Another process holds the lock.
-    #[error("Locked by another process since more than {waited_seconds} s: {}", path.display())]
+    #[error("Locked by another process{}: {}", since(*waited_seconds), path.display())]
     Locked {
         /// How long this process waited, in seconds.
         waited_seconds: u64,
@@ -290,6 +290,29 @@ pub enum Error {
     /// The disk refused a write.
     #[error(transparent)]
     Disk(#[from] fsio::Error),
+}
+
+impl Error {
+    /// Tells whether what the store holds is damaged: something is missing, or not what it must be.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::ObjectMissing { .. }
+                | Self::ObjectCorrupt { .. }
+                | Self::ObjectKind { .. }
+                | Self::ObjectTooLarge { .. }
+                | Self::CorruptFile { .. }
+                | Self::Corrupt { .. }
+                | Self::Manifest { .. }
+                | Self::FileDamaged { .. }
+                | Self::Seal(crate::seal::Error::Damaged)
+        )
+    }
+}
+
+fn since(seconds: u64) -> String {
+    if seconds == 0 { String::new() } else { format!(" since more than {seconds} s") }
 }
 
 fn show(id: &Option<ObjectId>) -> String {

@@ -274,7 +274,11 @@ pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
         E::Disk(error) => disk(error),
         E::Cancelled => advice(Exit::Failed, &["run the command again"]),
         E::Unknown { .. } => advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"]),
-        E::Pipe { .. } | E::Git { .. } | E::TooMuch { .. } => advice(Exit::Failed, &[]),
+        E::Git { .. } => advice(
+            Exit::Failed,
+            &["try `git ls-remote URL` as the user that confvault runs as; keys and host keys are those of git and ssh"],
+        ),
+        E::Pipe { .. } | E::TooMuch { .. } => advice(Exit::Failed, &[]),
     }
 }
 
@@ -298,6 +302,11 @@ pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
         }
         E::Conflict { .. } => {
             advice(Exit::Failed, &["give each scope a folder of its own with `--by-scope`, or choose one with `--scope`"])
+        }
+        E::Store(error) if error.is_damage() => {
+            let (exit, mut hints) = store(error);
+            hints.insert(0, "put everything else back with `--skip-damaged`".to_owned());
+            (exit, hints)
         }
         E::Store(error) => store(error),
         E::Disk(error) => disk(error),
@@ -468,5 +477,18 @@ fn as_point(text: &str) -> String {
         "now" => "@now".to_owned(),
         text if text.contains('@') => text.to_owned(),
         device => format!("{device}@~0"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_no_end_of_a_restore() {
+        let id = crate::store::ObjectId::empty_blob(gix::hash::Kind::Sha1);
+        let (exit, hints) = restore(&crate::ops::restore::RestoreError::Store(crate::store::Error::ObjectMissing { id }));
+        assert_eq!(exit, Exit::Damage);
+        assert!(hints[0].contains("--skip-damaged"), "{hints:?}");
     }
 }

@@ -10,7 +10,7 @@ use super::beside::Here;
 use super::check::{self, checks};
 use super::place::Site;
 use super::protocol::{MirrorFacts, Opened, Outcome, Phase, Proof, Protocol};
-use super::prove::{Bench, is_damage, make, millis};
+use super::prove::{Bench, make, millis};
 use super::record::{finish, record};
 use super::{DrillError, Finding, Options, What, choose, standin};
 use crate::inventory::STORE_DIR;
@@ -373,7 +373,7 @@ fn is_hostile(error: &MirrorError) -> bool {
     ];
     match error {
         MirrorError::Hostile { .. } | MirrorError::NotAStore { .. } => true,
-        MirrorError::Store(error) => is_damage(error),
+        MirrorError::Store(error) => error.is_damage() || matches!(error, crate::store::Error::Seal(_)),
         MirrorError::Git { message, .. } => WORDS.iter().any(|word| message.contains(word)),
         _ => false,
     }

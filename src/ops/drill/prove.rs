@@ -134,27 +134,11 @@ fn more(findings: &mut Vec<Finding>, what: What, device: &crate::model::DeviceNa
 
 fn failed(device: &crate::model::DeviceName, error: &RestoreError) -> Finding {
     let what = match error {
-        RestoreError::Store(error) if is_damage(error) => What::Damaged,
+        RestoreError::Store(error) if error.is_damage() || matches!(error, Error::Seal(_)) => What::Damaged,
         RestoreError::Store(Error::NoGeneration { .. } | Error::NoName { .. }) => What::Missing,
         _ => What::NotRestored,
     };
     Finding::new(what, Some(device), reason(error))
-}
-
-/// Tells whether an error of a store is damage of what it holds.
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::ObjectMissing { .. }
-            | Error::ObjectCorrupt { .. }
-            | Error::CorruptFile { .. }
-            | Error::Corrupt { .. }
-            | Error::Manifest { .. }
-            | Error::FileDamaged { .. }
-            | Error::ObjectKind { .. }
-            | Error::ObjectTooLarge { .. }
-            | Error::Seal(_)
-    )
 }
 
 /// Milliseconds since a moment.

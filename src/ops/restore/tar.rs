@@ -10,7 +10,6 @@ use std::path::Path;
 use tar::{EntryType, Header};
 
 use super::layout::{Placed, layout};
-use super::tree::is_damage;
 use super::{FleetRestored, RestoreError, RestoreOptions, Restored, Skip, Skipped};
 use crate::fsio::{self, Out};
 use crate::model::{ConfigPath, DeviceName, Kind};
@@ -203,7 +202,7 @@ fn entries(
     for place in &places {
         match entry(set, place, device, time, options, tar, &mut restored) {
             Ok(()) => {}
-            Err(RestoreError::Store(e)) if options.skip_damaged && is_damage(&e) => {
+            Err(RestoreError::Store(e)) if options.skip_damaged && e.is_damage() => {
                 restored.skipped.push(skipped(&place.path, Skip::Damaged, Some(e.to_string())));
             }
             Err(RestoreError::Store(Error::Sealed { .. })) if options.masked => {

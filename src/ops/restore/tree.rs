@@ -72,7 +72,7 @@ pub(super) fn stage(
         };
         match one(set, place, &path, out, restored) {
             Ok(()) => {}
-            Err(RestoreError::Store(e)) if options.skip_damaged && is_damage(&e) => {
+            Err(RestoreError::Store(e)) if options.skip_damaged && e.is_damage() => {
                 restored.skipped.push(Skipped { path, why: Skip::Damaged, detail: Some(e.to_string()) });
             }
             Err(RestoreError::Store(Error::Sealed { .. })) if options.masked => {
@@ -82,10 +82,6 @@ pub(super) fn stage(
         }
     }
     Ok(())
-}
-
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::FileDamaged { .. } | Error::ObjectMissing { .. } | Error::ObjectCorrupt { .. })
 }
 
 fn one(
