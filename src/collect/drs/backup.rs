@@ -1,5 +1,6 @@
 //! A manual backup over the command line of a call manager, followed component by component.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
@@ -61,6 +62,14 @@ pub struct Progress {
     pub rows: Vec<Row>,
 }
 
+/// A row of a backup's progress. Spaces between columns are not kept by all releases, so columns are words; a date ends the row.
+static ROW: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"^\s*(\S+)\s+(\S+)\s+(\S+)\s+([A-Za-z_]+)\s+[A-Z][a-z]{2} [A-Z][a-z]{2}\s+\d{1,2} \d{2}:\d{2}:\d{2} \S+ \d{4}(?:\s+\S+)?\s*$",
+    )
+    .ok()
+});
+
 impl Progress {
     /// Tells whether the backup goes on.
     #[must_use]
@@ -86,10 +95,6 @@ impl Progress {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut progress = Self::default();
-        // Spaces between columns are not kept by all releases, so columns are words; a date ends the row.
-        let row = Regex::new(
-            r"^\s*(\S+)\s+(\S+)\s+(\S+)\s+([A-Za-z_]+)\s+[A-Z][a-z]{2} [A-Z][a-z]{2}\s+\d{1,2} \d{2}:\d{2}:\d{2} \S+ \d{4}(?:\s+\S+)?\s*$",
-        );
         for line in text.lines().take(10_000) {
             let after = |key: &str| line.trim().strip_prefix(key).map(|rest| rest.trim().to_owned());
             if let Some(status) = after("Status:") {
@@ -98,7 +103,7 @@ impl Progress {
                 progress.file = file;
             } else if let Some(percent) = after("Percentage Complete:") {
                 progress.percent = percent.parse().unwrap_or(0);
-            } else if let Some(found) = row.as_ref().ok().and_then(|row| row.captures(line)) {
+            } else if let Some(found) = ROW.as_ref().and_then(|row| row.captures(line)) {
                 let word = |at: usize| found.get(at).map_or("", |m| m.as_str()).to_owned();
                 progress.rows.push(Row { feature: word(1), server: word(2), component: word(3), status: word(4) });
             }
