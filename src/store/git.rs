@@ -6,38 +6,15 @@ use std::process::{Command, Stdio};
 
 use super::error::{Error, Result};
 
-/// Variables that would point `git` elsewhere or make it run or print something else.
-const REMOVED: &[&str] = &[
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_ATTR_SOURCE",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_DEFAULT_HASH",
-    "GIT_DEFAULT_REF_FORMAT",
-    "GIT_EXEC_PATH",
-    "GIT_GRAFT_FILE",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_TRACE",
-    "GIT_TRACE2",
-    "GIT_TRACE2_EVENT",
-    "GIT_TRACE2_PERF",
-    "GIT_WORK_TREE",
-];
+/// The variables that `git` gets; everything else stays behind, above all what would point it elsewhere or make it trace, run
+/// or print something else.
+const KEPT: &[&str] = &["PATH", "HOME", "TMPDIR"];
 
 /// Makes a `git` command on the repository at `dir`.
 pub(super) fn command(dir: &Path) -> Command {
     let mut command = Command::new("git");
-    for name in REMOVED {
-        command.env_remove(name);
-    }
+    command.env_clear();
+    command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.env("GIT_DIR", dir).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command.args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"]);
