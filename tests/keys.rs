@@ -172,6 +172,21 @@ fn a_forged_store_branch_is_refused() {
 }
 
 #[test]
+fn a_journal_that_went_back_behind_a_trusted_key_is_noticed() {
+    use confvault::collect::hostkeys::HostKey;
+    use confvault::ops::trust::{Trusted, trust};
+    let env = store();
+    let wire = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], &[7; 32]].concat();
+    let trusted = Trusted { device: "pbx".parse().unwrap(), key: HostKey::from_wire(&wire).unwrap(), how: "by hand" };
+    trust(&env.path("cv"), &[trusted]).unwrap();
+    let git = |args: &[&str]| Command::new("git").arg("-C").arg(env.path("cv/store.git")).args(args).output().unwrap();
+    let name = git(&["for-each-ref", "--format=%(refname)", "refs/heads/_journal"]);
+    let name = String::from_utf8(name.stdout).unwrap().trim().to_owned();
+    assert!(git(&["update-ref", &name, &format!("{name}~1")]).status.success());
+    cv(&env, &["snapshot"]).failed(13);
+}
+
+#[test]
 fn a_line_that_went_back_is_not_written_to() {
     let env = store();
     env.write("pbx/etc/asterisk/sip.conf", "[100]\nsecret=changed\n");
