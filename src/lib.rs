@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! cli        one file per command: arguments in, rendering out, no rules
-//! ops        what an administrator does: snapshot, restore, check
-//! mirror     remotes
+//! ops        what an administrator does: snapshot, restore, check, change, release, drill, import, keys
+//! mirror     other repositories: push, fetch, rebuild, forget
 //! store      generations, manifest, forms, points, journal, pack writing
-//! collect    sources
+//! collect    sources: folders, SSH, SFTP, DRS sets; acting on devices; many at a time
 //! inventory  devices and policies
 //! seal       keys, age, masking          diff   lines, structure, rendering
 //! profile    the profile language and the built-in profiles

@@ -244,8 +244,6 @@ pub fn collect(
         SourceUrl::Sftp(remote) => sftp::collect(remote, device, profile, look, rules, context),
         SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, look, rules, context),
         SourceUrl::Push => Err(CollectError::NotPushed),
-        #[allow(unreachable_patterns, reason = "a source of the future")]
-        other => Err(CollectError::NotSupported(other.clone())),
     }?;
     told(&mut collected, profile, context);
     Ok(collected)

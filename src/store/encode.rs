@@ -90,8 +90,6 @@ pub struct EncodeContext<'a> {
     pub large_over: u64,
 }
 
-/// The size above which files are stored in chunks, unless the inventory says otherwise, in bytes.
-pub const LARGE_OVER: u64 = 8 << 20;
 /// The least, average and most bytes of a chunk.
 pub(super) const CHUNK_SIZES: [usize; 3] = [256 << 10, 1 << 20, 4 << 20];
 

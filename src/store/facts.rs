@@ -16,7 +16,7 @@ use super::refs::{RefEdit, Refs};
 use super::repo::Repo;
 use super::tree::{self, checked_blob};
 use crate::model::DeviceName;
-use crate::seal::{AllowedSigner, Sealer, SigningKey, StoreKey, StoreKeys, parse_signers};
+use crate::seal::{Sealer, SigningKey, StoreKey, StoreKeys};
 
 /// The ref of the facts.
 pub const STORE_REF: &str = "refs/heads/_store";
@@ -134,30 +134,6 @@ impl Facts {
             id: self.commit,
         })?;
         Ok(Some(Sealer::new(epoch, String::from_utf8_lossy(text).trim().parse()?)))
-    }
-
-    /// Gives the sealed identities of the epochs, by number.
-    pub fn sealed_identities(&self) -> impl Iterator<Item = (u32, Vec<u8>)> {
-        self.files.iter().filter_map(|(path, content)| {
-            let (epoch, rest) = path.strip_prefix("epochs/")?.split_once('/')?;
-            (rest == "identity.age").then_some((epoch.parse().ok()?, content.clone()))
-        })
-    }
-
-    /// Gives who may sign generations.
-    ///
-    /// # Errors
-    /// [`Error::Seal`] if the list does not read.
-    pub fn signers(&self) -> Result<Vec<AllowedSigner>> {
-        Ok(parse_signers(self.file("signers").unwrap_or_default())?)
-    }
-
-    /// Gives who may sign `_store`.
-    ///
-    /// # Errors
-    /// [`Error::Seal`] if the list does not read.
-    pub fn administrators(&self) -> Result<Vec<AllowedSigner>> {
-        Ok(parse_signers(self.file("administrators").unwrap_or_default())?)
     }
 
     /// Tells whether the device was erased on purpose.

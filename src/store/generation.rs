@@ -266,12 +266,11 @@ impl Generation {
     #[must_use]
     pub fn commit(&self) -> Commit {
         use super::object::Ident;
-        let who = self.collector.as_str();
         Commit {
             tree: self.tree,
             parents: self.parents.clone(),
             author: Ident::new(&self.author.0, &self.author.1, self.time),
-            committer: Ident::new(who, &format!("{who}@confvault"), self.committed),
+            committer: Ident::of(&self.collector, self.committed),
             message: self.message(),
         }
     }

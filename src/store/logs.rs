@@ -74,7 +74,7 @@ pub(super) fn commit(batch: &Batch, refs: &Refs, who: &Who, devices: &BTreeMap<D
     let head = refs.get(&name).map(|r| r.id);
     let entries = devices.iter().map(|(d, id)| TreeEntry { mode: TREE, name: d.as_str().into(), id: *id });
     let tree = put_tree(batch, entries.collect())?;
-    let by = Ident::new(who.collector.as_str(), &format!("{}@confvault", who.collector), who.now);
+    let by = Ident::of(&who.collector, who.now);
     let message = format!(
         "Logs of {} devices\n\nConfvault-Format: {FORMAT}\nCollector: {}\nRun: {}\n",
         devices.len(),

@@ -57,7 +57,7 @@ pub use batch::{Batch, Committed};
 pub use change::{ChangeEnd, ChangeItem, Measured, Pair, Reading};
 pub use check::{CheckOptions, CheckReport, Fault, Finding, Span};
 pub use decode::{Access, Decoded, SetReader};
-pub use encode::{EncodeContext, LARGE_OVER, Meta, Outcome, ProfileRules, Rules};
+pub use encode::{EncodeContext, Meta, Outcome, ProfileRules, Rules};
 pub use error::{Error, Result};
 pub use facts::{FactFiles, Facts, Feature};
 pub use foreign::{Foreign, ForeignCommit, ForeignError};

@@ -54,7 +54,7 @@ pub(super) fn tag(generation: &Generation, name: &NameTag, note: Option<&str>, b
     Tag {
         target: generation.id,
         name: format!("{}/{name}", generation.device),
-        tagger: Ident::new(by.as_str(), &format!("{by}@confvault"), now),
+        tagger: Ident::of(by, now),
         message: message.write(),
     }
 }

@@ -6,6 +6,9 @@
 use chrono::{DateTime, Utc};
 use gix::ObjectId;
 
+use crate::model::CollectorName;
+use crate::seal::principal;
+
 /// A file in a tree.
 pub const FILE: u32 = 0o100_644;
 /// A file that its owner may execute, in a tree.
@@ -31,6 +34,12 @@ pub struct Ident {
 }
 
 impl Ident {
+    /// A collector, by the principal of its signatures.
+    #[must_use]
+    pub fn of(collector: &CollectorName, time: DateTime<Utc>) -> Self {
+        Self::new(collector.as_str(), &principal(collector), time)
+    }
+
     /// Takes a name and an address; what an identity cannot hold is left out.
     #[must_use]
     pub fn new(name: &str, email: &str, time: DateTime<Utc>) -> Self {

@@ -10,8 +10,8 @@ use super::KeyError;
 use crate::fsio;
 use crate::model::CollectorName;
 use crate::seal::{
-    AllowedSigner, EpochIdentity, EpochRecipient, Error, Identities, SigningKey, parse_signers, read_private, read_public,
-    write_private, write_signers,
+    AllowedSigner, EpochIdentity, EpochRecipient, Error, Identities, SigningKey, parse_signers, principal, read_private,
+    read_public, write_private, write_signers,
 };
 
 /// The heads that this installation has seen: ref and commit, as hexadecimal digits.
@@ -98,7 +98,7 @@ impl KeyRing {
         let identity = EpochIdentity::generate();
         write_private(&self.identity_file(), identity.to_text().as_bytes())?;
         // The signing key last: it is what tells that the keys are there.
-        let signing = SigningKey::create(&self.signing_file(), &format!("{collector}@confvault"))?;
+        let signing = SigningKey::create(&self.signing_file(), &principal(collector))?;
         Ok((signing, identity.recipient()))
     }
 

@@ -64,7 +64,7 @@ pub(in crate::store) fn write(repo: &Repo, batch: &Batch, refs: &Refs, who: &Who
         Some(tree) => tree,
         None => put_tree(batch, Vec::new())?,
     };
-    let author = Ident::new(who.collector.as_str(), &format!("{}@confvault", who.collector), who.now);
+    let author = Ident::of(&who.collector, who.now);
     let subject = match add.records.as_slice() {
         [one] => one.action.clone(),
         all => format!("{} records", all.len()),

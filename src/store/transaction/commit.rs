@@ -137,7 +137,7 @@ fn keep_files(
             return Ok(None);
         }
     }
-    let by = Ident::new(who.collector.as_str(), &format!("{}@confvault", who.collector), who.now);
+    let by = Ident::of(&who.collector, who.now);
     let message =
         format!("Files of collector {0}\n\nConfvault-Format: {FORMAT}\nCollector: {0}\nRun: {1}\n", who.collector, who.run);
     let commit = Commit { tree, parents: head.into_iter().collect(), author: by.clone(), committer: by, message };

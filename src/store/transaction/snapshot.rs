@@ -16,7 +16,7 @@ use super::super::refs::RefEdit;
 use super::super::view::View;
 use super::{Plan, Transaction};
 use crate::model::{ConfigSet, DeviceName, Digest, Entry, Kind, Look, LookEntry, Release};
-use crate::seal::DeviceKeys;
+use crate::seal::{DeviceKeys, principal};
 
 /// What became of a set, with the look that saw it, and the tip that the next set of the device is built on.
 pub(super) struct Made {
@@ -253,7 +253,7 @@ impl Transaction<'_> {
             tree: encoded.tree,
             parents,
             time: meta.time,
-            author: meta.author.clone().unwrap_or_else(|| (collector.clone(), format!("{collector}@confvault"))),
+            author: meta.author.clone().unwrap_or_else(|| (collector.clone(), principal(&who.collector))),
             committed: who.now,
             collector: who.collector.clone(),
             kind,
@@ -280,7 +280,7 @@ impl Transaction<'_> {
     /// Commits the chunks of a generation.
     fn large(&self, generation: &Generation, tree: gix::ObjectId) -> Result<RefEdit> {
         let (device, number) = (&generation.device, generation.number);
-        let by = Ident::new(self.who.collector.as_str(), &format!("{}@confvault", self.who.collector), self.who.now);
+        let by = Ident::of(&self.who.collector, self.who.now);
         let message = format!(
             "{device} large files of generation {number}\n\nConfvault-Format: {FORMAT}\nDevice: {device}\nGeneration: {number}\nCollector: {}\n",
             self.who.collector
