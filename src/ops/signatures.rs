@@ -237,7 +237,7 @@ pub fn check_store(store: &Store, ring: &KeyRing) -> Result<SignatureReport, Key
     };
     let erased: HashSet<&str> = store.facts().tombstones().map(|(name, _)| name).collect();
     // The journal is asked only of what is not as it was seen.
-    let moved = |name: &str, id: &str| refs.get(name).is_none_or(|found| found.id.to_string() != id);
+    let moved = |name: &str, id: &str| refs.get(name).map(|found| found.id) != ObjectId::from_hex(id.as_bytes()).ok();
     let mut gone = Vec::new();
     for (name, id) in &seen {
         if erased.contains(name.as_str()) || moved(name, id) && was_removed(store.repo(), &refs, name)? {
