@@ -132,7 +132,7 @@ pub(super) fn owner(name: &str) -> Option<&str> {
 }
 
 /// Checks every commit and tag that the refs reach, `_store` apart, which
-/// [`trusted`] has checked; and that every ref in `seen` is still reached.
+/// `trusted` has checked; and that every ref in `seen` is still reached.
 ///
 /// Tombstones are the caller's: refs that were erased on purpose are to be left out of `seen`.
 #[must_use]

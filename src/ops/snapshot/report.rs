@@ -83,7 +83,7 @@ impl Report {
     }
 }
 
-/// What the caller of [`snapshot_telling`] is told in the middle of a run, on its own thread.
+/// What the caller of `snapshot_telling` is told in the middle of a run, on its own thread.
 #[derive(Debug)]
 pub enum Told<'a> {
     /// A device is done with.
