@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::reach::with_context;
 use super::snapshot::{Options, World, snapshot};
 use super::{Error, Vault};
+use crate::collect::CollectError;
 use crate::collect::drs::{Order, Progress, backup};
-use crate::collect::{CollectError, collect};
 use crate::inventory::{Inventory, Seconds};
 use crate::model::DeviceName;
 use crate::profile::Profiles;
@@ -54,13 +54,27 @@ pub fn backup_and_take(
     Ok(Taken { progress, generations })
 }
 
-/// Waits until the set of the backup is in the folder, as its list is written last, and takes it.
+/// Takes what is in the folder until the set of the backup is among it: its list is written last.
 fn take(root: &Path, device: &DeviceName, progress: &Progress, world: &World<'_>) -> Result<Vec<u64>, Error> {
-    let Some(stamp) = progress.stamp() else { return Ok(Vec::new()) };
+    let note = Some(format!("drs backup {}", progress.file));
+    let options = Options { devices: vec![device.clone()], note, ..Options::default() };
+    let mut generations = Vec::new();
     let begun = Instant::now();
-    // Looks leave no trace: a snapshot that fails stands in the journal.
-    while !is_there(root, device, stamp, world)? {
-        if begun.elapsed() > LIST_TIME {
+    loop {
+        // Opened anew: the backup took its time.
+        let vault = Vault::open(root)?;
+        for one in snapshot(&vault, &options, world, &mut |_| {})?.devices {
+            match one.result {
+                Ok(store::Outcome::Generation(generation)) => generations.push(generation.number),
+                Ok(store::Outcome::Unchanged { .. }) => {}
+                Err(Error::Collect(CollectError::NoBackupSet(_) | CollectError::BackupRunning(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if has(&vault, device, progress)? {
+            return Ok(generations);
+        }
+        if progress.stamp().is_none() || begun.elapsed() > LIST_TIME {
             return Ok(Vec::new());
         }
         let until = Instant::now() + PAUSE;
@@ -70,29 +84,6 @@ fn take(root: &Path, device: &DeviceName, progress: &Progress, world: &World<'_>
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-    }
-    let note = Some(format!("drs backup {}", progress.file));
-    let options = Options { devices: vec![device.clone()], note, ..Options::default() };
-    let mut generations = Vec::new();
-    let vault = Vault::open(root)?;
-    for one in snapshot(&vault, &options, world, &mut |_| {})?.devices {
-        if let store::Outcome::Generation(generation) = one.result? {
-            generations.push(generation.number);
-        }
-    }
-    Ok(if has(&vault, device, progress)? { generations } else { Vec::new() })
-}
-
-/// Tells whether the newest set in the folder is that of a time stamp.
-fn is_there(root: &Path, device: &DeviceName, stamp: &str, world: &World<'_>) -> Result<bool, Error> {
-    // Read anew: the backup took its time.
-    let inventory = Inventory::load(root)?;
-    let device = inventory.device(device)?;
-    let profile = Profiles::load(Some(&inventory.profiles_dir()))?.get(device.profile.as_str())?;
-    match with_context(&inventory, world, None, |context| Ok(collect(device, &profile, None, context)?)) {
-        Ok(collected) => Ok(collected.set.entries().iter().any(|entry| entry.path.as_bytes().starts_with(stamp.as_bytes()))),
-        Err(Error::Collect(CollectError::NoBackupSet(_) | CollectError::BackupRunning(_))) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
