@@ -74,7 +74,7 @@ method = "files"
 owner = "root:kamailio"
 mode = "0640"
 [[restore.check]]
-run = "PATH=$PATH:/usr/sbin; kamailio -c -f {root}/etc/kamailio/kamailio.cfg"
+run = "echo {root} >> $HOME/views; PATH=$PATH:/usr/sbin; kamailio -c -f {root}/etc/kamailio/kamailio.cfg"
 ok = '(?i)config file ok'
 [[restore.apply]]
 run = "PATH=$PATH:/usr/sbin; kamailio -c -f {root}/etc/kamailio/kamailio.cfg && echo reloaded >> $HOME/reloaded"
@@ -116,7 +116,10 @@ fn a_broken_kamailio_is_put_back_and_kamailio_agrees() {
     assert_eq!(tree(&lab.at), lab.good);
     assert!(host.sshd.path("home/reloaded").exists());
     lab.assert_tidy();
-    assert!(fs::read_dir("/tmp").unwrap().flatten().all(|e| !e.file_name().to_string_lossy().starts_with(".confvault-restore")));
+    // What the check looked at was no part of the device, and is gone.
+    let views = fs::read_to_string(host.sshd.path("home/views")).unwrap();
+    assert!(views.lines().all(|view| view.starts_with("/tmp/.confvault-restore-") && !Path::new(view).exists()), "{views}");
+    assert!(!views.is_empty());
 
     // A set that is broken itself does not become active: Kamailio is asked before.
     fs::write(lab.at.join("etc/kamailio/local.cfg"), "route[LOCAL] {\n").unwrap();
