@@ -406,14 +406,16 @@ impl Run<'_> {
     fn meta(&self, device: &Device, look_rules: Digest, taken_ns: i64) -> Meta {
         let mut meta = Meta::new(Utc::now(), look_rules, taken_ns);
         meta.note.clone_from(&self.options.note);
+        // What the snapshot before a change finds came before the change.
+        meta.unannounced = self.vault.inventory.policy.announced_changes
+            && !self.options.announced
+            && !self.announced.covers(&device.name)
+            && self.options.change.as_ref().is_none_or(|(kind, _)| *kind == GenerationKind::Pre);
         if let Some((kind, change)) = &self.options.change {
             meta.kind = Some(*kind);
             meta.change = Some(change.clone());
         } else if let Some(item) = self.announced.change(&device.name) {
             meta.change = Some(item.change.clone());
-        } else if self.vault.inventory.policy.announced_changes && !self.options.announced && !self.announced.covers(&device.name)
-        {
-            meta.kind = Some(GenerationKind::Unannounced);
         }
         meta
     }

@@ -111,10 +111,13 @@ impl std::fmt::Debug for EncodeContext<'_> {
 pub struct Meta {
     /// When it was collected.
     pub time: DateTime<Utc>,
-    /// [`GenerationKind::Pre`], `Post`, `Unannounced` or `Imported`; nothing for an ordinary snapshot,
-    /// which becomes `First`, `Release`, `Remask` or `Snapshot` by itself. `Unannounced` gives way to `First`
-    /// and `Remask`, as nothing was changed on the device then.
+    /// [`GenerationKind::Pre`], `Post` or `Imported`; nothing for an ordinary snapshot,
+    /// which becomes `First`, `Release`, `Remask` or `Snapshot` by itself.
     pub kind: Option<GenerationKind>,
+    /// What differs was announced by nobody: in place of `Pre`, `Release` or `Snapshot` the generation becomes
+    /// `Unannounced`. One that is the first, or that differs only in how it is masked, does not: nothing was changed on
+    /// the device then.
+    pub unannounced: bool,
     /// The note.
     pub note: Option<String>,
     /// The change that it belongs to.
@@ -138,7 +141,7 @@ impl Meta {
     #[must_use]
     pub fn new(time: DateTime<Utc>, look_rules: Digest, taken_ns: i64) -> Self {
         let (kind, note, change, accepted, imported, author) = (None, None, None, None, None, None);
-        Self { time, kind, note, change, accepted, imported, author, look_rules, taken_ns, root: None }
+        Self { time, kind, unannounced: false, note, change, accepted, imported, author, look_rules, taken_ns, root: None }
     }
 }
 

@@ -29,7 +29,7 @@ pub enum GenerationKind {
     Pre,
     /// After a change.
     Post,
-    /// A difference outside of an open change.
+    /// A difference outside of an open change; with a change: found by the snapshot before it.
     Unannounced,
     /// The same configuration, masked by other rules.
     Remask,
@@ -321,8 +321,13 @@ impl Generation {
     /// Tells whether it is the given snapshot of a change.
     #[must_use]
     pub fn is_of(&self, phase: Phase, change: &ChangeId) -> bool {
-        let kind = if phase == Phase::Pre { GenerationKind::Pre } else { GenerationKind::Post };
-        self.kind == kind && self.change.as_ref() == Some(change)
+        let fits = match self.kind {
+            // What nobody announced belongs to no change, unless it was found by the snapshot before one.
+            GenerationKind::Pre | GenerationKind::Unannounced => phase == Phase::Pre,
+            GenerationKind::Post => phase == Phase::Post,
+            _ => false,
+        };
+        fits && self.change.as_ref() == Some(change)
     }
 
     /// Gives the commit of the generation before in number: the last parent.

@@ -34,7 +34,10 @@ fn everything_that_differs_is_put_back_and_nothing_else() {
     // The check saw the set as it would be.
     let seen = lab.env.read("seen");
     assert!(seen.contains("port=5060") && seen.ends_with("[gone]\n[same]\n"), "{seen}");
-    // What stood before and after are generations of a change.
+    // What stood before and after are generations of a change; that it was broken, nobody had announced.
+    assert!(run.stderr.contains("warning: pbx: generation 2 is an unannounced change"), "{run}");
+    let kind = |at: &str| lab.cv(&["show", at, "--json"]).json()["generation"]["kind"].clone();
+    assert_eq!((kind("pbx@pre/T-1"), kind("pbx@post/T-1")), ("unannounced".into(), "post".into()));
     let diff = lab.cv(&["diff", "pbx@pre/T-1", "@post/T-1", "--stat"]);
     assert_eq!(diff.code, 1, "{diff}");
     assert_eq!(lab.cv(&["diff", "pbx@1", "@post/T-1"]).code, 0);
@@ -44,6 +47,7 @@ fn everything_that_differs_is_put_back_and_nothing_else() {
     // And the way back is a restore like any other.
     let back = lab.cv(&["restore", "pbx@pre/T-1", "--device", "--yes"]);
     assert_eq!(back.code, 0, "{back}");
+    assert!(!back.stderr.contains("unannounced"), "{back}");
     assert_eq!(lab.tree(), lab.broken);
     assert!(!format!("{run}{back}{plan}").contains(CANARY));
 }

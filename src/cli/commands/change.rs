@@ -154,6 +154,10 @@ fn between(ui: &mut Ui, context: &Context, intent: &Intent, command: &[OsString]
     // A progress bar would stand in the output of the command.
     let ran = change::run(&vault, intent, command, world, &mut |_| {})?;
     let code = ran.code();
+    if ran.ended.is_some() {
+        let found = ran.opened.report.unannounced().filter_map(|found| Some((found.device.as_str(), found.number()?)));
+        found.for_each(|(device, number)| super::snapshot::tell_unannounced(ui, device, number));
+    }
     let Some(ended) = ran.ended else {
         let exit = change_show::opened(ui, &ran.opened)?;
         super::snapshot::tell_all(ui, ran.opened.report);

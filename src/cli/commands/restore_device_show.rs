@@ -216,7 +216,8 @@ pub(super) fn report_document(plan: Option<&Plan>, report: &Report) -> Value {
     json!({
         "device": report.device, "of": report.of, "generation": report.generation, "outcome": word,
         "reason": why, "back_reason": back, "standing": standing, "entries_count": report.items,
-        "change": report.change.as_ref().map(ToString::to_string), "pre": report.pre, "post": report.post,
+        "change": report.change.as_ref().map(ToString::to_string), "pre": report.pre,
+        "pre_unannounced": report.unannounced, "post": report.post,
         "kept": report.kept,
         "health": report.health.iter().map(health_document).collect::<Vec<_>>(),
         "trouble": report.trouble.as_ref().map(|error| reason(error)),
@@ -258,6 +259,9 @@ pub(super) fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         table.row(vec![plain(format!("  {}", one.what)), told(one)]);
     }
     table.print(ui)?;
+    if let Some(pre) = report.pre.filter(|_| report.unannounced) {
+        super::snapshot::tell_unannounced(ui, device, pre);
+    }
     if let Some(kept) = report.kept {
         ui.warn(&format!("{device} was changed since the restore stopped: what stood then is kept as {device}@{kept}"));
     }

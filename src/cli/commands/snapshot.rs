@@ -152,8 +152,13 @@ pub(super) fn tell_all(ui: &mut Ui, report: Report) {
         ui.finding(&[text], &hints::PUT_BACK.iter().map(ToString::to_string).collect::<Vec<_>>());
     }
     for (device, number) in unannounced {
-        ui.warn(&format!("{device}: generation {number} is an unannounced change; `confvault diff {device}@{number}` shows it"));
+        tell_unannounced(ui, &device, number);
     }
+}
+
+/// Says that nobody announced what a generation holds.
+pub(super) fn tell_unannounced(ui: &mut Ui, device: &str, number: u64) {
+    ui.warn(&format!("{device}: generation {number} is an unannounced change; `confvault diff {device}@{number}` shows it"));
 }
 
 /// Says which devices of the store are collected by nobody any more.

@@ -74,6 +74,7 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
         };
         snapshot(vault, &options, site.tools.world, &mut |_| {})?
     };
+    let unannounced = report.unannounced().next().is_some();
     let mut pre = None;
     for device in report.devices {
         pre = device.number();
@@ -83,6 +84,7 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
     let before = before.and_then(|item| item.devices.get(&facts.device).map(|pair| pair.health_pre.clone()));
     record.facts.health = before.unwrap_or_else(|| site.health());
     record.facts.pre = pre;
+    record.facts.unannounced |= unannounced;
     Ok(vault.record([record_of(&record.facts, "begun")])?)
 }
 
@@ -135,6 +137,7 @@ pub(super) fn end(
         items: facts.items.len(),
         change: None,
         pre: None,
+        unannounced: false,
         kept: None,
         post: None,
         health: Vec::new(),
@@ -161,6 +164,7 @@ fn finish(
     let item = open_item(vault, &facts.device)?.filter(|item| Some(&item.change.ticket) == facts.ticket.as_ref());
     report.change = item.as_ref().map(|item| item.change.clone());
     report.pre = facts.pre;
+    report.unannounced = facts.unannounced;
     let (word, why) = match &report.outcome {
         Outcome::Nothing | Outcome::Done => ("done", None),
         Outcome::WentBack { why, .. } => ("went-back", why.as_ref().map(|error| reason(error))),
@@ -208,8 +212,13 @@ fn after(
             change::end_own(vault, &change.ticket, end_as, note.as_deref(), world)?.report
         }
         None => {
-            let note = Some(facts.why.clone());
-            let options = snapshot::Options { devices: vec![facts.device.clone()], note, ..snapshot::Options::default() };
+            let options = snapshot::Options {
+                devices: vec![facts.device.clone()],
+                note: Some(facts.why.clone()),
+                // It is what this restore did.
+                announced: true,
+                ..snapshot::Options::default()
+            };
             snapshot(vault, &options, world, &mut |_| {})?
         }
     };

@@ -55,6 +55,9 @@ pub(super) struct Facts {
     /// The number of the generation that stood before.
     #[serde(default)]
     pub(super) pre: Option<u64>,
+    /// What stood before had come there without an announcement: that generation is marked.
+    #[serde(default)]
+    pub(super) unannounced: bool,
     /// It is taken back if the health of the device does not come back.
     pub(super) require_health: bool,
     /// The epoch that the way back is sealed to; 0 for the collector's own identity, where nothing is sealed.

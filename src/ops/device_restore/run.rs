@@ -60,6 +60,8 @@ pub struct Report {
     pub change: Option<ChangeId>,
     /// The number of the generation before.
     pub pre: Option<u64>,
+    /// That generation is new, and an unannounced change.
+    pub unannounced: bool,
     /// The number of the generation that stood when an unfinished restore was taken up, where somebody had changed it.
     pub kept: Option<u64>,
     /// The number of the generation after.
@@ -188,6 +190,7 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
         ticket: change.ticket,
         own_change: change.own,
         pre: None,
+        unannounced: false,
         require_health: options.require_health,
         sealed_to: keeper.sealer.epoch(),
         items: plan.items.clone(),
@@ -355,6 +358,7 @@ pub(super) fn report(plan: &Plan, outcome: Outcome) -> Report {
         items: plan.items.len(),
         change: None,
         pre: None,
+        unannounced: false,
         kept: None,
         post: None,
         health: Vec::new(),

@@ -235,8 +235,7 @@ impl Transaction<'_> {
         let mut parents: Vec<_> = head.into_iter().collect();
         parents.extend(newest.map(|n| n.id).filter(|id| Some(*id) != head));
         let kind = match meta.kind {
-            Some(GenerationKind::Unannounced) if newest.is_none() => GenerationKind::First,
-            Some(GenerationKind::Unannounced) if remask => GenerationKind::Remask,
+            None | Some(GenerationKind::Pre) if meta.unannounced && newest.is_some() && !remask => GenerationKind::Unannounced,
             Some(kind) => kind,
             None if newest.is_none() => GenerationKind::First,
             None if head.is_none() => GenerationKind::Release,
