@@ -32,6 +32,38 @@ fn a_check_that_fails_leaves_everything_as_it_was_and_says_why_without_a_secret(
 }
 
 #[test]
+fn who_names_only_the_device_after_a_restore_that_went_back_is_told_what_that_is() {
+    let lab = Lab::new("[[restore.check]]\nrun = \"false\"\n");
+    let device = |more: &[&str]| lab.cv(&[&["restore", "pbx", "--device", "--wait", "3"], more].concat());
+    let run = device(&["--yes"]);
+    let hint = "hint: once that is mended: `confvault restore pbx@1 --device`; pbx alone is what stands there now\n";
+    went_back(&lab, &run, &["Device pbx was taken back", hint]);
+    let says = "warning: nothing differs: pbx@2 is the newest generation of pbx and what stands on pbx; the generation before it is pbx@1";
+    for more in [&["--yes"][..], &["--plan"]] {
+        let again = device(more);
+        assert!(again.code == 0 && again.stderr.contains(says), "{again}");
+    }
+    assert_eq!(device(&["--plan", "--json"]).json()["plan"]["generation_before"], 1);
+    // Who names a generation knows which one it is.
+    let named = lab.cv(&["restore", "pbx@2", "--device", "--plan"]);
+    assert!(named.code == 0 && !named.stderr.contains("warning"), "{named}");
+    assert_eq!(lab.tree(), lab.broken);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_in_the_plan() {
+    let lab = Lab::new(
+        "[[restore.check]]\nrun = \"no-such-checker -c {root}/main.conf\"\n[[restore.apply]]\nrun = \"no-such-checker reload\"\n\
+         [[restore.apply]]\nrun = \"test -e {root}/main.conf\"\n[[restore.apply]]\nrun = \"X=1 no-such-either\"\n",
+    );
+    let plan = lab.cv(&["restore", "pbx@1", "--device", "--plan"]);
+    assert_eq!(plan.text().matches("needs ").count(), 1, "{plan}");
+    let needs =
+        "needs    no-such-checker    it is not on the PATH of this machine, where `no-such-checker -c {root}/main.conf` runs\n";
+    assert!(plan.text().contains(needs), "{plan}");
+}
+
+#[test]
 fn all_that_a_check_says_is_shown_when_more_is_asked_for() {
     let check =
         "[[restore.check]]\nrun = \"for n in 1 2 3 4 5; do echo error $n; done; grep password {root}/main.conf; false\"\n";
@@ -58,6 +90,7 @@ fn a_command_that_fails_both_ways_is_told_and_the_files_are_as_before() {
     let lab = Lab::new("[[restore.apply]]\nrun = \"echo unable to reload >&2; false\"\n");
     let run = lab.restore(&[]);
     went_back(&lab, &run, &["Device pbx has its files as before, and a command failed", "unable to reload"]);
+    assert_eq!(run.stderr.matches("hint: `restore -v`").count(), 1, "{run}");
 }
 
 #[test]
@@ -121,7 +154,15 @@ fn without_an_identity_nothing_is_begun_and_the_plan_is_there_all_the_same() {
     let lab = Lab::new("");
     let without = |args: &[&str]| lab.env.run(lab.command(args).env_remove("CONFVAULT_IDENTITY"));
     let plan = without(&["restore", "pbx@1", "--device", "--plan"]);
-    assert!(plan.code == 1 && plan.stderr.contains("an identity is needed for 2 entries"), "{plan}");
+    let needs =
+        "needs    an identity        2 entries at the point are sealed or with secrets, and what stands on the device is kept";
+    assert!(plan.code == 1 && plan.text().contains(needs), "{plan}");
+    let plan = without(&["restore", "pbx@1", "gone.conf", "--device", "--plan", "--json"]).json();
+    assert_eq!(plan["plan"]["needs"][0]["what"], "an identity");
+    // Nobody is asked a question that leads nowhere.
+    let mut asking = lab.command(&["restore", "pbx@1", "--device"]);
+    let (code, text) = Terminal::start(asking.env_remove("CONFVAULT_IDENTITY")).end();
+    assert!(code == 12 && text.contains("An identity is needed") && !text.contains("[yes/no]"), "{text}");
     let run = without(&["restore", "pbx@1", "--device", "--yes"]);
     assert_eq!(run.code, 12, "{run}");
     assert_eq!(lab.tree(), lab.broken);

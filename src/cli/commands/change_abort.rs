@@ -60,6 +60,7 @@ pub(super) fn run(
             show::plan(ui, &one.plan)?;
         }
     }
+    prepared.iter().try_for_each(|one| one.check_identity())?;
     if !args.yes && prepared.iter().any(|one| !one.plan.items.is_empty()) {
         show::ask(ui, "Put this back, and give the change up?")?;
     }

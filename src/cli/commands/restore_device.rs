@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::signals;
 use crate::cli::ui::Ui;
 use crate::model::{DeviceName, Point, Ticket};
-use crate::ops::device_restore::{Again, Options, Tools, Towards, prepare, run as put_back, take_up};
+use crate::ops::device_restore::{Again, Options, Prepared, Report, Tools, Towards, prepare, run as put_back, take_up};
 use crate::ops::snapshot::World;
 use crate::ops::{self, Reader, Vault};
 
@@ -131,22 +131,27 @@ pub(super) fn run(
     if !ui.json_wished() {
         show::plan(ui, plan)?;
     }
-    if !plan.same_release() && !how.across_releases {
-        if !ui.json_wished() {
-            show::between(ui, plan)?;
-        }
-    } else if !plan.items.is_empty() && !how.yes {
-        show::ask(ui, &format!("Put this back to {}?", plan.device))?;
+    if !plan.same_release() && !how.across_releases && !ui.json_wished() {
+        show::between(ui, plan)?;
     }
-    let report = match put_back(&prepared, &how.options(), &mut |text| ui.status(text)) {
-        Ok(report) => report,
+    match decided(ui, &prepared, how) {
+        Ok(report) => show::report(ui, Some(plan), report),
         Err(error) => {
             // Whoever reads JSON has not seen yet what was refused.
             if ui.json_wished() {
                 show::plan(ui, plan)?;
             }
-            return Err(error.into());
+            Err(error)
         }
-    };
-    show::report(ui, Some(plan), report)
+    }
+}
+
+/// Puts a set back, after whoever may was asked. What would be refused is refused before.
+fn decided(ui: &mut Ui, prepared: &Prepared<'_>, how: &DeviceArgs) -> Result<Report, CommandError> {
+    let (plan, options) = (&prepared.plan, how.options());
+    prepared.check(&options)?;
+    if !plan.items.is_empty() && !how.yes {
+        show::ask(ui, &format!("Put this back to {}?", plan.device))?;
+    }
+    Ok(put_back(prepared, &options, &mut |text| ui.status(text))?)
 }

@@ -10,7 +10,9 @@ use crate::cli::exit::Exit;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::model::Kind;
-use crate::ops::device_restore::{Act, Between, DeviceRestoreError, Form, Item, Left, Outcome, Plan, Report, Standing, Stands};
+use crate::ops::device_restore::{
+    Act, Between, DeviceRestoreError, Form, Item, Left, Note, Outcome, Plan, Report, Standing, Stands,
+};
 use crate::ops::health::Verdict;
 use crate::ops::{Error, snapshot::reason};
 
@@ -71,6 +73,9 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
     for note in &plan.notes {
         table.row(vec![(Look::Dim, "cannot".to_owned()), plain(&note.what), plain(&note.why)]);
     }
+    for need in &plan.needs {
+        table.row(vec![(Look::Bad, "needs".to_owned()), plain(&need.what), plain(&need.why)]);
+    }
     table.print(ui)?;
     let mut table = Table::default();
     for command in &plan.commands {
@@ -78,8 +83,11 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
         table.row(vec![(Look::Strong, command.phase.as_str().to_owned()), plain(&command.run), more]);
     }
     table.print(ui)?;
-    if plan.locked > 0 {
-        ui.warn(&format!("an identity is needed for {}", entries(count(plan.locked))));
+    if let Some(before) = plan.before {
+        let (of, device) = (&plan.of, &plan.device);
+        ui.warn(&format!(
+            "nothing differs: {point} is the newest generation of {of} and what stands on {device}; the generation before it is {of}@{before}"
+        ));
     }
     let kept = if plan.kept > 0 { format!(", {} that the point does not have stay", plan.kept) } else { String::new() };
     ui.status(&format!("{} to do, {} the same as at the point{kept}", plan.items.len(), plan.same));
@@ -88,10 +96,6 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
 
 fn entries(number: usize) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
-}
-
-fn count(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Prints what changed between the release of the point and that of the device.
@@ -140,6 +144,7 @@ fn document(plan: &Plan) -> Value {
     let left = |all: &[Left]| -> Vec<Value> {
         all.iter().map(|left| json!({ "path": left.path, "what": left.what, "why": left.why })).collect()
     };
+    let notes = |all: &[Note]| -> Vec<Value> { all.iter().map(|note| json!({ "what": note.what, "why": note.why })).collect() };
     let commands = plan.commands.iter().map(|c| json!({ "phase": c.phase.as_str(), "run": c.run, "interrupts": c.interrupts }));
     json!({
         "device": plan.device,
@@ -154,9 +159,11 @@ fn document(plan: &Plan) -> Value {
         "kept_count": plan.kept,
         "left": left(&plan.left),
         "blocked": left(&plan.blocked),
-        "notes": plan.notes.iter().map(|note| json!({ "what": note.what, "why": note.why })).collect::<Vec<_>>(),
+        "notes": notes(&plan.notes),
         "commands": commands.collect::<Vec<_>>(),
         "locked_count": plan.locked,
+        "needs": notes(&plan.needs),
+        "generation_before": plan.before,
         "between_releases": match &plan.between {
             Some(Between::Known(diff)) => Some(release_show::document(diff)),
             _ => None,
@@ -273,25 +280,41 @@ pub(super) fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// How a restore that went back is begun again. What stands is the newest generation by then, and so what a device alone means.
+fn again(report: &Report) -> Option<String> {
+    let (of, device) = (&report.of, &report.device);
+    let onto = if of == device { String::new() } else { format!(" --onto {device}") };
+    let mut text = format!("once that is mended: `confvault restore {of}@{} --device{onto}`", report.generation);
+    if report.pre.is_some_and(|pre| of == device && pre > report.generation) {
+        text.push_str(&format!("; {of} alone is what stands there now"));
+    }
+    matches!(report.outcome, Outcome::WentBack { why: Some(_), .. }).then_some(text)
+}
+
 /// Says what went wrong, and gives the exit code.
 pub(super) fn end(ui: &mut Ui, report: Report) -> Ending {
+    let mut again = again(&report);
     let device = report.device;
-    let tell = |ui: &mut Ui, what: &str, error: DeviceRestoreError| {
+    let mut given: Vec<String> = Vec::new();
+    let mut tell = |ui: &mut Ui, what: &str, error: DeviceRestoreError, more: Option<String>| {
         let error = CommandError::from(Error::from(error));
         let mut texts = error.texts();
         texts[0] = format!("{what}: {}", texts[0]);
-        ui.finding(&texts, error.hints());
+        // The same advice twice is no more advice.
+        let new: Vec<String> = error.hints().iter().cloned().chain(more).filter(|hint| !given.contains(hint)).collect();
+        ui.finding(&texts, &new);
+        given.extend(new);
     };
     let mut exit = match report.outcome {
         Outcome::Nothing | Outcome::Done => Exit::Done,
         Outcome::WentBack { why, trouble } => {
             let asked = why.is_none();
             if let Some(why) = why {
-                tell(ui, &format!("Device {device} was taken back, as a step failed"), why);
+                tell(ui, &format!("Device {device} was taken back, as a step failed"), why, again.take());
             }
             match trouble {
                 Some(trouble) => {
-                    tell(ui, &format!("Device {device} has its files as before, and a command failed"), trouble);
+                    tell(ui, &format!("Device {device} has its files as before, and a command failed"), trouble, None);
                     Exit::Failed
                 }
                 None if asked => Exit::Done,
@@ -300,9 +323,9 @@ pub(super) fn end(ui: &mut Ui, report: Report) -> Ending {
         }
         Outcome::Stuck { why, back, .. } => {
             if let Some(why) = why {
-                tell(ui, &format!("Device {device} was not put back"), why);
+                tell(ui, &format!("Device {device} was not put back"), why, None);
             }
-            tell(ui, &format!("Device {device} could not be taken back"), back);
+            tell(ui, &format!("Device {device} could not be taken back"), back, None);
             let hint = format!("when it can be reached: `confvault restore --undo {device}`, or `--resume {device}`");
             ui.finding(&[format!("Device {device}: the restore is unfinished")], &[hint]);
             Exit::Failed

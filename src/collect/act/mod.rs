@@ -182,6 +182,17 @@ pub struct Seen {
     pub at: Option<ConfigPath>,
 }
 
+/// Tells whether the shell of this machine, in which commands of a folder run, has a program. `word` is its name or
+/// path: letters, digits and `_./+-`.
+///
+/// # Errors
+/// The shell does not start.
+pub fn has_program(word: &str, context: &Context<'_>) -> std::io::Result<bool> {
+    use std::process::Stdio;
+    let mut shell = super::credentials::shell(&format!("command -v {word}"), context);
+    Ok(shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
+}
+
 /// Opens a device, does something with it, and lets it go.
 ///
 /// # Errors

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::error::DeviceRestoreError;
 use super::goal::{Choice, Goal, lines_by_path, new_mode};
 use super::item::{Act, Form, Item};
+use super::job::Keeper;
 use super::site::{Now, Site};
 use crate::model::{ConfigPath, DeviceName, Entry, Kind, Release, Scope};
 use crate::ops::release::{self, ReleaseDiff};
@@ -47,6 +49,11 @@ pub struct Plan {
     pub commands: Vec<Planned>,
     /// Entries to put back that need an identity, which is not at hand.
     pub locked: u64,
+    /// What has to be there before this can be done, and is not.
+    pub needs: Vec<Note>,
+    /// The number of the generation before, where the point is only a device, and its newest generation is what stands
+    /// there: who meant another one is told of it.
+    pub before: Option<u64>,
 }
 
 /// What is known of what changed between the release of the point and the one that runs.
@@ -73,7 +80,7 @@ pub struct Left {
     pub why: String,
 }
 
-/// Something that the files do not bring back.
+/// Something beside the files: what they do not bring back, or what is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// What, in words.
@@ -189,6 +196,8 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
         notes: Vec::new(),
         commands: Vec::new(),
         locked: 0,
+        needs: Vec::new(),
+        before: None,
     };
     making.fill(&mut plan)?;
     if !plan.same_release() {
@@ -206,7 +215,40 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
             plan.commands.extend(planned);
         }
     }
+    plan.needs = needs(site, &plan);
     Ok(plan)
+}
+
+/// What has to be there, and is not: an identity, and programs where the commands run on this machine.
+fn needs(site: &Site<'_>, plan: &Plan) -> Vec<Note> {
+    let mut needs = Vec::new();
+    if plan.items.is_empty() {
+        return needs;
+    }
+    if plan.locked > 0 || matches!(Keeper::new(site), Err(DeviceRestoreError::NeedsIdentity)) {
+        let closed = match plan.locked {
+            0 => String::new(),
+            count => {
+                format!("{} at the point {} sealed or with secrets, and ", entries(count), if count == 1 { "is" } else { "are" })
+            }
+        };
+        let why = format!("{closed}what stands on the device is kept sealed for the way back");
+        needs.push(Note { what: "an identity".to_owned(), why });
+    }
+    for command in &plan.commands {
+        if let Some(program) = site.lacks_program(&command.run)
+            && !needs.iter().any(|need: &Note| need.what == program)
+        {
+            let why = format!("it is not on the PATH of this machine, where `{}` runs", command.run);
+            needs.push(Note { what: program, why });
+        }
+    }
+    needs
+}
+
+/// Counts entries, in words.
+pub(super) fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
 /// Compares the two releases. A stand-in may have a set of the one that it runs where the device of the point has none.

@@ -10,13 +10,13 @@ use super::error::DeviceRestoreError;
 use super::goal::{Choice, Goal};
 use super::item::Towards;
 use super::job::{Job, Keeper};
-use super::plan::{Plan, make};
+use super::plan::{Plan, entries, make};
 use super::record::{Facts, Mark, Record};
 use super::site::{Now, Place, Site, Tools};
 use super::{close, commands, files};
 use crate::collect::act::ActError;
 use crate::inventory::SourceUrl;
-use crate::model::{DeviceName, Point, Ticket};
+use crate::model::{DeviceName, Point, Ticket, Where};
 use crate::ops::health::{self, Compared, Verdict};
 use crate::ops::restore::RestoreError;
 use crate::ops::snapshot::World;
@@ -114,6 +114,29 @@ impl std::fmt::Debug for Prepared<'_> {
     }
 }
 
+impl Prepared<'_> {
+    /// Refuses what [`run`] would refuse, before anybody is asked.
+    ///
+    /// # Errors
+    /// [`DeviceRestoreError`]: it may not be put back so, or an identity is missing.
+    pub fn check(&self, options: &Options) -> Result<(), Error> {
+        guard(self, options)?;
+        self.check_identity()
+    }
+
+    /// Refuses to go on without an identity where one is needed.
+    ///
+    /// # Errors
+    /// [`DeviceRestoreError::NeedsIdentity`]; the keys cannot be read.
+    pub fn check_identity(&self) -> Result<(), Error> {
+        if self.plan.items.is_empty() {
+            return Ok(());
+        }
+        Keeper::new(&self.site)?;
+        if self.plan.locked > 0 { Err(DeviceRestoreError::NeedsIdentity.into()) } else { Ok(()) }
+    }
+}
+
 /// Looks at a device and plans to put a point back to it; `onto` is another device than that of the point.
 ///
 /// # Errors
@@ -128,7 +151,9 @@ pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, c
     let site = Site::new(tools, onto.unwrap_or(&point.device))?;
     let goal = Goal::new(tools, &generation, &site)?;
     let now = site.look()?;
-    let plan = make(&site, &goal, &now, &choice)?;
+    let mut plan = make(&site, &goal, &now, &choice)?;
+    let only_device = point.at == Where::Newest && plan.items.is_empty() && plan.blocked.is_empty();
+    plan.before = Some(plan.generation - 1).filter(|before| only_device && *before > 0);
     Ok(Prepared { site, goal, choice, plan })
 }
 
@@ -164,10 +189,10 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
     guard(prepared, options)?;
     let (site, plan) = (&prepared.site, &prepared.plan);
     Record::tidy(site.tools.vault.root(), &site.device.name)?;
-    let keeper = Keeper::new(site)?;
     if plan.items.is_empty() {
         return Ok(Report { took: begun.elapsed(), ..report(plan, Outcome::Nothing) });
     }
+    let keeper = Keeper::new(site)?;
     if plan.method == RestoreMethod::Files {
         // A login that may only look is found out before anything is begun.
         let run = Vault::new_run();
@@ -256,7 +281,7 @@ pub(super) fn proceed(
 
 /// Takes the device to the point.
 fn forward(job: &mut Job<'_, '_>, now: &Now, wait: Duration) -> Result<(), DeviceRestoreError> {
-    (job.tell)(&format!("Putting back {} entries", job.record.facts.items.len()));
+    (job.tell)(&format!("Putting back {}", entries(job.record.facts.items.len() as u64)));
     put(job, Towards::Point, now)?;
     (job.tell)("Comparing");
     compare(job, Towards::Point, wait)?;

@@ -136,6 +136,15 @@ impl<'a> Site<'a> {
         self.with_context(false, |context| act::work(self.device, &self.profile, scene, context, job))
     }
 
+    /// The program with which a command of this machine begins, if it is not there. What is more than a plain word, and
+    /// all that runs elsewhere, is not judged.
+    pub(super) fn lacks_program(&self, command: &str) -> Option<String> {
+        let word = command.split_ascii_whitespace().next().filter(|_| matches!(self.device.source, SourceUrl::Dir(_)))?;
+        let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./+-".contains(&byte));
+        let lacks = plain && self.with_context(false, |context| act::has_program(word, context)).is_ok_and(|there| !there);
+        lacks.then(|| word.to_owned())
+    }
+
     /// Takes the readings of the profile.
     pub(super) fn health(&self) -> Vec<Reading> {
         self.with_context(false, |context| health::measure(self.device, &self.profile, context))
