@@ -157,3 +157,57 @@ fn a_change_does_not_end_before_its_restore() {
     lab.cv(&["change", "close", "CHG-7"]).succeeded();
     lab.assert_tidy();
 }
+
+/// Signs both generations anew, by a key that the store does not know.
+fn sign_as_a_stranger(lab: &Lab) {
+    let run = |program: &str, args: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command.current_dir(lab.env.path("store/store.git")).env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "central").env(format!("GIT_{who}_EMAIL"), "central@confvault");
+        }
+        let output = command.args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let key = lab.env.path("stranger").display().to_string();
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key]);
+    let key = format!("user.signingkey={key}");
+    let mut parents: Vec<String> = Vec::new();
+    for commit in ["pbx/1~1", "pbx/1"] {
+        let message = run("git", &["log", "-1", "--format=%B", commit]);
+        let tree = format!("{commit}^{{tree}}");
+        let mut args = vec!["-c", "gpg.format=ssh", "-c", &key, "commit-tree", "-S", "-m", &message, &tree];
+        args.extend(parents.iter().flat_map(|parent| ["-p", parent.as_str()]));
+        parents = vec![run("git", &args)];
+    }
+    run("git", &["update-ref", "refs/heads/pbx/1", &parents[0]]);
+}
+
+#[test]
+fn a_point_that_nobody_has_signed_who_may_is_not_gone_on_with() {
+    let lab = killed(Lab::new(KILLED));
+    sign_as_a_stranger(&lab);
+    // The line is taken as it is, so that snapshots go on; what is put back is asked for all the same.
+    lab.cv(&["key", "heads", "--accept"]).succeeded();
+    let run = lab.cv(&["restore", "--resume", "--wait", "3"]);
+    assert_eq!(run.code, 13, "{run}");
+    assert!(run.stderr.contains("signed by an unknown key") && run.stderr.contains("`--unverified`"), "{run}");
+    for (args, tree) in [(&["--resume", "--unverified"][..], lab.point()), (&["--undo"], lab.broken.clone())] {
+        let lab = lab.copy();
+        let run = lab.cv(&[&["restore", "--wait", "3"], args].concat());
+        assert_eq!(run.code, 0, "{run}");
+        assert_eq!(lab.tree(), tree, "{run}");
+        lab.assert_tidy();
+    }
+    // One that was begun so goes on so.
+    lab.cv(&["restore", "--undo", "--wait", "3"]).succeeded();
+    fs::remove_file(lab.env.path("was-killed")).unwrap();
+    let refused = lab.restore(&[]);
+    assert_eq!(refused.code, 13, "{refused}");
+    let begun = lab.cv(&["restore", "pbx@1", "--device", "--yes", "--unverified"]);
+    assert!(begun.code == -1 && begun.stderr.contains("warning: signed by nobody whom this store trusts: "), "{begun}");
+    let run = lab.cv(&["restore", "--resume", "--wait", "3"]);
+    assert_eq!(run.code, 0, "{run}");
+    assert_eq!(lab.tree(), lab.point());
+}

@@ -98,7 +98,10 @@ fn a_mirror_with_another_history() {
     let forged = String::from_utf8(forged.stdout).unwrap();
     git(&env, &["-C", "off.git", "update-ref", "refs/heads/gw/7", forged.trim()]);
     let document = fails(&env, 13);
-    assert_eq!(findings(&document), ["signature gw", "ahead gw", "not-independent -"], "{document}");
+    // As a restore refuses it, it is not put back in a drill either.
+    assert_eq!(findings(&document), ["signature gw", "not-restored gw", "ahead gw", "not-independent -"], "{document}");
+    let gw = document["protocol"]["devices"].as_array().unwrap().iter().find(|device| device["device"] == "gw").unwrap();
+    assert_eq!((&gw["outcome"], &gw["files"], &gw["generation"]), (&"failed".into(), &0.into(), &3.into()), "{document}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(crate) struct RestoreArgs {
     skip_damaged: bool,
     /// Also a generation that is signed by nobody whom the store trusts
     #[arg(long)]
-    unverified: bool,
+    pub(super) unverified: bool,
     /// Set setuid and setgid bits where the set has them
     #[arg(long)]
     special_bits: bool,

@@ -111,6 +111,7 @@ pub(super) fn run(
         let again = Again {
             towards,
             across_releases: how.across_releases,
+            unverified: args.unverified,
             incomplete: how.incomplete,
             moved: how.moved,
             wait: Duration::from_secs(how.wait),

@@ -50,6 +50,9 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
         (Look::Strong, plan.device.as_str()),
         (if plan.same_release() { Look::Plain } else { Look::Bad }, &format!(" ({runs})")),
     ])?;
+    if let Some(found) = &plan.foreign {
+        ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+    }
     if let Some(why) = &plan.lacks {
         ui.warn(&format!("what stands on the device is no whole set: {why}"));
     }
@@ -162,6 +165,7 @@ fn document(plan: &Plan) -> Value {
         "notes": notes(&plan.notes),
         "commands": commands.collect::<Vec<_>>(),
         "locked_count": plan.locked,
+        "signature": plan.foreign,
         "needs": notes(&plan.needs),
         "generation_before": plan.before,
         "between_releases": match &plan.between {

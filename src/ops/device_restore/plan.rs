@@ -51,6 +51,8 @@ pub struct Plan {
     pub locked: u64,
     /// What has to be there before this can be done, and is not.
     pub needs: Vec<Note>,
+    /// What is wrong with the signature of the point, which is put back all the same.
+    pub foreign: Option<String>,
     /// The number of the generation before, where the point is only a device, and its newest generation is what stands
     /// there: who meant another one is told of it.
     pub before: Option<u64>,
@@ -197,6 +199,7 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
         commands: Vec::new(),
         locked: 0,
         needs: Vec::new(),
+        foreign: None,
         before: None,
     };
     making.fill(&mut plan)?;

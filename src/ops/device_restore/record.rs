@@ -58,6 +58,9 @@ pub(super) struct Facts {
     /// What stood before had come there without an announcement: that generation is marked.
     #[serde(default)]
     pub(super) unannounced: bool,
+    /// The point is one that nobody has signed who may, and that was said to be well.
+    #[serde(default)]
+    pub(super) unverified: bool,
     /// It is taken back if the health of the device does not come back.
     pub(super) require_health: bool,
     /// The epoch that the way back is sealed to; 0 for the collector's own identity, where nothing is sealed.

@@ -19,10 +19,11 @@ use crate::inventory::SourceUrl;
 use crate::model::{DeviceName, Point, Ticket, Where};
 use crate::ops::health::{self, Compared, Verdict};
 use crate::ops::restore::RestoreError;
+use crate::ops::signatures::SignatureFinding;
 use crate::ops::snapshot::World;
 use crate::ops::{Error, Vault};
 use crate::profile::RestoreMethod;
-use crate::store::ChangeId;
+use crate::store::{ChangeId, Generation, Refs};
 
 /// How a restore is done.
 #[derive(Debug, Clone)]
@@ -145,16 +146,28 @@ pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, c
     let store = &tools.reader.store;
     let refs = store.refs()?;
     let generation = store.resolve(&refs, point)?;
-    if let Some(found) = tools.reader.foreign(&refs, &generation).filter(|_| !choice.unverified) {
-        return Err(RestoreError::Foreign(found).into());
-    }
+    let foreign = check_signature(tools, &refs, &generation, choice.unverified)?;
     let site = Site::new(tools, onto.unwrap_or(&point.device))?;
     let goal = Goal::new(tools, &generation, &site)?;
     let now = site.look()?;
     let mut plan = make(&site, &goal, &now, &choice)?;
     let only_device = point.at == Where::Newest && plan.items.is_empty() && plan.blocked.is_empty();
+    plan.foreign = foreign.map(|found| found.to_string());
     plan.before = Some(plan.generation - 1).filter(|before| only_device && *before > 0);
     Ok(Prepared { site, goal, choice, plan })
+}
+
+/// Refuses a point that nobody has signed who may; gives what is wrong where that is taken.
+pub(super) fn check_signature(
+    tools: Tools<'_>,
+    refs: &Refs,
+    point: &Generation,
+    unverified: bool,
+) -> Result<Option<SignatureFinding>, RestoreError> {
+    match tools.reader.foreign(refs, point) {
+        Some(found) if !unverified => Err(RestoreError::Foreign(found)),
+        found => Ok(found),
+    }
 }
 
 /// Refuses what must not be begun.
@@ -216,6 +229,7 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
         own_change: change.own,
         pre: None,
         unannounced: false,
+        unverified: plan.foreign.is_some(),
         require_health: options.require_health,
         sealed_to: keeper.sealer.epoch(),
         items: plan.items.clone(),

@@ -11,7 +11,7 @@ use super::goal::Goal;
 use super::item::{Form, Item, Towards};
 use super::job::{Job, Keeper};
 use super::record::{Facts, Mark, Record};
-use super::run::{NEVER, Outcome, Report, differing, patiently, proceed};
+use super::run::{NEVER, Outcome, Report, check_signature, differing, patiently, proceed};
 use super::site::{Now, Place, Site, Tools};
 use crate::model::{DeviceName, Point, Where};
 use crate::ops::Error;
@@ -24,6 +24,8 @@ pub struct Again {
     pub towards: Towards,
     /// Go on although the device runs another release by now.
     pub across_releases: bool,
+    /// Go on although nobody has signed the point who may.
+    pub unverified: bool,
     /// Go on although somebody changed the device since, and there can be no snapshot of it.
     pub incomplete: bool,
     /// The device is the one that is meant, although its source or its host key is another by now.
@@ -36,7 +38,7 @@ pub struct Again {
 ///
 /// # Errors
 /// There is none, another process is at it, its record cannot be used, or it may not be taken up so
-/// ([`DeviceRestoreError::Moved`], [`DeviceRestoreError::OtherRelease`], [`DeviceRestoreError::NotKept`]). What fails on the
+/// ([`DeviceRestoreError::Moved`], [`RestoreError::Foreign`](crate::ops::restore::RestoreError::Foreign), [`DeviceRestoreError::OtherRelease`], [`DeviceRestoreError::NotKept`]). What fails on the
 /// device is in the report.
 pub fn take_up(tools: Tools<'_>, device: Option<&DeviceName>, how: &Again, tell: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let begun = Instant::now();
@@ -44,7 +46,12 @@ pub fn take_up(tools: Tools<'_>, device: Option<&DeviceName>, how: &Again, tell:
     let mut record = Record::take_up(tools.vault.root(), device)?;
     let store = &tools.reader.store;
     let point = Point { device: record.facts.of.clone(), release: None, at: Where::Number(record.facts.generation) };
-    let generation = store.resolve(&store.refs()?, &point)?;
+    let refs = store.refs()?;
+    let generation = store.resolve(&refs, &point)?;
+    if how.towards == Towards::Point {
+        // Back is what was read from the device; on is what the store says by now.
+        check_signature(tools, &refs, &generation, how.unverified || record.facts.unverified)?;
+    }
     let site = Site::new(tools, &record.facts.device)?;
     check_place(&site, &mut record, how.moved)?;
     let goal = Goal::new(tools, &generation, &site)?;

@@ -63,6 +63,10 @@ impl Bench<'_> {
         let (newest_here, finding) = self.here.compare(store, self.refs, point, &generation);
         proof.newest_here = newest_here;
         findings.extend(finding);
+        if let Some(found) = self.clone.foreign(self.refs, &generation) {
+            // As a restore refuses it.
+            return findings.push(Finding::new(What::NotRestored, Some(device), format!("Not put back: {found}")));
+        }
 
         let set = match store.read_set(self.refs, &generation, access) {
             Ok(set) => set,
@@ -94,7 +98,12 @@ impl Bench<'_> {
                 Opened::Refused => (What::IdentityRefused, "the identity opens nothing of this mirror"),
                 Opened::Nothing | Opened::Clear => (What::NoIdentity, "no identity was named"),
             };
-            let text = format!("{closed} files have secrets or are sealed, and {why}");
+            let have = if closed == 1 {
+                "1 file has secrets or is sealed"
+            } else {
+                &format!("{closed} files have secrets or are sealed")
+            };
+            let text = format!("{have}, and {why}");
             findings.push(Finding::new(what, Some(device), text));
         }
         match compare(&set, access, &to, &options) {
