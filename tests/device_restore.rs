@@ -22,6 +22,8 @@ mod crash;
 mod failures;
 #[path = "device_restore/folder.rs"]
 mod folder;
+#[path = "device_restore/health.rs"]
+mod health;
 #[path = "device_restore/host.rs"]
 mod host;
 #[path = "device_restore/lab.rs"]

@@ -9,8 +9,8 @@ use super::reach::with_context;
 use super::snapshot::{World, fleet_options, reason};
 use super::{Error, Vault};
 use crate::collect::fleet::{self, Outcome};
-use crate::collect::{CollectError, Context, ask, can_ask};
-use crate::inventory::Device;
+use crate::collect::{CollectError, Context, act, ask, can_ask};
+use crate::inventory::{Device, SourceUrl};
 use crate::model::DeviceName;
 use crate::profile::{Health, Profile};
 use crate::store::{Measured, Pair, Reading};
@@ -46,9 +46,23 @@ pub struct Compared {
     pub verdict: Verdict,
 }
 
-/// Takes the readings of a device; none where the profile counts nothing or the device cannot be asked.
+/// Tells whether a restore of a device can ask how well it is: as a change can, and where it runs its commands on this
+/// machine, as the folder that is put back is this machine's own then.
+#[must_use]
+pub fn can_measure(device: &Device, profile: &Profile) -> bool {
+    !profile.health().is_empty() && (can_ask(device, profile) || matches!(device.source, SourceUrl::Dir(_)))
+}
+
+/// Takes the readings of a device that is put back; none where [`can_measure`] says no.
 #[must_use]
 pub fn measure(device: &Device, profile: &Profile, context: &Context<'_>) -> Vec<Reading> {
+    if matches!(device.source, SourceUrl::Dir(_)) {
+        let answer = |rule: &Health| match act::ask_here(&rule.run, profile, context) {
+            Ok(said) => reading(rule, Ok(&said)),
+            Err(error) => reading(rule, Err(&reason(&error))),
+        };
+        return profile.health().iter().map(answer).collect();
+    }
     asked(device, profile, context).unwrap_or_else(|error| not_read(profile, &reason(&error)))
 }
 

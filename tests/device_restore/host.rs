@@ -11,9 +11,9 @@ use crate::lab::{CANARY, Lab, PROFILE, break_it, good, thorough, tree};
 use crate::sshd::{Sshd, available};
 
 /// A device on a host.
-struct Host {
-    lab: Lab,
-    sshd: Sshd,
+pub struct Host {
+    pub lab: Lab,
+    pub sshd: Sshd,
 }
 
 /// Gives a tree to the user of the server.
@@ -45,6 +45,16 @@ impl Host {
         fs::write(env.path("../home/.ssh/known_hosts"), known).unwrap();
         let lab = Lab::with(env, at, &format!("{table}{lines}"), profile);
         Self { lab, sshd }
+    }
+
+    /// The device of [`Lab`], on a host, without any command.
+    pub fn start() -> Self {
+        Self::usual("", "", "")
+    }
+
+    /// Another `[restore]`, and what follows it, from here on.
+    pub fn becomes(&self, restore: &str) {
+        self.lab.env.write("store/profiles/pb.toml", format!("{PROFILE}\n[restore]\nmethod = \"files\"\n{restore}"));
     }
 
     /// The device of [`Lab`], on a host.

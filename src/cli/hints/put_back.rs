@@ -53,6 +53,10 @@ pub(super) fn device_restore(error: &DeviceRestoreError) -> Advice {
         E::Differs { .. } => {
             advice(Exit::Failed, &["`--plan` shows what differs; something on the device may write its own files"])
         }
+        E::NoHealth(_) => advice(
+            Exit::Failed,
+            &["`[[health]]` of the profile says what is counted; `--require-health` asks for it before the restore and after"],
+        ),
         E::Health { .. } => advice(Exit::Failed, &["without `--require-health` the set stays, whatever the health"]),
         E::Restore(error) => restore(error),
         E::Job(error) => ops(error),

@@ -42,64 +42,76 @@ impl<'a> Local<'a> {
     }
 
     /// Runs a command and gives what it said on both outputs and how it ended.
-    fn exec(&self, command: &str, idle: Duration, mut steps: &[Step]) -> Result<(Vec<u8>, Option<i32>), ActError> {
-        use std::os::unix::process::CommandExt as _;
-        let failed = |source| ActError::Start { command: command.to_owned(), source };
-        let (mut reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut shell = credentials::shell(command, self.context);
-        shell.stdin(if steps.is_empty() { Stdio::null() } else { Stdio::piped() }).process_group(0);
-        shell.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
-        let mut child = shell.spawn().map_err(failed)?;
-        // With it goes our end of the pipe, so that the end of the command's output can be seen.
-        drop(shell);
-        let group = rustix::process::Pid::from_child(&child);
-        let end = |child: &mut std::process::Child| {
-            rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
-            child.wait().ok();
-        };
-        let (mut said, mut asked, mut buffer) = (Vec::new(), 0, vec![0; 32 << 10]);
-        let mut last = Instant::now();
-        let status = loop {
-            if let Err(error) = self.context.check_cancel() {
-                end(&mut child);
-                return Err(error.into());
-            }
-            let time = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
-            let ready = poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&time)).unwrap_or(0) > 0;
-            let count = if ready { reader.read(&mut buffer).unwrap_or(0) } else { 0 };
-            if count > 0 {
-                last = Instant::now();
-                said.extend_from_slice(&buffer[..count]);
-                if said.len() as u64 > LIMIT {
-                    end(&mut child);
-                    return Err(ActError::Flood { command: command.to_owned(), limit: LIMIT });
-                }
-                if let Some((step, rest)) = steps.split_first()
-                    && step.expect.is_match(&said[asked..])
-                    && let Some(input) = &mut child.stdin
-                {
-                    // A command that does not want the answer any more has ended, and how is seen below.
-                    drop(input.write_all(format!("{}\n", step.send).as_bytes()));
-                    (steps, asked) = (rest, said.len());
-                }
-                continue;
-            }
-            // A service that it started may hold the output open for good.
-            if let Some(status) = child.try_wait().map_err(failed)?
-                && (ready || last.elapsed() > LOOK)
-            {
-                break status.code();
-            }
-            if last.elapsed() > idle {
-                end(&mut child);
-                return Err(ActError::Silent { command: command.to_owned(), seconds: idle.as_secs() });
-            }
-            if ready {
-                std::thread::sleep(LOOK);
-            }
-        };
-        Ok((said, status))
+    fn exec(&self, command: &str, idle: Duration, steps: &[Step]) -> Result<(Vec<u8>, Option<i32>), ActError> {
+        exec(command, idle, steps, true, self.context)
     }
+}
+
+/// Runs a command of this machine and gives what it said, on its error output too where `both` says so, and how it ended.
+pub(super) fn exec(
+    command: &str,
+    idle: Duration,
+    mut steps: &[Step],
+    both: bool,
+    context: &Context<'_>,
+) -> Result<(Vec<u8>, Option<i32>), ActError> {
+    use std::os::unix::process::CommandExt as _;
+    let failed = |source| ActError::Start { command: command.to_owned(), source };
+    let (mut reader, writer) = std::io::pipe().map_err(failed)?;
+    let mut shell = credentials::shell(command, context);
+    shell.stdin(if steps.is_empty() { Stdio::null() } else { Stdio::piped() }).process_group(0);
+    shell.stderr(if both { Stdio::from(writer.try_clone().map_err(failed)?) } else { Stdio::null() });
+    shell.stdout(writer);
+    let mut child = shell.spawn().map_err(failed)?;
+    // With it goes our end of the pipe, so that the end of the command's output can be seen.
+    drop(shell);
+    let group = rustix::process::Pid::from_child(&child);
+    let end = |child: &mut std::process::Child| {
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+        child.wait().ok();
+    };
+    let (mut said, mut asked, mut buffer) = (Vec::new(), 0, vec![0; 32 << 10]);
+    let mut last = Instant::now();
+    let status = loop {
+        if let Err(error) = context.check_cancel() {
+            end(&mut child);
+            return Err(error.into());
+        }
+        let time = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
+        let ready = poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&time)).unwrap_or(0) > 0;
+        let count = if ready { reader.read(&mut buffer).unwrap_or(0) } else { 0 };
+        if count > 0 {
+            last = Instant::now();
+            said.extend_from_slice(&buffer[..count]);
+            if said.len() as u64 > LIMIT {
+                end(&mut child);
+                return Err(ActError::Flood { command: command.to_owned(), limit: LIMIT });
+            }
+            if let Some((step, rest)) = steps.split_first()
+                && step.expect.is_match(&said[asked..])
+                && let Some(input) = &mut child.stdin
+            {
+                // A command that does not want the answer any more has ended, and how is seen below.
+                drop(input.write_all(format!("{}\n", step.send).as_bytes()));
+                (steps, asked) = (rest, said.len());
+            }
+            continue;
+        }
+        // A service that it started may hold the output open for good.
+        if let Some(status) = child.try_wait().map_err(failed)?
+            && (ready || last.elapsed() > LOOK)
+        {
+            break status.code();
+        }
+        if last.elapsed() > idle {
+            end(&mut child);
+            return Err(ActError::Silent { command: command.to_owned(), seconds: idle.as_secs() });
+        }
+        if ready {
+            std::thread::sleep(LOOK);
+        }
+    };
+    Ok((said, status))
 }
 
 impl Target for Local<'_> {

@@ -22,19 +22,24 @@ mod words;
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::fsio::tree::Meta;
 use crate::inventory::{Device, SourceUrl};
 use crate::model::{ConfigPath, Owner};
 use crate::profile::{Action, Profile, Session as Script, SessionMode};
 
-use super::Context;
+use super::session::{SessionError, refusal};
+use super::{CollectError, Context};
 
 pub use error::{ActError, Said};
 
 /// The beginning of the names of what a restore makes beside the files of a set. A source leaves out what has such
 /// a name, and reports it.
 pub const LEFTOVER: &str = ".confvault-restore-";
+
+/// The longest silence of a command that only asks.
+const ASKED: Duration = Duration::from_secs(30);
 
 /// How a thing with such a name is reported.
 pub(super) const LEFTOVER_WORDS: &str = "part of a restore that did not end";
@@ -191,6 +196,20 @@ pub fn has_program(word: &str, context: &Context<'_>) -> std::io::Result<bool> {
     use std::process::Stdio;
     let mut shell = super::credentials::shell(&format!("command -v {word}"), context);
     Ok(shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
+}
+
+/// Asks this machine a command that changes nothing, and gives what it says on its standard output.
+///
+/// # Errors
+/// [`ActError`]: it could not be run, ended with another status than 0, or said what means refusal in the profile.
+pub fn ask_here(command: &str, profile: &Profile, context: &Context<'_>) -> Result<Vec<u8>, ActError> {
+    let (said, status) = local::exec(command, ASKED, &[], false, context)?;
+    let refused = profile.session().and_then(|script| refusal(&said, &script.refusals));
+    match (refused, status) {
+        (Some(phrase), _) => Err(CollectError::from(SessionError::Refused { command: command.to_owned(), phrase }).into()),
+        (None, Some(0)) => Ok(said),
+        _ => Err(ActError::Status { command: command.to_owned(), status, said: Said::new(said) }),
+    }
 }
 
 /// Opens a device, does something with it, and lets it go.

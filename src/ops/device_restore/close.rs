@@ -82,6 +82,8 @@ pub(super) fn open(site: &Site<'_>, record: &mut Record) -> Result<(), DeviceRes
     }
     let before = open_item(vault, &facts.device)?.filter(|_| facts.own_change);
     let before = before.and_then(|item| item.devices.get(&facts.device).map(|pair| pair.health_pre.clone()));
+    // A change does not ask a folder.
+    let before = before.filter(|health| !health.is_empty());
     record.facts.health = before.unwrap_or_else(|| site.health());
     record.facts.pre = pre;
     record.facts.unannounced |= unannounced;

@@ -128,6 +128,9 @@ pub enum DeviceRestoreError {
         /// One of them.
         first: ConfigPath,
     },
+    /// No health of the device is known before, which could be required.
+    #[error("Nothing is known of the health of the device, so that none can be required: {0}")]
+    NoHealth(DeviceName),
     /// The health of the device did not come back in time.
     #[error("Health of the device did not come back within {seconds} s: {}", .what.join(", "))]
     Health {

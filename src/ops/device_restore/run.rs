@@ -185,6 +185,9 @@ fn guard(prepared: &Prepared<'_>, options: &Options) -> Result<(), DeviceRestore
     if !plan.same_release() && !options.across_releases {
         return Err(DeviceRestoreError::OtherRelease { runs: plan.release_now.clone(), wanted: plan.release.clone() });
     }
+    if options.require_health && !health::can_measure(prepared.site.device, &prepared.site.profile) {
+        return Err(DeviceRestoreError::NoHealth(plan.device.clone()));
+    }
     match &plan.lacks {
         Some(why) if !options.incomplete => Err(DeviceRestoreError::NotWhole { why: why.clone() }),
         _ if plan.locked > 0 => Err(DeviceRestoreError::NeedsIdentity),
@@ -257,6 +260,9 @@ fn begin(
     tell("Taking the snapshot before");
     close::open(site, record)?;
     record.mark(Mark::Opened)?;
+    if record.facts.require_health && record.facts.health.iter().all(|reading| reading.value.is_none()) {
+        return Err(DeviceRestoreError::NoHealth(site.device.name.clone()));
+    }
     let now = site.look()?;
     let plan = make(site, goal, &now, &prepared.choice)?;
     if !plan.is_that_of(&prepared.plan) {
