@@ -150,7 +150,7 @@ impl ProfileFile {
             check.sending(restore)?;
             restore.cannot.iter().try_for_each(|cannot| check.globs("restore.cannot.paths", &cannot.paths))?;
         }
-        self.health.iter().try_for_each(|health| check.pattern("health.regex", &health.regex, Is::Regex))
+        self.health.iter().try_for_each(|health| check.health(&health.regex))
     }
 }
 
@@ -214,6 +214,18 @@ impl Check<'_> {
             .chain(&rule.section)
             .chain(&rule.unless)
             .try_for_each(|p| self.pattern(&key, p, Is::Regex))
+    }
+
+    /// A group of another name would be counted as if there were none.
+    fn health(&self, regex: &Pattern) -> Result<(), ProfileError> {
+        self.pattern("health.regex", regex, Is::Regex)?;
+        let other = regex.regex().and_then(|regex| regex.capture_names().flatten().find(|name| *name != "value"));
+        match other {
+            Some(name) => {
+                Err(self.wrong("health.regex", Some(regex), &format!("has a group `{name}`; `value` is the one that counts")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn steps(&self, key: &str, steps: &[Step]) -> Result<(), ProfileError> {

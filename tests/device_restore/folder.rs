@@ -21,6 +21,7 @@ fn everything_that_differs_is_put_back_and_nothing_else() {
     adjust   mode.conf          mode 0666 to 0600
     replace  users.db           content
     replace  was-link           kind
+    cannot   making it active   the profile names no command for it: what has read its files goes on with the old ones
     check  cat {root}/main.conf {root}/deep/er/gone.conf {root}/same.conf > ../seen; true
     --- stderr
     12 to do, 4 the same as at the point

@@ -61,6 +61,10 @@ fn a_wrong_file_is_refused_with_its_key_and_line() {
             "name = \"mine\"\n[restore]\nmethod = \"commands\"\nconfig = \"c\"\n[[restore.apply]]\nrun = \"replace\"\n",
             &["restore.upload", "{lines}"],
         ),
+        (
+            "name = \"mine\"\n[[health]]\nwhat = \"w\"\nrun = \"r\"\nregex = '(?<count>\\d+) up'\n",
+            &["mine.toml:5", "health.regex", "has a group `count`; `value` is"],
+        ),
         ("name = \"mine\"\nextends = \"nobody\"\n", &["No such profile: nobody"]),
         ("name = \"mine\"\nextends = \"mine\"\n", &["No such profile: mine"]),
         ("name = \"mine\"\n[[command]]\nrun = \"x\"\npath = \"../x\"\nscope = \"voip\"\n", &["mine.toml", "line 4"]),

@@ -11,7 +11,7 @@ use crate::model::{ConfigPath, DeviceName, Entry, Kind, Release, Scope};
 use crate::ops::release::{self, ReleaseDiff};
 use crate::ops::restore::RestoreError;
 use crate::ops::{Error, snapshot::reason};
-use crate::profile::{Action, Claim, RestoreMethod};
+use crate::profile::{Action, Claim, Restore, RestoreMethod};
 use crate::store::{Error as StoreError, Line};
 
 /// What putting a point back to a device would do.
@@ -210,6 +210,7 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
     let told = restore.cannot.iter().filter(|cannot| cannot.paths.is_empty() || (cannot.written && changed(cannot)));
     plan.notes = told.map(|cannot| Note { what: cannot.what.clone(), why: cannot.why.clone() }).collect();
     if !plan.items.is_empty() {
+        plan.notes.extend(no_commands(&restore));
         let filled = |run: &str| restore.upload.as_ref().map_or_else(|| run.to_owned(), |file| run.replace("{file}", file));
         for (phase, actions) in [(Phase::Check, &restore.check), (Phase::Apply, &restore.apply), (Phase::Save, &restore.save)] {
             let paths: Vec<&ConfigPath> = plan.items.iter().map(|item| &item.path).collect();
@@ -220,6 +221,19 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
     }
     plan.needs = needs(site, &plan);
     Ok(plan)
+}
+
+/// What files alone do not do, where the profile names no command for it.
+fn no_commands(restore: &Restore) -> Vec<Note> {
+    if restore.method != RestoreMethod::Files {
+        return Vec::new();
+    }
+    let note = |what: &str, why: &str| Note { what: what.to_owned(), why: why.to_owned() };
+    let check = note("a check before anything becomes active", "the profile names no command for it");
+    let apply =
+        note("making it active", "the profile names no command for it: what has read its files goes on with the old ones");
+    let lacks = [(restore.check.is_empty(), check), (restore.apply.is_empty(), apply)];
+    lacks.into_iter().filter_map(|(lacks, note)| lacks.then_some(note)).collect()
 }
 
 /// What has to be there, and is not: an identity, and programs where the commands run on this machine.
