@@ -205,7 +205,10 @@ impl Work {
         command.env("GIT_OBJECT_DIRECTORY", &self.dir);
         command.args(["-c", "pack.packSizeLimit=0", "-c", "pack.writeReverseIndex=true"]);
         // Ten versions of a text take little; ten chunks of large files would take a gigabyte with all threads.
-        command.args(["-c", "pack.windowMemory=64m", "pack-objects"]);
+        command.args(["-c", "pack.windowMemory=64m"]);
+        // And whole packs mapped at once would take as much as the store has.
+        command.args(["-c", "core.packedGitWindowSize=16m", "-c", "core.packedGitLimit=64m", "-c", "pack.deltaCacheSize=32m"]);
+        command.arg("pack-objects");
         command.args(["--quiet", "--non-empty", "--delta-base-offset", "--depth=50"]).args(args);
         command.arg(self.dir.join("pack/pack"));
         let out = git::run(command, "pack-objects", list.into_lines())?;

@@ -26,8 +26,6 @@ pub(super) struct Pack {
     /// Bases are remembered by this number, so no two packs that were ever open share one.
     number: u32,
     data: RwLock<Mapped>,
-    /// Bytes that were decoded since the pack was mapped.
-    decoded: AtomicU64,
 }
 
 /// The mapping of a pack.
@@ -38,9 +36,13 @@ enum Mapped {
     Failed,
 }
 
-/// How much is decoded from one mapping, in bytes: the pages that it touched count as memory of this process until it
-/// is given up, and then the pack is mapped anew.
-const WINDOW: u64 = 32 << 20;
+/// How much is read from packs before all their mappings are given up, in bytes: the pages that were touched count as memory
+/// of this process until then. A pack is mapped anew when it is read the next time.
+const WINDOW: u64 = 64 << 20;
+
+/// What one read touches at least, in bytes. Around a page that is missing the kernel maps those that it has at hand, 64 KiB
+/// of them (`fault_around_bytes`), which the neighbours that are read share.
+const TOUCHED: u64 = 32 << 10;
 
 /// Indices that do not open, and why.
 type Broken = Vec<(PathBuf, String)>;
@@ -59,6 +61,8 @@ pub(super) struct Objects {
     folder: PathBuf,
     loose: loose::Store,
     listing: RwLock<Arc<Listing>>,
+    /// Bytes that were read since the packs were mapped.
+    read: AtomicU64,
     /// What a few readers used and whoever reads next uses again.
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -91,7 +95,6 @@ impl Pack {
             path: index.with_extension("pack"),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             data: RwLock::new(Mapped::Not),
-            decoded: AtomicU64::new(0),
         })
     }
 
@@ -116,14 +119,11 @@ impl Pack {
         if let Mapped::Open(file) = &*data { Some(Arc::clone(file)) } else { None }
     }
 
-    /// Counts what was decoded, and gives the mapping up when it has served for so much.
-    fn count(&self, bytes: u64) {
-        if self.decoded.fetch_add(bytes, Ordering::Relaxed) + bytes > WINDOW {
-            self.decoded.store(0, Ordering::Relaxed);
-            let mut data = self.data.write().unwrap_or_else(PoisonError::into_inner);
-            if matches!(*data, Mapped::Open(_)) {
-                *data = Mapped::Not;
-            }
+    /// Gives the mapping up, once nobody reads in it any more.
+    fn unmap(&self) {
+        let mut data = self.data.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*data, Mapped::Open(_)) {
+            *data = Mapped::Not;
         }
     }
 
@@ -139,6 +139,7 @@ impl Objects {
             folder: objects.join("pack"),
             loose: loose::Store::at(objects, SHA1),
             listing: RwLock::default(),
+            read: AtomicU64::new(0),
             scratch: Mutex::default(),
         }
     }
@@ -149,6 +150,7 @@ impl Objects {
             id,
             |pack, at, scratch| pack.header(id, at, scratch),
             |loose| Ok(loose.try_header(id).map_err(|e| corrupt(id, &e))?.map(|(size, kind)| (kind, size))),
+            |_| 0,
         )
     }
 
@@ -168,6 +170,7 @@ impl Objects {
                 };
                 verify(Object { kind, data }).map(Some)
             },
+            |object| object.data.len() as u64,
         )
     }
 
@@ -179,6 +182,7 @@ impl Objects {
         id: &ObjectId,
         in_pack: impl Fn(&Pack, u64, &mut Scratch) -> std::result::Result<T, Failure>,
         in_loose: impl Fn(&loose::Store) -> Result<Option<T>>,
+        bytes: impl Fn(&T) -> u64,
     ) -> Result<T> {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let mut listing = self.listing();
@@ -196,6 +200,7 @@ impl Objects {
                     match in_pack(pack, pack.index.pack_offset_at_index(entry), &mut scratch) {
                         Ok(found) => {
                             listing.last.store(n, Ordering::Relaxed);
+                            self.count(&listing, bytes(&found));
                             break 'found Some(found);
                         }
                         Err(Failure::Gone) => gone = true,
@@ -221,6 +226,15 @@ impl Objects {
             (None, Some(failed), _) => Err(failed),
             (None, None, Some((path, what))) => Err(Error::CorruptFile { what: what.clone(), path: path.clone() }),
             (None, None, None) => Err(Error::ObjectMissing { id: *id }),
+        }
+    }
+
+    /// Counts what was read, and gives the mappings of all packs up when they have served for so much.
+    fn count(&self, listing: &Listing, bytes: u64) {
+        let bytes = bytes.max(TOUCHED);
+        if self.read.fetch_add(bytes, Ordering::Relaxed) + bytes > WINDOW {
+            self.read.store(0, Ordering::Relaxed);
+            listing.packs.iter().for_each(|pack| pack.unmap());
         }
     }
 
@@ -326,7 +340,6 @@ impl Pack {
         within(id, size, limit).map_err(Failure::Bad)?;
         let file = self.file(id)?;
         let (kind, data) = self.decode(&file, at, limit, scratch).map_err(|e| self.bad(id, &e))?;
-        self.count(size);
         Ok(Object { kind, data })
     }
 
@@ -360,4 +373,49 @@ fn verify(id: &ObjectId, object: Object) -> Result<Object> {
 
 fn corrupt(id: &ObjectId, e: &dyn std::fmt::Display) -> Error {
     Error::ObjectCorrupt { what: e.to_string(), id: *id }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Packs of `git`, and in each the id of its one blob.
+    fn packed(dir: &Path, contents: &[&str]) -> Vec<ObjectId> {
+        let git = |command: &str| {
+            let out = Command::new("sh").args(["-ec", command]).current_dir(dir).stderr(Stdio::null()).output().unwrap();
+            assert!(out.status.success(), "{command}");
+            String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        };
+        git("git init -q --bare .");
+        let pack = |content: &&str| {
+            let id = git(&format!("printf '{content}' | git hash-object -w --stdin"));
+            git(&format!("echo {id} | git pack-objects -q objects/pack/pack; git prune-packed -q"));
+            id.parse().unwrap()
+        };
+        contents.iter().map(pack).collect()
+    }
+
+    #[test]
+    fn packs_are_not_mapped_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids = packed(dir.path(), &["one", "two"]);
+        let objects = Objects::open(&dir.path().join("objects"));
+        let mapped = || {
+            let (packs, _) = objects.packs().unwrap();
+            packs.iter().filter(|p| matches!(*p.data.read().unwrap(), Mapped::Open(_))).count()
+        };
+        assert_eq!(objects.object(&ids[0], 10, true).unwrap().data, b"one");
+        assert_eq!(mapped(), 1);
+        let mut most = 0;
+        for _ in 0..WINDOW / TOUCHED {
+            most = most.max(mapped());
+            assert_eq!(objects.object(&ids[1], 10, true).unwrap().data, b"two");
+        }
+        assert_eq!((most, mapped()), (2, 0));
+        // What is read on is mapped anew, and nothing else.
+        assert_eq!(objects.object(&ids[1], 10, true).unwrap().data, b"two");
+        assert_eq!(mapped(), 1);
+    }
 }
