@@ -229,7 +229,7 @@ impl Check<'_> {
     }
 
     fn note_use(&mut self, id: ObjectId, r#use: Use) {
-        join(self.uses.entry(id).or_default(), r#use);
+        join(self.uses.entry(id).or_insert_with(|| Vec::with_capacity(1)), r#use);
     }
 
     fn spans(&self, mut uses: Vec<Use>) -> Vec<Span> {

@@ -38,11 +38,11 @@ enum Mapped {
 
 /// How much is read from packs before all their mappings are given up, in bytes: the pages that were touched count as memory
 /// of this process until then. A pack is mapped anew when it is read the next time.
-const WINDOW: u64 = 64 << 20;
+pub(super) const WINDOW: u64 = 32 << 20;
 
 /// What one read touches at least, in bytes. Around a page that is missing the kernel maps those that it has at hand, 64 KiB
-/// of them (`fault_around_bytes`), which the neighbours that are read share.
-const TOUCHED: u64 = 32 << 10;
+/// of them (`fault_around_bytes`).
+pub(super) const TOUCHED: u64 = 64 << 10;
 
 /// Indices that do not open, and why.
 type Broken = Vec<(PathBuf, String)>;
@@ -120,7 +120,7 @@ impl Pack {
     }
 
     /// Gives the mapping up, once nobody reads in it any more.
-    fn unmap(&self) {
+    pub(super) fn unmap(&self) {
         let mut data = self.data.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*data, Mapped::Open(_)) {
             *data = Mapped::Not;

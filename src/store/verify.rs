@@ -1,8 +1,8 @@
 //! Reading every object of every pack, and every loose one, and comparing it with its id.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use gix::ObjectId;
 use gix::objs::Kind;
@@ -10,7 +10,7 @@ use gix::odb::pack::data;
 
 use super::decode_entry::Scratch;
 use super::error::Result;
-use super::objects::{Pack, id_of};
+use super::objects::{Pack, TOUCHED, WINDOW, id_of};
 use super::repo::Repo;
 
 /// A damaged place.
@@ -115,17 +115,23 @@ fn verify_pack(pack: &Pack, threads: usize, watch: &dyn Watch, count: &Count) {
     let share = order.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         for part in order.chunks(share) {
-            let file = &file;
+            let file = Arc::clone(&file);
             scope.spawn(move || verify_part(pack, file, part, watch, count));
         }
     });
 }
 
-fn verify_part(pack: &Pack, file: &data::File, part: &[(u64, u32)], watch: &dyn Watch, count: &Count) {
-    let mut scratch = Scratch::default();
+fn verify_part(pack: &Pack, mut file: Arc<data::File>, part: &[(u64, u32)], watch: &dyn Watch, count: &Count) {
+    let (mut scratch, mut read) = (Scratch::default(), 0);
     for (offset, n) in part {
+        if read > WINDOW {
+            read = 0;
+            pack.unmap();
+            // One that was folded away meanwhile is read to its end.
+            file = pack.data().unwrap_or(file);
+        }
         let id = pack.index.oid_at_index(*n).to_owned();
-        let (size, what) = match pack.decode(file, *offset, LARGEST, &mut scratch) {
+        let (size, what) = match pack.decode(&file, *offset, LARGEST, &mut scratch) {
             Ok((kind, data)) => {
                 let what = wrong_id(&id, kind, &data);
                 if what.is_none() {
@@ -138,6 +144,7 @@ fn verify_part(pack: &Pack, file: &data::File, part: &[(u64, u32)], watch: &dyn 
         if let Some(what) = what {
             watch.damage(Damage { file: pack.path.clone(), object: Some(id), what });
         }
+        read += (size as u64).max(TOUCHED);
         count.read(size as u64, watch);
     }
 }
@@ -161,7 +168,7 @@ impl Count {
 }
 
 /// Packs whose index is missing: no reader finds what is in them.
-fn orphans(repo: &Repo, packs: &[std::sync::Arc<Pack>], watch: &dyn Watch) -> Result<()> {
+fn orphans(repo: &Repo, packs: &[Arc<Pack>], watch: &dyn Watch) -> Result<()> {
     let folder = repo.pack_dir();
     let read = |source| super::Error::Read { path: folder.clone(), source };
     for entry in std::fs::read_dir(&folder).map_err(read)? {

@@ -175,7 +175,8 @@ fn set(check: &mut Check<'_>, trees: &Trees<'_>, generation: &Generation, index:
 }
 
 fn expect(check: &mut Check<'_>, id: ObjectId, expected: Expected) {
-    let all = check.expected.entry(id).or_default();
+    // Most objects have one; room for four would be most of what a check holds.
+    let all = check.expected.entry(id).or_insert_with(|| Vec::with_capacity(1));
     let same = |e: &Expected| e.stored == expected.stored && e.plain == expected.plain;
     // One device comes after another: what an object of many is to others stands before.
     if !all.iter().rev().take_while(|e| e.device == expected.device).any(same) {
