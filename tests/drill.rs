@@ -13,6 +13,8 @@
 
 #[path = "support/env.rs"]
 mod env;
+#[path = "support/sshd.rs"]
+mod sshd;
 
 #[path = "drill/checks.rs"]
 mod checks;

@@ -120,3 +120,23 @@ fn decisions_are_kept_and_the_upgrade_waits_for_them() {
     let missing = env.cv(&["release", "review", "pbx", "20.1.0", "--notes", "nowhere.txt"]).failed(1);
     assert!(missing.starts_with("error: Change notes cannot be read: $TEST/work/nowhere.txt\n"), "{missing}");
 }
+
+#[test]
+fn a_section_that_is_named_as_one_is_found_at_its_line() {
+    let files: &[(&str, &str)] = &[
+        ("modules.conf", "[modules]\nautoload = no\nload = app_queue.so\n"),
+        ("queues.conf", "[general]\nautofill = yes\n\n[sales]\nstrategy = ringall\n"),
+    ];
+    let env = pbx("18.0.0", files);
+    let head = "-----\n--- Functionality changes from Asterisk 19.0.0 to Asterisk 20.0.0 ---\n-----\n\nCore\n-----\n";
+    let notes = " * What stands in [sales] counts otherwise.\n * The word sales alone is any word.\n * In [support] something went.\n \
+                 * In [general] something went that may be anywhere.\n";
+    env.write("UPGRADE.txt", format!("{head}{notes}"));
+    let found = env.cv(&["release", "review", "pbx", "20.0.0", "--notes", "UPGRADE.txt", "--json"]).json();
+    let items = found["items"].as_array().unwrap();
+    assert_eq!((items.len(), &found["passages_count"]), (1, &4.into()), "{found}");
+    assert_eq!((&items[0]["places"][0]["line"], items[0]["names"].as_array().unwrap().len()), (&7.into(), 1), "{found}");
+    let name = &items[0]["names"][0];
+    let told = (&name["kind"], &name["name"], &name["file"], &name["line"]);
+    assert_eq!(told, (&"section".into(), &"sales".into(), &"voip/queues.conf".into(), &4.into()), "{found}");
+}

@@ -274,6 +274,30 @@ fn a_connection_cut_at_any_step_leaves_the_device_as_before_or_as_the_point() {
     assert!(put_back > 0 && taken_back > put_back, "{put_back} {taken_back}");
 }
 
+/// What is told of each entry is what stands there. Of one that was about to change nothing is claimed.
+#[track_caller]
+fn stands_as_told(lab: &Lab, told: &serde_json::Value, known: &mut usize, at: &str) {
+    let (tree, point) = (lab.tree(), lab.point());
+    let told = told.as_array().unwrap();
+    let mut unknown = 0;
+    for one in told {
+        let path = one["path"].as_str().unwrap();
+        let (found, before, after) = (tree.get(path), lab.broken.get(path), point.get(path));
+        let fits = match one["stands"].as_str().unwrap() {
+            "before" | "probably-before" => found == before,
+            "point" | "probably-point" => found == after,
+            "unknown" => {
+                unknown += 1;
+                true
+            }
+            other => panic!("{at}: {other}: {path}"),
+        };
+        assert!(fits, "{at}: {one}, and there is {found:?}");
+    }
+    assert!(told.len() > 10, "{at}: {told:?}");
+    *known += told.len() - unknown;
+}
+
 #[test]
 fn a_device_that_goes_away_is_told_of_and_one_command_ends_it_when_it_is_there_again() {
     if !available() {
@@ -284,16 +308,21 @@ fn a_device_that_goes_away_is_told_of_and_one_command_ends_it_when_it_is_there_a
     host.cut(0, "never", false);
     assert_eq!(lab.restore(&[]).code, 0);
     let steps = host.count();
+    let (mut stuck, mut known) = (0, 0);
     // In the middle of it: the first steps look, the last ones too.
     for (n, way) in (8..steps).step_by(if thorough() { 1 } else { 5 }).zip(["--undo", "--resume"].into_iter().cycle()) {
         let at = format!("gone at step {n} of {steps}, then {way}");
         host.again();
         host.cut(n, "before", true);
-        let run = lab.cv(&["restore", "pbx@1", "--device", "--yes", "--wait", "1"]);
+        let run = lab.cv(&["restore", "pbx@1", "--device", "--yes", "--wait", "1", "--json"]);
         host.cut(0, "never", false);
         assert!(run.code == 1 || run.code == 3, "{at}: {run}");
         if lab.env.path("store/restores/pbx").exists() {
-            assert!(run.stderr.contains("could not be taken back") && run.text().contains("stands between"), "{at}: {run}");
+            assert!(run.stderr.contains("could not be taken back"), "{at}: {run}");
+            let document = run.json();
+            assert_eq!(document["outcome"], "stuck", "{at}: {run}");
+            stands_as_told(lab, &document["standing"], &mut known, &at);
+            stuck += 1;
             let refused = lab.restore(&[]);
             assert!(refused.stderr.contains("A restore of the device did not end"), "{at}: {refused}");
             let ended = lab.cv(&["restore", way, "--wait", "5"]);
@@ -311,6 +340,7 @@ fn a_device_that_goes_away_is_told_of_and_one_command_ends_it_when_it_is_there_a
             }
         }
     }
+    assert!(stuck > 1 && known > 10 * stuck / 2, "{stuck} {known}");
 }
 
 #[test]

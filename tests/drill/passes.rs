@@ -279,3 +279,38 @@ fn a_stand_in_gets_the_set_of_the_mirror() {
     with_identity(&env, &["pbx", "--into", "pbx", "--yes"]).failed(2);
     with_identity(&env, &["pbx", "gw", "--into", "lab-pbx", "--yes"]).failed(2);
 }
+
+#[test]
+fn a_stand_in_behind_a_login_gets_the_set_of_the_mirror() {
+    assert!(crate::sshd::available());
+    let (env, sshd) = (lab(), crate::sshd::Sshd::start(""));
+    let profile = "name = \"asterisk\"\nextends = \"asterisk\"\n[restore]\nmethod = \"files\"\n[[restore.check]]\nrun = \"grep -q port= {root}/sip.conf\"\n\
+                   [[restore.apply]]\nrun = \"grep -c . {root}/sip.conf >> $HOME/applied\"\n";
+    env.write("profiles/asterisk.toml", profile);
+    let tree = sshd.path("tree");
+    sshd.write("tree/sip.conf", "[general]\nport=9\n");
+    sshd.write("tree/extra.conf", "[extra]\n");
+    // The login may give nothing away: the set belongs to a user of the same number.
+    let like = format!("--reference={}", tree.join("sip.conf").display());
+    let chown = Command::new("chown").args(["-R", &like]).arg(&tree).arg(env.path("pbx")).status();
+    assert!(chown.unwrap().success());
+    env.cv(&["snapshot", "pbx"]).succeeded();
+    env.cv(&["mirror", "push"]).succeeded();
+    env.write("known_hosts", format!("lab-pbx {}\n", sshd.public_key()));
+    let table = sshd.table("sftp", &tree.display().to_string());
+    let inventory = env.read("confvault.toml");
+    env.write("confvault.toml", format!("{inventory}\n[devices.lab-pbx]\nprofile = \"asterisk\"\nrelease = \"1.0\"\n{table}"));
+    let run = with_identity(&env, &["pbx", "--into", "lab-pbx", "--yes"]);
+    assert!(run.code == 0 && run.text().contains("as the point: put back, made active, compared"), "{run}\n{}", sshd.log());
+    assert_eq!(std::fs::read_to_string(tree.join("sip.conf")).unwrap(), env.read("pbx/sip.conf"));
+    assert!(!tree.join("extra.conf").exists() && sshd.path("home/applied").exists(), "{run}");
+    let document = newest(&env);
+    let stand_in = &document["protocol"]["stand_in"];
+    assert_eq!((&stand_in["device"], &stand_in["outcome"]), (&"lab-pbx".into(), &"done".into()), "{document}");
+    assert!(!format!("{run}{document}{}", sshd.log()).contains(CANARY), "a secret is shown");
+    // One that goes away in the middle is told of, and the drill fails.
+    std::fs::remove_file(tree.join("sip.conf")).unwrap();
+    drop(sshd);
+    let run = with_identity(&env, &["pbx", "--into", "lab-pbx", "--yes"]);
+    assert_eq!((run.code, findings(&newest(&env))[0].as_str()), (3, "stand-in pbx"), "{run}");
+}

@@ -108,8 +108,8 @@ impl Putting<'_, '_, '_> {
                 Kind::Directory if stands.is_some_and(|form| form.kind == Kind::Directory) => {}
                 Kind::Directory => {
                     self.job.mark(Mark::Changing { path: path.clone() })?;
+                    // It has changed when it has its mode.
                     target.files()?.make_dir(&path, Meta { mode: 0o700, owner })?;
-                    self.job.mark(Mark::Changed { path })?;
                 }
                 Kind::File => {
                     self.learn_secrets(at, &wanted)?;
