@@ -6,15 +6,16 @@ use super::keys::check_all;
 use super::{Error, Vault};
 use crate::inventory::STORE_DIR;
 use crate::store::maintain::{self, Effort, Maintained};
+use crate::store::remake::Remade;
 use crate::store::{self, Record};
 
-/// Makes the indices anew that whole packs of the installation in the folder `root` have lost; gives how many. The
-/// store need not open.
+/// Makes anew what packs of the installation in the folder `root` have lost and what can be told from the rest. The store
+/// need not open.
 ///
 /// # Errors
 /// Another maintenance runs, or the disk refused.
-pub fn reindex(root: &Path) -> Result<usize, Error> {
-    Ok(store::reindex::reindex(&root.join(STORE_DIR))?)
+pub fn remake(root: &Path) -> Result<Remade, Error> {
+    Ok(store::remake::remake(&root.join(STORE_DIR))?)
 }
 
 /// Folds packs beside running snapshots.

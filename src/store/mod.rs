@@ -44,7 +44,7 @@ pub mod place;
 mod points;
 pub mod refs;
 mod reftx;
-pub mod reindex;
+pub mod remake;
 pub mod repo;
 #[allow(clippy::module_inception)]
 mod store;

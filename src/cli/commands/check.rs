@@ -98,7 +98,7 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
             ui.status("Refs that went back or are gone: `confvault key heads --put-back` sets what the store still has");
         }
         ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch MIRROR`; \
-             then `confvault maintain` takes damaged copies away of what is here whole, and makes lost indices of packs anew");
+             then `confvault maintain` takes damaged copies away of what is here whole, and makes lost indices and ends of packs anew");
         ui.row(&[(Look::Bad, "NOT clean")])
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::time::{self, count};
 use crate::cli::ui::Ui;
 use crate::ops::Vault;
-use crate::ops::maintain::{maintain, reindex};
+use crate::ops::maintain::{maintain, remake};
 use crate::store::maintain::Effort;
 
 /// Fold and recompress the packs of the store, beside running snapshots
@@ -25,9 +25,14 @@ pub(crate) struct MaintainArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MaintainArgs) -> Outcome {
     let root = context.root()?;
-    match reindex(&root)? {
-        0 => {}
-        made => ui.status(&format!("The index of {} was lost or damaged, and is made anew", count(made, "pack"))),
+    let remade = remake(&root)?;
+    if remade.packs > 0 {
+        let packs = count(remade.packs, "pack");
+        ui.status(&format!("The first or last bytes of {packs} were damaged, and are written anew; its objects are whole"));
+    }
+    if remade.indices > 0 {
+        let packs = count(remade.indices, "pack");
+        ui.status(&format!("The index of {packs} was lost or damaged, and is made anew"));
     }
     let vault = Vault::open(&root)?;
     let done = maintain(&vault, if args.quick { Effort::Fold } else { Effort::Thorough })?;
