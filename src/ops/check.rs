@@ -8,8 +8,9 @@ use super::{Error, Reader};
 use crate::inventory::{Inventory, STORE_DIR};
 use crate::model::DeviceName;
 use crate::seal::Identities;
-use crate::store::check::{CheckOptions, CheckReport};
-use crate::store::{Access, Record, Refs, Store};
+use crate::store::check::{CheckOptions, CheckReport, Fault, Finding};
+use crate::store::facts::STORE_REF;
+use crate::store::{self, Access, Record, Refs, Store};
 
 /// What is checked.
 #[derive(Debug, Default)]
@@ -27,7 +28,9 @@ pub struct Options {
 pub struct Report {
     /// Structure and data.
     pub data: CheckReport,
-    /// Signatures and heads; nothing where only some devices were checked.
+    /// `_store` does not read: nothing is known of signatures, and of what was dropped on purpose.
+    pub without_facts: bool,
+    /// Signatures and heads; nothing where only some devices were checked, or `_store` does not read.
     pub signatures: Option<SignatureReport>,
     /// Devices that the inventory does not have any more; nothing where only some devices were checked.
     pub gone: Vec<DeviceName>,
@@ -64,6 +67,16 @@ fn check_names(store: &Store, refs: &Refs, ring: &KeyRing, devices: &[DeviceName
     Ok(())
 }
 
+/// Tells whether a store did not open because `_store` is damaged: the rest is then looked at all the same.
+fn is_of_facts(error: &store::Error) -> bool {
+    use store::Error as E;
+    match error {
+        E::BranchGone { .. } | E::ObjectMissing { .. } | E::ObjectCorrupt { .. } | E::ObjectKind { .. } => true,
+        E::Corrupt { whose, .. } => whose == "_store",
+        _ => false,
+    }
+}
+
 /// Checks the store in the folder `root`. `progress` is told, from any thread, how many of how many
 /// objects were read.
 ///
@@ -76,6 +89,7 @@ pub fn check(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Report, Error> {
     let (reader, alone);
+    let mut lost = None;
     let (store, access) = match Reader::open(root, identities) {
         Ok(open) => {
             reader = open;
@@ -86,21 +100,32 @@ pub fn check(
             alone = Store::open(&root.join(STORE_DIR))?;
             (&alone, Access::default())
         }
+        Err(Error::Store(error)) if is_of_facts(&error) => {
+            alone = Store::open_without_facts(&root.join(STORE_DIR))?;
+            lost = Some(error);
+            (&alone, Access::default())
+        }
         Err(error) => return Err(error),
     };
     let devices = (!options.devices.is_empty()).then_some(options.devices.as_slice());
     let how = CheckOptions { read_data: options.read_data, access, devices, threads: options.threads };
     let refs = store.refs()?;
     check_names(store, &refs, &KeyRing::at(root), &options.devices)?;
-    let data = store.check(&refs, &how, progress)?;
+    let mut data = store.check(&refs, &how, progress)?;
+    if let Some(error) = &lost
+        && !data.findings.iter().any(|finding| finding.place.as_deref() == Some(STORE_REF))
+    {
+        let (fault, what, place) = (Fault::Damaged, error.to_string(), Some(STORE_REF.to_owned()));
+        data.findings.push(Finding { fault, what, object: None, place, file: None, touches: Vec::new() });
+    }
     let gone = match Inventory::load(root) {
         Ok(inventory) if devices.is_none() => super::gone(&inventory, store, &refs),
         // A copy of the store has none.
         _ => Vec::new(),
     };
     let signatures = match devices {
-        None => Some(check_store(store, &KeyRing::at(root))?),
-        Some(_) => None,
+        None if lost.is_none() => Some(check_store(store, &KeyRing::at(root))?),
+        _ => None,
     };
-    Ok(Report { data, signatures, gone, with_keys: access.keys.is_some() })
+    Ok(Report { data, without_facts: lost.is_some(), signatures, gone, with_keys: access.keys.is_some() })
 }

@@ -89,6 +89,9 @@ pub enum Error {
     /// The run was asked to end before this device was begun.
     #[error("Not begun, as the run was stopped")]
     NotBegun,
+    /// A job was stopped in its middle.
+    #[error("Stopped before it was done")]
+    Stopped,
 }
 
 impl From<super::device_restore::DeviceRestoreError> for Error {

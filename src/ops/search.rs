@@ -10,7 +10,7 @@ use regex::bytes::Regex;
 
 use super::{Error, PathFilter, Reader};
 use crate::model::{ConfigPath, DeviceName, Digest, Kind, Scope};
-use crate::store::Generation;
+use crate::store::{self, Generation, Refs, Store};
 
 /// Files of more bytes are not searched.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -47,8 +47,21 @@ pub struct Hit {
     pub text: Vec<u8>,
 }
 
+/// What could not be searched, as it does not read.
+#[derive(Debug)]
+pub struct Lost {
+    /// The device.
+    pub device: DeviceName,
+    /// The generation; nothing if it is not known which one is the next.
+    pub generation: Option<u64>,
+    /// The file; nothing if it is all that the generation holds.
+    pub file: Option<(Scope, ConfigPath)>,
+    /// Why.
+    pub error: store::Error,
+}
+
 /// What was searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct Searched {
     /// Devices.
     pub devices: usize,
@@ -60,12 +73,15 @@ pub struct Searched {
     pub unread: usize,
     /// Lines found.
     pub hits: usize,
+    /// What is damaged or could not be read.
+    pub lost: Vec<Lost>,
 }
 
-/// Searches, and gives each line found to `found`, which may end the search with an error.
+/// Searches, and gives each line found to `found`, which may end the search with an error. What does not read is told in
+/// the end, and hides nothing else.
 ///
 /// # Errors
-/// Those of `found`; a device is not there, or something cannot be read.
+/// Those of `found`; a device is not there, or the refs cannot be read.
 pub fn search<E: From<Error>>(
     reader: &Reader,
     options: &Options,
@@ -77,19 +93,22 @@ pub fn search<E: From<Error>>(
     let devices = if options.devices.is_empty() { store.devices(&refs) } else { options.devices.clone() };
     let mut searched = Searched { devices: devices.len(), ..Searched::default() };
     for device in &devices {
-        let generations: Vec<Generation> = if options.all_generations {
-            store.history(&refs, device).map_err(Error::from)?.collect::<Result<_, _>>().map_err(Error::from)?
-        } else {
-            vec![store.newest(&refs, device).map_err(Error::from)?]
-        };
+        let generations = generations(store, &refs, device, options.all_generations, &mut searched.lost).map_err(Error::from)?;
         // Newest first: what a generation shares with the one before it in the list is one hit.
         let mut runs: HashMap<(Scope, ConfigPath), Run> = HashMap::new();
         for generation in &generations {
             if cancel.load(Ordering::Relaxed) {
-                return Err(Error::NotBegun.into());
+                return Err(Error::Stopped.into());
             }
             searched.generations += 1;
-            let set = store.read_set(&refs, generation, reader.masked()).map_err(Error::from)?;
+            let lost = |file, error| Lost { device: device.clone(), generation: Some(generation.number), file, error };
+            let set = match store.read_set(&refs, generation, reader.masked()) {
+                Ok(set) => set,
+                Err(error) => {
+                    searched.lost.push(lost(None, error));
+                    continue;
+                }
+            };
             let mut still = HashMap::with_capacity(runs.len());
             for line in &set.manifest().lines {
                 let Some(body) = line.body.filter(|_| line.kind == Kind::File) else { continue };
@@ -110,8 +129,13 @@ pub fn search<E: From<Error>>(
                     continue;
                 }
                 searched.files += 1;
-                let bytes = set.read(line).map_err(Error::from)?;
-                let lines = lines(bytes.bytes(), &options.pattern);
+                let lines = match set.read(line) {
+                    Ok(bytes) => lines(bytes.bytes(), &options.pattern),
+                    Err(error) => {
+                        searched.lost.push(lost(Some(key.clone()), error));
+                        Vec::new()
+                    }
+                };
                 still.insert(key, Run { stored: body.stored, first: generation.number, last: generation.number, lines });
             }
             for (key, run) in sorted(runs) {
@@ -124,6 +148,33 @@ pub fn search<E: From<Error>>(
         }
     }
     Ok(searched)
+}
+
+/// The generations to search, newest first, as far as they read.
+fn generations(
+    store: &Store,
+    refs: &Refs,
+    device: &DeviceName,
+    all: bool,
+    lost: &mut Vec<Lost>,
+) -> Result<Vec<Generation>, store::Error> {
+    let mut found = Vec::new();
+    let read = if all {
+        store.history(refs, device).and_then(|mut history| {
+            history.try_for_each(|generation| {
+                found.push(generation?);
+                Ok(())
+            })
+        })
+    } else {
+        store.newest(refs, device).map(|newest| found.push(newest))
+    };
+    match read {
+        Err(error @ store::Error::NoDevice { .. }) => return Err(error),
+        Err(error) => lost.push(Lost { device: device.clone(), generation: None, file: None, error }),
+        Ok(()) => {}
+    }
+    Ok(found)
 }
 
 /// One content of a file, in generations next to each other.

@@ -81,6 +81,16 @@ impl Facts {
         Ok(Self { commit: head, features, files })
     }
 
+    /// Nothing, for a branch that does not read.
+    pub(super) fn unread() -> Self {
+        Self { commit: ObjectId::null(gix::hash::Kind::Sha1), features: Vec::new(), files: FactFiles::new() }
+    }
+
+    /// Tells whether the branch was read.
+    pub(super) fn are_read(&self) -> bool {
+        !self.commit.is_null()
+    }
+
     /// Tells whether a feature is on.
     #[must_use]
     pub fn has(&self, feature: Feature) -> bool {

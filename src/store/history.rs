@@ -103,8 +103,12 @@ pub struct History {
 
 impl History {
     pub(super) fn new(repo: &Repo, refs: &Refs, device: &DeviceName) -> Result<Self> {
-        let next = newest(repo, refs, device)?;
-        Ok(Self { repo: repo.clone(), device: device.clone(), next: Some(Ok(next)) })
+        Ok(Self::from(repo, newest(repo, refs, device)?))
+    }
+
+    /// Begins at a generation.
+    pub(super) fn from(repo: &Repo, at: Generation) -> Self {
+        Self { repo: repo.clone(), device: at.device.clone(), next: Some(Ok(at)) }
     }
 
     fn before(&self, generation: &Generation) -> Option<Result<Generation>> {

@@ -83,6 +83,11 @@ pub fn read(repo: &Repo, device: &DeviceName, tag: &Ref<'_>) -> Result<Name> {
     Ok(Name { number, commit: read.target, tag: tag.id, note, time: read.tagger.time, by, name })
 }
 
+/// Lists the names of a device that read.
+pub(super) fn readable(repo: &Repo, refs: &Refs, device: &DeviceName) -> impl Iterator<Item = Name> {
+    refs.prefix(&format!("refs/tags/{device}/")).filter_map(|tag| read(repo, device, &tag).ok())
+}
+
 /// Lists the names of a device, sorted.
 ///
 /// # Errors

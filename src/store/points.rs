@@ -40,7 +40,15 @@ pub(super) fn resolve(repo: &Repo, refs: &Refs, point: &Point) -> Result<Generat
             }
         }
         Where::Number(number) => {
-            walk(repo, refs, point, |g, _| if g.number < *number { None } else { Some(g.number == *number) })
+            let found = walk(repo, refs, point, |g, _| if g.number < *number { None } else { Some(g.number == *number) });
+            match found {
+                Err(Error::NoDevice { .. } | Error::NoGeneration { .. }) | Ok(_) => found,
+                // The way down from the newest one is broken: others lead to what is below.
+                Err(error) => match beside(repo, refs, device, *number) {
+                    Some(g) if point.release.as_ref().is_none_or(|r| *r == g.release) => Ok(g),
+                    _ => Err(error),
+                },
+            }
         }
         Where::Back(back) => walk(repo, refs, point, |_, nth| Some(nth == *back)),
         Where::At(time) => walk(repo, refs, point, |g, _| Some(g.time <= *time)),
@@ -64,6 +72,17 @@ pub(super) fn resolve(repo: &Repo, refs: &Refs, point: &Point) -> Result<Generat
             }
         }
     }
+}
+
+/// Looks for a generation from the ends of all lines, and from the names of the device, as far as they read.
+fn beside(repo: &Repo, refs: &Refs, device: &DeviceName, number: u64) -> Option<Generation> {
+    let names = names::readable(repo, refs, device).map(|name| name.commit);
+    let begins = history::lines(refs, device).map(|(_, id)| id).chain(names);
+    let begins = begins.filter_map(|id| history::read_generation(repo, device, id).ok());
+    let mut begins: Vec<Generation> = begins.filter(|g| g.number >= number).collect();
+    // The shortest way first.
+    begins.sort_by_key(|g| g.number);
+    begins.into_iter().find_map(|g| History::from(repo, g).map_while(Result::ok).find(|g| g.number == number))
 }
 
 /// Walks back to the first generation, of the release where one is given, for which `fits` says yes;

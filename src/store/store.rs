@@ -58,10 +58,19 @@ impl Store {
         Self::of(Repo::open(dir)?)
     }
 
+    /// Opens a store of which `_store` is damaged, to look at the rest: nothing of what it says is known.
+    pub(crate) fn open_without_facts(dir: &Path) -> Result<Self> {
+        Ok(Self::with(Repo::open(dir)?, Facts::unread()))
+    }
+
     fn of(repo: Repo) -> Result<Self> {
-        let facts = Arc::new(Facts::read(&repo, &repo.refs()?)?);
+        let facts = Facts::read(&repo, &repo.refs()?)?;
+        Ok(Self::with(repo, facts))
+    }
+
+    fn with(repo: Repo, facts: Facts) -> Self {
         let damage = Arc::new(Damage::load(&repo));
-        Ok(Self { repo, facts, damage })
+        Self { repo, facts: Arc::new(facts), damage }
     }
 
     /// The repository.

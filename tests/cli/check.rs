@@ -72,3 +72,29 @@ fn a_lost_head_touches_all_that_nobody_knows_of() {
     let open = findings.iter().flat_map(|f| f["touches"].as_array().unwrap()).any(|t| t["first"] == 3 && t["last"].is_null());
     assert!(open, "{document}");
 }
+
+#[test]
+fn a_lost_branch_of_the_store_hides_nothing_of_the_rest() {
+    let env = TestEnv::with_history();
+    env.lose("_store");
+    let run = env.cv(&["check", "--read-data"]);
+    assert_eq!(run.code, 13, "{run}");
+    assert!(run.text().contains("an object is missing: refs/heads/_store: "), "{run}");
+    // One thing is wrong, and touches no generation.
+    assert!(run.stderr.contains("3 generations of 1 device") && !run.text().contains("touches"), "{run}");
+    assert_eq!(run.text().lines().count(), 2, "{run}");
+    let document = env.cv(&["check", "--json"]).json();
+    assert_eq!((&document["store_branch_read"], &document["data"]["generations"]), (&false.into(), &3.into()));
+    // Other damage is found beside it.
+    env.lose("refs/heads/pbx/20.2:voip/new.conf");
+    let run = env.cv(&["check"]);
+    assert!(run.text().contains("touches pbx@3"), "{run}");
+    // The ref is gone, and all objects are there.
+    let env = TestEnv::with_history();
+    let refs = env.read("store.git/packed-refs");
+    let others = refs.lines().filter(|l| !l.ends_with("/_store")).map(|l| format!("{l}\n"));
+    env.write("store.git/packed-refs", others.collect::<String>());
+    let run = env.cv(&["check"]);
+    assert!(run.code == 13 && run.text().contains("refs/heads/_store"), "{run}");
+    assert!(run.stderr.contains("3 generations of 1 device"), "{run}");
+}

@@ -126,3 +126,28 @@ fn secrets_need_an_identity_and_masked_text_none() {
     run.succeeded();
     assert_eq!(env.read("out/sip.conf"), "[1001]\nsecret=s3cr3t-canary\n");
 }
+
+#[test]
+fn a_generation_below_a_lost_one_comes_back_where_anything_else_leads_to_it() {
+    let env = TestEnv::with_history();
+    // Generations 1 and 2 are of the release before.
+    let run = |env: &TestEnv, point: &str| env.cv(&["restore", point, "--to", &format!("out/{point}")]);
+    let text = |env: &TestEnv, point: &str| env.read(&format!("out/{point}/sip.conf"));
+    env.lose("refs/heads/pbx/20.2");
+    let _ = run(&env, "pbx@2").succeeded();
+    assert!(text(&env, "pbx@2").contains("g722"));
+    let _ = run(&env, "pbx:18.1@1").succeeded();
+    assert!(text(&env, "pbx:18.1@1").contains("alaw\n"));
+    assert_eq!(run(&env, "pbx@3").code, 13);
+    assert_eq!(run(&env, "pbx:20.2@2").code, 13);
+    // Within one line only a name leads on.
+    let env = TestEnv::with_history();
+    env.cv(&["name", "pbx@1", "golden"]).succeeded();
+    env.lose("refs/heads/pbx/18.1");
+    let _ = run(&env, "pbx@1").succeeded();
+    assert_eq!(run(&env, "pbx@2").code, 13);
+    // Nothing does.
+    let env = TestEnv::with_history();
+    env.lose("refs/heads/pbx/18.1");
+    assert_eq!(run(&env, "pbx@1").code, 13);
+}

@@ -38,3 +38,23 @@ fn lines_are_found_with_the_generations_that_hold_them() {
     --- exit 1
     ");
 }
+
+#[test]
+fn what_is_damaged_is_named_and_hides_nothing_else() {
+    let env = TestEnv::with_history();
+    env.write("gw/gw.conf", "allow=alaw\n");
+    env.cv(&["device", "add", "gw", "--source", "dir:gw", "--release", "1"]).succeeded();
+    env.cv(&["snapshot"]).succeeded();
+    env.lose("refs/heads/gw/1:voip/gw.conf");
+    let run = env.cv(&["search", "allow"]);
+    assert_eq!(run.code, 13, "{run}");
+    assert!(run.text().contains("pbx@3 voip/sip.conf:3: allow=alaw,g722"), "{run}");
+    assert!(run.stderr.contains("Not searched: gw@1 voip/gw.conf"), "{run}");
+    assert!(run.stderr.contains("hint: `confvault check --read-data`"), "{run}");
+    // The newest commit of a device: nothing of it is known, the other is searched.
+    env.lose("refs/heads/gw/1");
+    let run = env.cv(&["search", "allow", "--all-generations", "--json"]);
+    assert_eq!(run.code, 13, "{run}");
+    assert_eq!(run.text().lines().count(), 2, "{run}");
+    assert!(run.stderr.contains("error: Not searched: gw\n"), "{run}");
+}

@@ -52,6 +52,27 @@ impl TestEnv {
         env
     }
 
+    /// Takes an object out of the store, and nothing else; `rev` is how `git` finds it.
+    pub fn lose(&self, rev: &str) {
+        let git = |args: &[&str], input: Stdio| {
+            let out = Command::new("git").arg("-C").arg(self.path("store.git")).args(args).stdin(input).output().unwrap();
+            assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        };
+        let id = git(&["rev-parse", rev], Stdio::null());
+        let (packs, aside) = (self.path("store.git/objects/pack"), self.dir.path().join("packs"));
+        fs::rename(&packs, &aside).unwrap();
+        fs::create_dir(&packs).unwrap();
+        for pack in
+            fs::read_dir(&aside).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pack"))
+        {
+            git(&["unpack-objects", "-q"], fs::File::open(pack).unwrap().into());
+        }
+        fs::remove_dir_all(aside).unwrap();
+        let (folder, name) = id.split_at(2);
+        fs::remove_file(self.path(format!("store.git/objects/{folder}/{name}"))).unwrap();
+    }
+
     /// The folder in which the program runs.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join("work").join(path)

@@ -53,6 +53,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Outcome {
         let document = json!({
             "clean": report.is_clean(),
             "data": report.data,
+            "store_branch_read": !report.without_facts,
             "signatures": report.signatures,
             "not_in_inventory": report.gone,
         });
@@ -82,6 +83,9 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
             ui.warn("the store asks for no signatures");
         }
     }
+    if report.without_facts {
+        ui.warn("the branch `_store` does not read, so nothing was looked at that needs it: signatures, and digests of what is stored sealed or masked");
+    }
     let [devices, generations] = [(data.devices, "device"), (data.generations, "generation")]
         .map(|(n, word)| count(usize::try_from(n).unwrap_or(usize::MAX), word));
     let read = match data.objects {
@@ -96,6 +100,12 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
         let signatures = report.signatures.iter().flat_map(|report| &report.findings);
         if signatures.into_iter().any(|f| matches!(f.wrong, Wrong::WentBack { .. } | Wrong::Gone { .. })) {
             ui.status("Refs that went back or are gone: `confvault key heads --put-back` sets what the store still has");
+        }
+        if report.without_facts {
+            ui.status(
+                "No command reads the store without `_store`: take it back from a mirror, or restore generations that are whole \
+                 by hand, with plain `git`",
+            );
         }
         ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch MIRROR`; \
              then `confvault maintain` takes damaged copies away of what is here whole, and makes lost indices and ends of packs anew");

@@ -11,7 +11,7 @@ use crate::cli::signals;
 use crate::cli::time::count;
 use crate::cli::ui::{Look, Ui};
 use crate::model::DeviceName;
-use crate::ops::search::{Hit, Options, search};
+use crate::ops::search::{Hit, Lost, Options, search};
 use crate::ops::{PathFilter, Reader};
 
 /// Search the text of the newest generations, or of all
@@ -22,7 +22,7 @@ use crate::ops::{PathFilter, Reader};
 #[command(after_long_help = concat!(
     "Examples:\n  confvault search 'snmp-server (host|community)'\n  confvault search -i 'allow=.*g729' pbx-1 pbx-2\n  \
      confvault search -F 10.0.0.1 gw-1 --all-generations\n  confvault search '^register' --path 'voip/**/sip.conf'\n",
-    exit_codes!(), "; 0 also if nothing is found"
+    exit_codes!(), "; 0 also if nothing is found, 13 if something does not read: the rest is searched"
 ))]
 pub(crate) struct SearchArgs {
     /// Regular expression, matched against each line
@@ -55,7 +55,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome 
         all_generations: args.all_generations,
     };
     let cancel = signals::cancel();
-    let searched = search(&reader, &options, &cancel, &mut |hit| print(ui, &hit))?;
+    let mut searched = search(&reader, &options, &cancel, &mut |hit| print(ui, &hit))?;
+    let lost = std::mem::take(&mut searched.lost);
     if !ui.json_wished() {
         let unread = match searched.unread {
             0 => String::new(),
@@ -66,7 +67,24 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome 
                 .map(|(number, word)| count(number, word));
         ui.status(&format!("{hits} in {generations} of {devices}{unread}"));
     }
-    Ok(Exit::Done)
+    tell_lost(ui, lost)
+}
+
+/// Names what could not be searched; the advice comes once.
+fn tell_lost(ui: &mut Ui, lost: Vec<Lost>) -> Outcome {
+    let (mut exit, mut advised) = (Exit::Done, Vec::new());
+    for Lost { device, generation, file, error } in lost {
+        let error = CommandError::from(error);
+        exit = if exit == Exit::Damage || error.exit() == Exit::Damage { Exit::Damage } else { Exit::Partly };
+        let generation = generation.map(|number| format!("@{number}")).unwrap_or_default();
+        let file = file.map(|(scope, path)| format!(" {scope}/{path}")).unwrap_or_default();
+        let mut texts = vec![format!("Not searched: {device}{generation}{file}")];
+        texts.extend(error.texts());
+        ui.finding(&texts, &[]);
+        advised.extend(error.hints().iter().filter(|hint| !advised.contains(*hint)).cloned().collect::<Vec<_>>());
+    }
+    ui.finding(&[], &advised);
+    Ok(exit)
 }
 
 /// Says what is wrong with a pattern; the parser draws it over several lines, the reason is the last.

@@ -467,7 +467,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Exists(_) => advice(Exit::Failed, &["choose an empty folder"]),
         E::Internal(_) => advice(Exit::Failed, &[]),
         E::Unwritten { source, .. } => ops(source),
-        E::Moved | E::NotBegun => advice(Exit::Failed, &["run the command again"]),
+        E::Moved | E::NotBegun | E::Stopped => advice(Exit::Failed, &["run the command again"]),
     }
 }
 
