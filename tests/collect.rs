@@ -13,6 +13,8 @@
 
 #[path = "collect/act.rs"]
 mod act;
+#[path = "collect/backup.rs"]
+mod backup;
 #[path = "collect/canaries.rs"]
 mod canaries;
 #[path = "collect/console.rs"]

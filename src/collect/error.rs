@@ -117,6 +117,19 @@ pub enum CollectError {
         /// How many more faults there are.
         more: usize,
     },
+    /// A call manager did not make the backup that it was told to make.
+    #[error("Backup failed: {component}: {reason}")]
+    Backup {
+        /// The component, as `FEATURE/COMPONENT on SERVER`; `DRS` where it is none of them.
+        component: String,
+        /// What is wrong, in the words of DRS where there are some.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The source of the device is no backup folder.
+    #[error("Source is no backup folder of DRS: {0}")]
+    NotBackups(SourceUrl),
     /// A folder has no backup set of DRS.
     #[error("Folder has no backup set of DRS: {}", .0.display())]
     NoBackupSet(PathBuf),

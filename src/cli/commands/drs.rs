@@ -53,7 +53,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DrsArgs) -> Outcome {
     let DrsCommand::Backup(args) = &args.command;
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
-    let order = Order { features: args.features.clone(), target: args.target.clone(), pause: None };
+    let order = Order { features: args.features.clone(), target: args.target.clone(), pause: None, patience: None };
     let mut seen = 0;
     let mut told = |progress: &Progress| {
         for row in progress.rows.iter().filter(|row| row.is_over()).skip(seen) {
@@ -65,8 +65,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DrsArgs) -> Outcome {
         .map_err(|error| CommandError::from(error).about(&args.device))?;
     let Taken { progress, generations } = taken;
     if generations.is_empty() {
-        return Err(CommandError::failed(format!("The backup was made and its set is not in the folder: {}", progress.file))
-            .hint("check that the backup device in DRS writes to the folder of the device's source"));
+        return Err(CommandError::failed(format!(
+            "The backup was made and its set did not come into the folder: {}",
+            progress.file
+        ))
+        .hint("check that the backup device in DRS writes to the folder of the device's source"));
     }
     if ui.json_wished() {
         ui.json("drs backup", &json!({ "device": args.device, "file": progress.file, "generations": generations }))?;

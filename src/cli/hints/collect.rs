@@ -34,7 +34,10 @@ pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
         E::NotWhole(_) => &["`confvault profile show PROFILE` says what a whole set has; nothing partial is kept"],
         E::NoRoots { .. } => &["name a folder in the source, such as sftp://host/etc"],
         E::NoCommands { .. } => &["choose a profile with commands, or a source `sftp://` or `dir:`"],
-        E::BackupSet { remedy, .. } => return (Exit::Failed, vec![(*remedy).to_owned()]),
+        E::BackupSet { remedy, .. } | E::Backup { remedy, .. } => return (Exit::Failed, vec![(*remedy).to_owned()]),
+        E::NotBackups(_) => {
+            &["name the device whose source is `drs:` or `drs://`, and with `--via` the one that is the command line"]
+        }
         E::NoBackupSet(_) => &["let DRS write there, or begin with `confvault drs backup`"],
         E::BackupRunning(_) => &["run `confvault snapshot NAME` again when it is done"],
         E::NotPushed => &["hand it in with `confvault snapshot NAME --from FILE.tar`"],

@@ -121,13 +121,15 @@ pub struct Order {
     pub target: String,
     /// The pause between two looks at the progress; nothing for 5 s.
     pub pause: Option<Duration>,
+    /// How long the list of the set may come after the end of the backup; nothing for 300 s.
+    pub patience: Option<Duration>,
 }
 
 /// Starts a backup on the call manager `node` and follows it to its end. `told` is given the progress at each
 /// look. A command line that is lost on the way is opened again: the backup goes on without it.
 ///
 /// # Errors
-/// [`CollectError::BackupSet`] where a component fails, DRS refuses or nothing begins; else as for a session.
+/// [`CollectError::Backup`] where a component fails, DRS refuses or nothing begins; else as for a session.
 pub fn backup(
     node: &Device,
     profile: &Profile,
@@ -179,7 +181,7 @@ impl Backup<'_> {
         if self.begun.is_none() {
             self.before = Progress::parse(&self.ask(&mut session, STATUS)?);
             if self.before.is_running() {
-                return Err(fault(&self.before, "the backup", "another one is in progress".into(), REMEDY_RUNNING));
+                return Err(drs(format!("another backup is in progress: {}", self.before.file), REMEDY_RUNNING));
             }
             let Order { features, target, .. } = self.order;
             // From here on it may run, whatever becomes of the answer.
@@ -197,12 +199,13 @@ impl Backup<'_> {
                 if self.begun.is_some_and(|begun| begun.elapsed() < patience) {
                     continue;
                 }
-                return Err(fault(&progress, "the backup", "it did not begin".into(), super::set::REMEDY_ABORTED));
+                return Err(drs("the backup did not begin".into(), super::set::REMEDY_ABORTED));
             }
             told(&progress);
             if let Some(row) = progress.failed() {
                 let component = format!("{}/{} on {}", row.feature, row.component, row.server);
-                return Err(fault(&progress, &component, format!("status {}", row.status), super::set::REMEDY_LOG));
+                let reason = format!("status {}", row.status);
+                return Err(CollectError::Backup { component, reason, remedy: super::set::REMEDY_LOG });
             }
             if !progress.is_running() {
                 return Ok(progress);
@@ -216,7 +219,7 @@ impl Backup<'_> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let plain = |line: &str| super::super::ssh::plain(line.trim());
         if let Some((said, remedy)) = text.lines().find_map(|line| Some((plain(line), remedy(line)?))) {
-            return Err(fault(&self.before, "the backup", said, remedy));
+            return Err(drs(said, remedy));
         }
         let refused = |line: &&str| self.script.refusals.iter().any(|pattern| pattern.is_match(line.as_bytes()));
         match text.lines().find(refused) {
@@ -238,9 +241,9 @@ impl Backup<'_> {
     }
 }
 
-fn fault(progress: &Progress, component: &str, reason: String, remedy: &'static str) -> CollectError {
-    let stamp = progress.stamp().unwrap_or("-").to_owned();
-    CollectError::BackupSet { stamp, component: component.to_owned(), reason, remedy, more: 0 }
+/// A fault that DRS as a whole has.
+fn drs(reason: String, remedy: &'static str) -> CollectError {
+    CollectError::Backup { component: "DRS".into(), reason, remedy }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod remedy;
 mod remote;
 mod set;
 
-use crate::inventory::{Device, Remote};
+use crate::inventory::{Device, Remote, SourceUrl};
 use crate::model::{ConfigPath, Digest, Kind, Look, Stamp};
 use crate::profile::Profile;
 
@@ -81,6 +81,54 @@ pub(super) fn collect_sftp(
     let link = super::ssh::connect(device, remote, context)?;
     let mut folder = remote::Far::open(&link, remote)?;
     collect(&mut folder, remote.path.as_ref(), device, profile, look, rules, context)
+}
+
+/// Names the newest set in the folder of a device, whole or not, by its time stamp.
+///
+/// # Errors
+/// The source is no backup folder, or it cannot be listed.
+pub fn newest(device: &Device, context: &Context<'_>) -> Result<Option<String>, CollectError> {
+    with_folder(device, context, |folder| Ok(sets(folder.items()?).pop().map(|set| set.stamp)))
+}
+
+/// Names the oldest set in the folder of a device that is newer than `than` and is not being written any more;
+/// with `stamp` only the set of that time stamp. It may be whole or not: collecting judges it.
+///
+/// # Errors
+/// As for [`newest`]; or the list of a set cannot be read.
+pub fn ended(
+    device: &Device,
+    than: Option<&str>,
+    stamp: Option<&str>,
+    context: &Context<'_>,
+) -> Result<Option<String>, CollectError> {
+    with_folder(device, context, |folder| {
+        for set in sets(folder.items()?) {
+            let looked_for = than.is_none_or(|than| *set.stamp > *than) && stamp.is_none_or(|stamp| set.stamp == stamp);
+            if looked_for && !matches!(whole_or_fault(folder, &set)?, Judged::Running) {
+                return Ok(Some(set.stamp));
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// Opens the folder of a device for a look at it.
+fn with_folder<T>(
+    device: &Device,
+    context: &Context<'_>,
+    look: impl FnOnce(&mut dyn Folder) -> Result<T, CollectError>,
+) -> Result<T, CollectError> {
+    match &device.source {
+        SourceUrl::DrsDir(folder) => look(&mut local::Local::open(&context.root.join(folder))?),
+        SourceUrl::DrsSftp(remote) => {
+            let link = super::ssh::connect(device, remote, context)?;
+            look(&mut remote::Far::open(&link, remote)?)
+        }
+        SourceUrl::Dir(_) | SourceUrl::Sftp(_) | SourceUrl::Ssh(_) | SourceUrl::Push => {
+            Err(CollectError::NotBackups(device.source.clone()))
+        }
+    }
 }
 
 fn collect(
