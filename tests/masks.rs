@@ -184,7 +184,7 @@ fn a_suspect_is_shown_by_its_beginning_and_taken_by_a_rule() {
 
 #[test]
 fn a_rule_of_a_profile_that_changes_masks_anew() {
-    let env = store(&[], "[100]\nsecret=one-two-three\nbadge=4711-badge\n");
+    let env = store(&[], "[100]\nsecret=one-two-three\nbadge=4711-badge\nport=506070\n");
     cv(&env, &["snapshot"]).succeeded();
     cv(&env, &["mirror", "push", "offsite"]).succeeded();
     assert!(shown(&env, "pbx").contains("4711-badge"));
@@ -198,6 +198,12 @@ fn a_rule_of_a_profile_that_changes_masks_anew() {
     assert_eq!(of_rule(&found, "asterisk/badge"), [(serde_json::json!([1]), serde_json::json!(["offsite"]))], "{found:?}");
     // A remask is no change of the device.
     assert_eq!(cv(&env, &["diff", "pbx@1", "pbx@2", "--identity", IDENTITY]).code, 0);
+    // Nor is it an unannounced one where the snapshot before a change finds it.
+    env.write("cv/profiles/asterisk.toml", own.replace("[\"badge\"]", "[\"badge\", \"port\"]"));
+    let open = cv(&env, &["change", "open", "pbx", "--ticket", "T", "--why", "w"]);
+    assert!(open.code == 0 && !open.stderr.contains("unannounced"), "{open}");
+    let newest = cv(&env, &["log", "pbx", "--json"]).json()["generations"][0].clone();
+    assert_eq!((&newest["kind"], &newest["number"]), (&"pre".into(), &3.into()), "{newest}");
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn what_can_pass_is_tried_again_after_a_pause_and_a_refused_password_is_not() {
 }
 
 /// Waits for the end and gives what it said, with the peak of its memory in KiB.
-fn watched(mut child: Child) -> (i32, String, u64) {
+pub fn watched(mut child: Child) -> (i32, String, u64) {
     let status = format!("/proc/{}/status", child.id());
     let mut stderr = child.stderr.take().unwrap();
     let reader = std::thread::spawn(move || {

@@ -1,13 +1,18 @@
 //! Pushed archives: the honest ones, and those that attack.
 
 use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use confvault::collect::{CollectError, Collected, Context, Network, collect};
 use confvault::inventory::ByteSize;
 use confvault::model::Content;
 use confvault::profile::Profiles;
 
+use crate::env::TestEnv;
+use crate::limits::watched;
 use crate::rig::{Rig, file, whole};
 
 fn push(rig: &Rig, archive: &Path) -> Result<Collected, CollectError> {
@@ -139,4 +144,64 @@ fn bombs_stop_at_the_limits() {
     assert!(matches!(push(&rig, &archive(&rig, &claims)), Err(CollectError::TooLarge { .. })));
     let deep = format!("{}x", "d/".repeat(48));
     assert!(push(&rig, &archive(&rig, &[plain(&deep, b"x")])).is_ok());
+}
+
+/// Feeds an archive to the program, and gives its exit code, what it said, and the peak of its memory in KiB.
+fn fed(env: &TestEnv, parts: impl Iterator<Item = Vec<u8>> + Send) -> (i32, String, u64) {
+    let mut command = env.command(&["snapshot", "p", "--from", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = BufWriter::new(child.stdin.take().unwrap());
+    std::thread::scope(|scope| {
+        // It may stop reading at any time.
+        scope.spawn(move || parts.map(|part| input.write_all(&part)).find(Result::is_err));
+        watched(child)
+    })
+}
+
+#[test]
+fn bombs_cost_little_memory() {
+    let env = TestEnv::with_store();
+    env.cv(&["device", "add", "p", "--source", "push:", "--profile", "generic", "--release", "1"]).succeeded();
+    let limits = env.read("confvault.toml").replace("[policy]\n", "[policy]\nmax_size = \"128 MiB\"\n");
+    env.write("confvault.toml", limits);
+    let zeros = vec![0; 8 << 20];
+    let deep = format!("{}x", "d/".repeat(10_000));
+    let long = raw(b"././@LongLink", b'L', b"", deep.as_bytes(), deep.len());
+    let claims = raw(b"big", b'0', b"", b"", 7 << 30);
+    let zeros = &zeros;
+    let bombs: [(&str, &str, Box<dyn Iterator<Item = Vec<u8>> + Send>); 4] = [
+        ("10^6 entries", "more than 200000", Box::new((0..1_000_000).map(|n| plain(&format!("f{n}"), b"")))),
+        ("10^4 levels", "name that cannot be kept", Box::new([long, plain("x", b"")].into_iter())),
+        ("10 GiB of zeros", "more than 134217728 bytes", Box::new((0..1280).map(|n| plain(&format!("f{n}"), zeros)))),
+        (
+            "a file that says 7 GiB",
+            "more than 134217728 bytes",
+            Box::new(std::iter::once(claims).chain((0..1024).map(|_| zeros.clone()))),
+        ),
+    ];
+    for (what, says, parts) in bombs {
+        let (code, said, peak) = fed(&env, parts);
+        assert!(code == 3 && said.contains(says), "{what}: exit code {code}: {said}");
+        assert!(peak > 1 << 10 && peak < 256 << 10, "{what}: {peak} KiB");
+    }
+}
+
+#[test]
+fn setuid_is_a_mode_like_others_in_a_set_and_does_not_come_out_by_itself() {
+    let env = TestEnv::with_store();
+    env.cv(&["device", "add", "p", "--source", "push:", "--profile", "generic", "--release", "1"]).succeeded();
+    let mut header = plain("tool", b"#!/bin/sh\n");
+    header[100..107].copy_from_slice(b"0006755");
+    header[148..156].copy_from_slice(b"        ");
+    let sum: u32 = header[..512].iter().map(|b| u32::from(*b)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    fs::write(env.path("p.tar"), [header, vec![0; 1024]].concat()).unwrap();
+    env.cv(&["snapshot", "p", "--from", "p.tar"]).succeeded();
+    let mode = |dir: &str| fs::metadata(env.path(dir).join("tool")).unwrap().permissions().mode() & 0o7777;
+    env.cv(&["restore", "p", "--to", "usual"]).succeeded();
+    assert_eq!(mode("usual"), 0o755);
+    env.cv(&["restore", "p", "--to", "asked", "--special-bits"]).succeeded();
+    // Whose owner could not be set gets none of it either way.
+    let wanted = if rustix::process::geteuid().is_root() { 0o6755 } else { mode("asked") & 0o755 };
+    assert_eq!(mode("asked"), wanted);
 }
