@@ -3,7 +3,7 @@
 
     cargo build --release --bin confvault --example ssh_floor
     python3 tests/bench/collect.py --port 2222 --control 2223 [--devices 1000] [--jobs 200] [--sealing]
-        [--slow-port 2232] [--nornir PYTHON] [--rancid]
+        [--slow-port 2232] [--nornir PYTHON] [--rancid] [--sweep 16 32 64 128]
 
 It needs a fleet of simulated gateways that speak like Cisco IOS, all on one address:
 
@@ -13,6 +13,8 @@ It needs a fleet of simulated gateways that speak like Cisco IOS, all on one add
 - on --control a port that takes one line a connection: `fault I KIND` with the kinds of FAULTS below, `round N` (in each
   round another tenth of the devices has one changed line), `reset`;
 - with --slow-port the same fleet again, in which every log-in takes --latency seconds.
+
+With --sweep a run in which nothing changed is also timed with each of these numbers of jobs, with --slow-port there, too.
 
 Figures are CPU seconds (user and system, of the process and all its children), the same per device, and the peak memory of
 the largest process. RANCID and Nornir run over --peer-devices devices. Everything is written below a temporary folder and
@@ -100,8 +102,10 @@ class Store:
         self.env = {**os.environ, "HOME": base, "BENCH_PASSWORD": args.password}
         self.call("init", self.dir, "--collector", "bench", *([] if sealing else ["--no-sealing"]), bare=True)
         os.makedirs(os.path.join(self.dir, "profiles"), exist_ok=True)
+        # Read before the file is there: every command reads all profiles, and an empty one is none.
+        text = reduced(self.call("profile", "show", "cisco-ios")[3].decode())
         with open(os.path.join(self.dir, "profiles", "reduced.toml"), "w") as out:
-            out.write(reduced(run([OURS, "-C", self.dir, "profile", "show", "cisco-ios"], env=self.env)[3].decode()))
+            out.write(text)
         listed = os.path.join(base, f"{name}.csv")
         with open(listed, "w") as out:
             out.write("name,source,profile\n")
@@ -170,6 +174,7 @@ def main():
     parser.add_argument("--latency", type=float, default=2.0, help="seconds of it (default 2)")
     parser.add_argument("--nornir", metavar="PYTHON", help="a Python that has nornir and nornir-napalm")
     parser.add_argument("--rancid", action="store_true", help="run RANCID, which must be installed")
+    parser.add_argument("--sweep", type=int, nargs="+", default=[], metavar="JOBS", help="numbers of jobs to time, too")
     parser.add_argument("--peer-devices", type=int, default=50, help="devices for Nornir and RANCID (default 50)")
     args = parser.parse_args()
     base = tempfile.mkdtemp(prefix="confvault-bench-")
@@ -180,6 +185,17 @@ def main():
         cpu = statistics.median(f[0] for f in figures)
         wall, peak = min(f[1] for f in figures), max(f[2] for f in figures)
         rows.append((what, cpu / devices * 1000, wall, peak, cpu / devices / floor if floor else None))
+
+    def sweep(store, what):
+        """Nothing has changed; the number of jobs does. All numbers take turns."""
+        runs = {jobs: [] for jobs in args.sweep}
+        for _ in range(args.repeat):
+            for jobs in args.sweep:
+                again = store.snapshot(jobs)
+                assert again[3]["unchanged_count"] == args.devices, again[3]
+                runs[jobs].append(again)
+        for jobs in args.sweep:
+            row(f"{what}, {jobs} jobs", runs[jobs], args.devices)
 
     try:
         fleet.tell("reset")
@@ -213,6 +229,8 @@ def main():
         for name, store in zip(names, stores):
             row(f"{name}: trust --all", [store.trust], args.devices)
 
+        sweep(stores[0], f"{names[0]}: nothing changed")
+
         # Eight faults: nothing of those devices is stored, each is named, the others are as they were.
         store = stores[0]
         broken = {i * (args.devices // 8) + 3: kind for i, kind in enumerate(FAULTS)}
@@ -234,6 +252,7 @@ def main():
             allowed = 1.2 * args.devices / args.jobs * one[1]
             row(f"reduced: {args.latency:g} s latency, one device", [one], 1)
             row(f"reduced: {args.latency:g} s latency, all (at most {allowed:.1f} s)", [all_of_them], args.devices)
+            sweep(slow, f"reduced: {args.latency:g} s latency, nothing changed")
 
         if args.nornir:
             folder = os.path.join(base, "nornir")
