@@ -27,6 +27,8 @@ mod drs;
 mod env;
 #[path = "collect/fleet.rs"]
 mod fleet;
+#[path = "support/http.rs"]
+mod http;
 #[path = "support/ios.rs"]
 mod ios;
 #[path = "support/junos.rs"]

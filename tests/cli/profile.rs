@@ -84,6 +84,14 @@ fn a_profile_of_ones_own_stands_over_the_built_in_one() {
     let built_in = env.cv(&["profile", "show", "generic"]).succeeded();
     env.write("profiles/mine.toml", "name = \"mine\"\ntitle = \"Ours\"\nextends = \"generic\"\n");
     let list = env.cv(&["profile", "list"]).succeeded();
+    // What was never seen on a device stands below the profile: reasons of the profile, and each rule.
+    let below = |name: &str| -> Vec<String> {
+        let lines = list.lines().skip_while(|line| line.split_whitespace().next() != Some(name)).skip(1);
+        lines.map_while(|line| line.trim().strip_prefix("unverified  ").map(str::to_owned)).collect()
+    };
+    let mediant = below("audiocodes-mediant");
+    assert!(mediant.contains(&"restoring was never tried on a device".to_owned()), "{mediant:?}");
+    assert!(below("arista-eos").contains(&"command: show version".to_owned()) && below("generic").is_empty(), "{list}");
     assert!(list.contains("mine.toml") && list.contains("Ours") && list.contains("generic"), "{list}");
     assert!(env.cv(&["profile", "show", "mine"]).succeeded().contains("Ours"));
     assert!(built_in.contains("generic"));

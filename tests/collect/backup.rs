@@ -15,11 +15,11 @@ use crate::env::{Run, TestEnv};
 use crate::play::{Exchange, Play};
 use crate::simulator::{Device, Simulator};
 
-const STATUS: &str = "utils disaster_recovery status backup";
+pub const STATUS: &str = "utils disaster_recovery status backup";
 const OLD: &str = "2026-01-10-02-00-00";
-const NEW: &str = "2026-01-17-10-11-23";
+pub const NEW: &str = "2026-01-17-10-11-23";
 
-fn status(percent: u32, tftp: &str) -> String {
+pub fn status(percent: u32, tftp: &str) -> String {
     let words = match percent {
         100 => "SUCCESS :Backup Completed...",
         _ => "Backup operation in progress for server [PUB-1], please wait...",
@@ -31,22 +31,26 @@ fn status(percent: u32, tftp: &str) -> String {
     )
 }
 
-fn exchange(command: &str, output: &str) -> Exchange {
+pub fn exchange(command: &str, output: &str) -> Exchange {
     Exchange { command: command.into(), output: output.into(), ..Exchange::default() }
 }
 
-fn none_yet() -> Exchange {
+pub fn none_yet() -> Exchange {
     exchange(STATUS, "drfCliMsg: No backup status available\n")
 }
 
 /// A store with a backup folder, and the call manager that writes to it.
-struct Lab {
-    env: TestEnv,
-    simulator: Simulator,
+pub struct Lab {
+    pub env: TestEnv,
+    pub simulator: Simulator,
 }
 
 impl Lab {
     fn new(exchanges: Vec<Exchange>) -> Self {
+        Self::with_password(exchanges, "lab")
+    }
+
+    pub fn with_password(exchanges: Vec<Exchange>, password: &str) -> Self {
         let mut play = Play::gateway("x", "");
         play.prompt = "admin:".into();
         play.remembers = true;
@@ -57,7 +61,7 @@ impl Lab {
         play.exchange.push(exchange("set cli pagination off", ""));
         play.exchange
             .push(exchange("utils disaster_recovery backup network UCM NAS", "drfCliMsg: Backup initiated successfully.\n"));
-        let simulator = Simulator::one("gw", Device { keyboard: true, ..Device::new(play) });
+        let simulator = Simulator::one("gw", Device { keyboard: true, password: password.into(), ..Device::new(play) });
         let env = TestEnv::with_store();
         let source = format!("ssh://gw@{}", simulator.address);
         env.cv(&["device", "add", "pub", "--source", &source, "--profile", "cucm", "--credential", "env:PW"]).succeeded();
@@ -82,13 +86,13 @@ impl Lab {
         )
     }
 
-    fn set(&self, stamp: &str, status: &str) {
+    pub fn set(&self, stamp: &str, status: &str) {
         let list = self.archives(stamp, status);
         self.env.write(&format!("drs/{stamp}_PUB-1_drfComponent.xml"), list);
     }
 
     /// Waits until the progress was asked for so often.
-    fn wait_for_looks(&self, looks: usize) {
+    pub fn wait_for_looks(&self, looks: usize) {
         let begun = std::time::Instant::now();
         while self.simulator.counts.times.lock().unwrap().get(STATUS).is_none_or(|times| *times < looks) {
             assert!(begun.elapsed() < Duration::from_secs(60), "fewer than {looks} looks");

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use crate::backup::{Lab, NEW, STATUS, exchange, none_yet, status};
 use crate::env::{Run, TestEnv};
+use crate::http::{Server, ok};
 use crate::play::{Exchange, Play};
 use crate::simulator::{Device, Simulator};
 use crate::sshd_server::{Sshd, available};
@@ -18,6 +20,8 @@ const PASSPHRASE: &str = "ph-canary-9b1d44";
 /// What is looked for by each test; the processes of another may have its own.
 const PASSWORDS: &[&str] = &[PASSWORD, ENABLE];
 const PASSPHRASES: &[&str] = &[PASSPHRASE];
+const DRS: &[&str] = &["drs-canary-41b7e0"];
+const TOKENS: &[&str] = &["tk-canary-c6d215"];
 const CONTROL: &str = "ct-canary-30fe77";
 
 /// Reads the arguments and the environment of every process of the machine, over and over.
@@ -204,4 +208,34 @@ fn no_passphrase_is_an_argument_or_in_an_environment() {
         assert!(said.contains("can be read by others (mode 0644)"), "{said}");
         fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
+}
+
+#[test]
+fn no_password_is_seen_while_a_call_manager_makes_a_backup() {
+    let lab = Lab::with_password(vec![none_yet(), exchange(STATUS, &status(100, "SUCCESS"))], DRS[0]);
+    private(&lab.env, "password", &format!("{}\n", DRS[0]));
+    lab.env.cv(&["device", "set", "pub", "--credential", "command:sleep 0.3; cat password"]).succeeded();
+    let run = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            lab.wait_for_looks(2);
+            lab.set(NEW, "SUCCESS");
+        });
+        let args = ["drs", "backup", "cucm", "--via", "pub", "--target", "NAS", "-vvv"];
+        watched(&lab.env, DRS, &args, None, false)
+    });
+    assert!(run.succeeded().contains("generation 1"));
+}
+
+#[test]
+fn no_token_is_seen_while_an_inventory_is_fetched() {
+    let env = TestEnv::with_store();
+    private(&env, "token", &format!("{}\n", TOKENS[0]));
+    let server = Server::new(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        ok(r#"{"count": 0, "next": null, "previous": null, "results": []}"#)
+    });
+    let args = ["device", "import", "--netbox", &server.url, "--token", "file:token", "--user", "backup", "-vvv"];
+    watched(&env, TOKENS, &args, None, false).succeeded();
+    // It was sent, so the sampler had something to miss.
+    assert!(server.asked().iter().all(|head| head.contains(TOKENS[0])) && server.asked().len() == 1);
 }

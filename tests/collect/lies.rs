@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use confvault::model::Content;
 
 use crate::env::TestEnv;
 use crate::liar::Lie;
@@ -48,6 +51,16 @@ fn the_server_of_the_tests_tells_the_truth_too() {
     let simulator = liar(Lie::None);
     let (rig, table) = rig(&simulator);
     assert_eq!(file(&rig.collect(&table).unwrap(), "a.conf"), b"alpha");
+}
+
+#[test]
+fn several_files_are_fetched_at_once() {
+    let simulator = liar(Lie::Files(40));
+    let (rig, table) = rig(&simulator);
+    let collected = rig.collect(&table).unwrap_or_else(|error| panic!("{}", whole(&error)));
+    assert!(collected.set.entries().iter().all(|entry| entry.content == Content::Bytes(b"alpha".to_vec())));
+    assert_eq!(collected.set.entries().len(), 40);
+    assert_eq!(simulator.counts.flights.most.load(Ordering::SeqCst), 6);
 }
 
 #[test]

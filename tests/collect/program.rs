@@ -372,3 +372,37 @@ fn every_backup_set_is_a_generation_in_its_order() {
     let shown = env.cv(&["show", "cucm@2", "2026-01-02-02-00-00_PUB-1_UCM_CCMDB.tar"]);
     assert_eq!(shown.stdout, b"archive of 2026-01-02-02-00-00");
 }
+
+#[test]
+fn an_archive_over_the_limit_is_a_large_file_and_the_list_is_masked() {
+    const KEY: &str = "00112233445566778899aabbccddeeff";
+    let env = TestEnv::new();
+    env.cv(&["init", "cv", "--collector", "central"]).succeeded();
+    let cv = |args: &[&str]| env.cv(&[&["-C", "cv"], args].concat());
+    cv(&["device", "add", "cucm", "--source", "drs:../drs", "--profile", "cucm"]).succeeded();
+    let archive: Vec<u8> = (0_u32..3_000_000).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let (tar, list) = ("2026-01-01-02-00-00_PUB-1_UCM_CCMDB.tar", "2026-01-01-02-00-00_PUB-1_drfComponent.xml");
+    env.write(&format!("drs/{tar}"), &archive);
+    env.write(
+        &format!("drs/{list}"),
+        format!(
+            "<list><FeatureObject><Version>15.0.1.12900-234</Version><FeatureName>UCM</FeatureName><Status>SUCCESS</Status>\n\
+             <EncryptKey>{KEY}</EncryptKey>\n<vServerObject><ServerObj><ServerName>PUB-1</ServerName><Status>SUCCESS</Status>\n\
+             <vComponentObject><ComponentObject><ComponentName>CCMDB</ComponentName><Status>SUCCESS</Status></ComponentObject>\
+             </vComponentObject></ServerObj></vServerObject></FeatureObject></list>\n"
+        ),
+    );
+    cv(&["snapshot"]).succeeded();
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git").arg("-C").arg(env.path("cv/store.git")).args(args).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(git(&["for-each-ref", "--format=%(refname)", "refs/large"]), "refs/large/cucm/1\n");
+    let line = git(&["for-each-ref", "--format=%(refname)", "refs/heads/cucm"]);
+    let in_clear = |word: &str| !git(&["grep", "-a", word, line.trim()]).is_empty();
+    assert!(in_clear("EncryptKey") && !in_clear(KEY));
+    // Both come back as they were.
+    let opened = |path: &str| cv(&["show", "cucm@1", path, "--identity", "cv-admin/identity.txt"]).stdout;
+    assert!(opened(tar) == archive, "the archive is another one");
+    assert!(String::from_utf8(opened(list)).unwrap().contains(&format!("<EncryptKey>{KEY}</EncryptKey>")));
+}

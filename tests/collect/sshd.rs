@@ -1,7 +1,7 @@
 //! Sources against a real OpenSSH server: SFTP, exec, keys, agent, password, ways through other hosts.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
 
 use confvault::collect::Collected;
@@ -125,10 +125,18 @@ fn sftp_gives_a_tree_and_then_only_what_changed() {
     }
     let sshd = Sshd::start("");
     tree(&sshd);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(sshd.path("tree/sub/b.conf"), None, Some(4343)).unwrap();
+    }
     let rig = rig(&sshd);
     let table = table(&sshd, "sftp", &sshd.path("tree").display().to_string());
     let first = rig.collect(&table).unwrap_or_else(|e| panic!("{}\n{}", whole(&e), sshd.log()));
     check_tree(&first);
+    for path in ["a.conf", "sub/b.conf", "empty"] {
+        let there = fs::metadata(sshd.path("tree").join(path)).unwrap();
+        let entry = first.set.entries().iter().find(|e| e.path.to_string() == path).unwrap();
+        assert_eq!(entry.owner.map(|o| (o.uid, o.gid)), Some((there.uid(), there.gid())), "{path}");
+    }
     assert_eq!(file(&first, "state"), b"state of 42\n");
     assert_eq!(file(&first, "second"), b"second\n");
 

@@ -100,13 +100,14 @@ pub fn running(name: &str, marker: &str, canary: &str) -> String {
 /// A store with sealing below the working folder, and the program on it.
 pub struct World {
     pub env: TestEnv,
+    begun: std::time::SystemTime,
 }
 
 impl World {
     pub fn new() -> Self {
-        let env = TestEnv::new();
+        let (env, begun) = (TestEnv::new(), std::time::SystemTime::now());
         env.cv(&["init", "cv", "--collector", "central"]).succeeded();
-        Self { env }
+        Self { env, begun }
     }
 
     pub fn cv(&self, args: &[&str]) -> Run {
@@ -146,6 +147,13 @@ impl World {
         let text = git_ok(&self.store(), &["log", format, &format!("--branches={device}/*")]);
         let mut lines: Vec<[String; 6]> =
             text.lines().map(|l| l.split('\t').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()).collect();
+        // Whatever the time of a state, its commit is of now.
+        let now = git_ok(&self.store(), &["log", "--format=%ct", &format!("--branches={device}/*")]);
+        let since = std::time::SystemTime::now().duration_since(self.begun).unwrap().as_secs();
+        let begun = self.begun.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        for time in now.lines().map(|time| time.parse::<u64>().unwrap()) {
+            assert!((begun..=begun + since + 1).contains(&time), "committed at {time}");
+        }
         lines.sort_by_key(|l| std::cmp::Reverse(l[0].parse::<u64>().unwrap()));
         lines
     }

@@ -1,11 +1,16 @@
 //! An SFTP server (version 3) that lies: about names, sizes, and the end of things.
 #![allow(dead_code)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 /// What is not so. Otherwise there is a folder with the file `a.conf`, which says `alpha`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lie {
     /// Nothing.
     None,
+    /// Nothing, and there are so many files.
+    Files(usize),
     /// The listing has this name.
     Name(Vec<u8>),
     /// The listing goes on for ever.
@@ -24,8 +29,16 @@ pub enum Lie {
     Noise,
 }
 
+/// Files that are open at once, over all channels, and the most that there were.
+#[derive(Default)]
+pub struct Flights {
+    open: AtomicUsize,
+    pub most: AtomicUsize,
+}
+
 pub struct Liar {
     lie: Lie,
+    flights: Arc<Flights>,
     input: Vec<u8>,
     /// Handles by number: the path, and how often it was read.
     open: Vec<(Vec<u8>, usize)>,
@@ -34,8 +47,8 @@ pub struct Liar {
 const FILE: &[u8] = b"alpha";
 
 impl Liar {
-    pub fn new(lie: Lie) -> Self {
-        Self { lie, input: Vec::new(), open: Vec::new() }
+    pub fn new(lie: Lie, flights: Arc<Flights>) -> Self {
+        Self { lie, flights, input: Vec::new(), open: Vec::new() }
     }
 
     /// Takes bytes of the client and gives what is to be sent.
@@ -76,12 +89,21 @@ impl Liar {
                 if *kind == 11 && self.lie == Lie::Silent {
                     return Vec::new();
                 }
+                if *kind == 3 {
+                    let open = self.flights.open.fetch_add(1, Ordering::SeqCst) + 1;
+                    self.flights.most.fetch_max(open, Ordering::SeqCst);
+                }
                 self.open.push((text(), 0));
                 let number = (self.open.len() - 1) as u32;
                 [&[102], id, &4_u32.to_be_bytes(), &number.to_be_bytes()].concat()
             }
             // CLOSE
-            4 => status(id, 0),
+            4 => {
+                if self.open[handle()].0.ends_with(b".conf") {
+                    self.flights.open.fetch_sub(1, Ordering::SeqCst);
+                }
+                status(id, 0)
+            }
             // READ
             5 => {
                 let at = handle();
@@ -108,6 +130,7 @@ impl Liar {
                 let names: Vec<Vec<u8>> = match &self.lie {
                     Lie::EndlessListing => (0..100).map(|i| format!("{turn}-{i}.conf").into_bytes()).collect(),
                     _ if turn > 1 => return status(id, 1),
+                    Lie::Files(count) => (0..*count).map(|i| format!("{i}.conf").into_bytes()).collect(),
                     Lie::EndlessDepth => vec![b"deeper".to_vec()],
                     Lie::Name(name) => vec![b".".to_vec(), b"..".to_vec(), b"a.conf".to_vec(), name.clone()],
                     _ => vec![b".".to_vec(), b"..".to_vec(), b"a.conf".to_vec()],

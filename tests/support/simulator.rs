@@ -13,7 +13,7 @@ use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::liar::{Liar, Lie};
+use crate::liar::{Flights, Liar, Lie};
 use crate::play::{self, Exchange, Play, lines};
 
 /// What goes wrong on a device; commands are named as they are sent.
@@ -87,6 +87,8 @@ pub struct Counts {
     pub peak: AtomicUsize,
     /// So many more connections are closed before a word is said.
     pub turn_away: AtomicUsize,
+    /// Files that were open over SFTP.
+    pub flights: Arc<Flights>,
 }
 
 /// A server with devices by user name.
@@ -163,7 +165,7 @@ impl Simulator {
                         counts: shared.clone(),
                         device: None,
                         state: None,
-                        liar: None,
+                        liars: HashMap::new(),
                         at_work: false,
                     };
                     let config = config.clone();
@@ -200,7 +202,7 @@ struct Connection {
     counts: Arc<Counts>,
     device: Option<Device>,
     state: Option<Shell>,
-    liar: Option<Liar>,
+    liars: HashMap<ChannelId, Liar>,
     at_work: bool,
 }
 
@@ -480,7 +482,7 @@ impl server::Handler for Connection {
     async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Self::Error> {
         match self.device.as_ref().and_then(|device| device.lie.clone()) {
             Some(lie) if name == "sftp" => {
-                self.liar = Some(Liar::new(lie));
+                self.liars.insert(channel, Liar::new(lie, self.counts.flights.clone()));
                 session.channel_success(channel)
             }
             _ => session.channel_failure(channel),
@@ -488,7 +490,7 @@ impl server::Handler for Connection {
     }
 
     async fn channel_eof(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        match self.liar {
+        match self.liars.remove(&channel) {
             Some(_) => session.close(channel),
             None => Ok(()),
         }
@@ -496,7 +498,7 @@ impl server::Handler for Connection {
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
         let Some(device) = self.device.clone() else { return Ok(()) };
-        if let Some(liar) = &mut self.liar {
+        if let Some(liar) = self.liars.get_mut(&channel) {
             let answer = liar.answer(data);
             return session.data(channel, answer);
         }
