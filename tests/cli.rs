@@ -44,6 +44,8 @@ mod logs;
 mod ls;
 #[path = "cli/maintain.rs"]
 mod maintain;
+#[path = "cli/matrix.rs"]
+mod matrix;
 #[path = "cli/mirror.rs"]
 mod mirror;
 #[path = "cli/name.rs"]

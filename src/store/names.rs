@@ -83,9 +83,9 @@ pub fn read(repo: &Repo, device: &DeviceName, tag: &Ref<'_>) -> Result<Name> {
     Ok(Name { number, commit: read.target, tag: tag.id, note, time: read.tagger.time, by, name })
 }
 
-/// Lists the names of a device that read.
-pub(super) fn readable(repo: &Repo, refs: &Refs, device: &DeviceName) -> impl Iterator<Item = Name> {
-    refs.prefix(&format!("refs/tags/{device}/")).filter_map(|tag| read(repo, device, &tag).ok())
+/// Gives the names of a device, sorted; each may be missing or corrupt by itself.
+pub(super) fn each(repo: &Repo, refs: &Refs, device: &DeviceName) -> impl Iterator<Item = Result<Name>> {
+    refs.prefix(&format!("refs/tags/{device}/")).map(|tag| read(repo, device, &tag))
 }
 
 /// Lists the names of a device, sorted.
@@ -93,5 +93,5 @@ pub(super) fn readable(repo: &Repo, refs: &Refs, device: &DeviceName) -> impl It
 /// # Errors
 /// A tag is missing or corrupt.
 pub fn list(repo: &Repo, refs: &Refs, device: &DeviceName) -> Result<Vec<Name>> {
-    refs.prefix(&format!("refs/tags/{device}/")).map(|tag| read(repo, device, &tag)).collect()
+    each(repo, refs, device).collect()
 }

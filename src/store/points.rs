@@ -76,7 +76,7 @@ pub(super) fn resolve(repo: &Repo, refs: &Refs, point: &Point) -> Result<Generat
 
 /// Looks for a generation from the ends of all lines, and from the names of the device, as far as they read.
 fn beside(repo: &Repo, refs: &Refs, device: &DeviceName, number: u64) -> Option<Generation> {
-    let names = names::readable(repo, refs, device).map(|name| name.commit);
+    let names = names::each(repo, refs, device).filter_map(|name| Some(name.ok()?.commit));
     let begins = history::lines(refs, device).map(|(_, id)| id).chain(names);
     let begins = begins.filter_map(|id| history::read_generation(repo, device, id).ok());
     let mut begins: Vec<Generation> = begins.filter(|g| g.number >= number).collect();

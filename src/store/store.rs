@@ -161,6 +161,11 @@ impl Store {
         points::resolve(&self.repo, refs, point)
     }
 
+    /// Gives the names of a device, sorted; one that is missing or corrupt hides no other.
+    pub fn each_name(&self, refs: &Refs, device: &DeviceName) -> impl Iterator<Item = Result<Name>> {
+        names::each(&self.repo, refs, device)
+    }
+
     /// Lists the names of a device, sorted.
     ///
     /// # Errors

@@ -102,10 +102,8 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
             ui.status("Refs that went back or are gone: `confvault key heads --put-back` sets what the store still has");
         }
         if report.without_facts {
-            ui.status(
-                "No command reads the store without `_store`: take it back from a mirror, or restore generations that are whole \
-                 by hand, with plain `git`",
-            );
+            ui.status("No command reads the store without `_store`: `confvault key heads --put-back` sets a branch that is gone to where it was seen, \
+                 a mirror may have what is lost, and what is whole can be restored by hand, with plain `git`");
         }
         ui.status("Damage is healed by the next snapshot of what is still on the device, else from a mirror: `confvault mirror fetch MIRROR`; \
              then `confvault maintain` takes damaged copies away of what is here whole, and makes lost indices and ends of packs anew");

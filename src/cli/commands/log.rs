@@ -34,12 +34,15 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
     let store = context.store()?;
     let refs = store.refs()?;
     let mut names: BTreeMap<u64, Vec<Name>> = BTreeMap::new();
-    for name in store.names(&refs, &args.device)? {
-        names.entry(name.number).or_default().push(name);
-    }
-    let mut shown = Vec::new();
     // What reads is shown, whatever comes before it.
     let mut broken = None;
+    for name in store.each_name(&refs, &args.device) {
+        match name {
+            Ok(name) => names.entry(name.number).or_default().push(name),
+            Err(error) => broken = Some(CommandError::from(error)),
+        }
+    }
+    let mut shown = Vec::new();
     let mut history = store.history(&refs, &args.device)?;
     while shown.len() < args.limit.unwrap_or(usize::MAX)
         && let Some(generation) = history.next()
