@@ -135,7 +135,7 @@ fn a_full_disk_is_said() {
         $CV -q snapshot";
     let script = format!(
         "unshare -m sh -c '({begin}) >/dev/null && cd disk && cp ../again ../much/a.bin && echo a=2 >../few/a.conf && $CV snapshot; code=$?; \
-         $CV -q check --read-data >/dev/null && $CV log few --json | grep -c \"number\"; exit $code'"
+         $CV snapshot --json 2>/dev/null >../told; echo $? >>../told; $CV -q check --read-data >/dev/null && $CV log few --json | grep -c \"number\"; exit $code'"
     );
     env.write("again", noise(2));
     std::fs::create_dir(env.path("disk")).unwrap();
@@ -145,6 +145,12 @@ fn a_full_disk_is_said() {
         return;
     }
     assert_eq!(run.text().trim(), "1", "{run}");
+    let told = env.read("told");
+    let document = told.strip_suffix("1\n").expect("it fails with --json, too");
+    let document: serde_json::Value = serde_json::from_str(document).unwrap();
+    assert!(document["error"].as_str().unwrap().contains("No space left on device"), "{document}");
+    let devices = document["devices"].as_array().unwrap();
+    assert!(devices.len() == 2 && devices.iter().all(|device| device["outcome"] == "failed"), "{document}");
     let said = run.failed(1);
     assert!(said.contains("Nothing could be kept of few, much") || said.contains("Nothing could be kept of much, few"), "{said}");
     assert!(said.contains("disk/store.git/objects/pack/") && said.contains("No space left on device"), "{said}");

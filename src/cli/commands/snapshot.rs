@@ -82,12 +82,21 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     let bar = ui.progress("collecting", chosen as u64);
+    let mut done = Vec::new();
     let report = snapshot_telling(&vault, &options, &world, &mut |told| match told {
-        Told::Done(device) => bar.step(device.device.as_str()),
+        Told::Done(device) => {
+            bar.step(device.device.as_str());
+            if ui.json_wished() {
+                done.push(one(device));
+            }
+        }
         Told::Waiting(devices) => ui.status(&format!("Waiting for {}", listed(devices))),
     });
     ui.finish_progress();
-    let report = report?;
+    let report = match report {
+        Err(error) if ui.json_wished() => return Err(stopped(ui, done, error)),
+        report => report?,
+    };
     if ui.json_wished() {
         ui.json("snapshot", &document(&report))?
     } else {
@@ -214,6 +223,19 @@ fn document(report: &Report) -> Value {
         "added_bytes": report.added_bytes,
         "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// The document of a run that ended before all devices were done with: what became of them, and why it ended.
+fn stopped(ui: &mut Ui, mut devices: Vec<Value>, error: ops::Error) -> CommandError {
+    if let ops::Error::Unwritten { devices: unwritten, source } = &error {
+        let reason = ops::snapshot::reason(source.as_ref());
+        devices.extend(unwritten.iter().map(|name| json!({ "device": name, "outcome": "failed", "reason": reason })));
+    }
+    let document = json!({ "devices": devices, "error": ops::snapshot::reason(&error) });
+    match ui.json("snapshot", &document) {
+        Ok(()) => error.into(),
+        Err(error) => error,
+    }
 }
 
 fn one(device: &DeviceReport) -> Value {
