@@ -71,7 +71,7 @@ pub struct Context<'a> {
     /// Gives the paths of the newest generation of the device; asked only where no look is there, by a source that has
     /// sets by time, or of a command that is refused.
     pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
-    /// A set without an answer that the newest generation has is taken on purpose.
+    /// A set without an answer that the newest generation has, or with one that is not whole, is taken on purpose.
     pub accept: bool,
     /// A tar archive that is the set, in place of the source.
     pub pushed: Option<&'a Path>,
@@ -170,7 +170,8 @@ pub struct Collected {
     pub skipped: Vec<Skipped>,
     /// What the administrator should know, without being a failure.
     pub warnings: Vec<String>,
-    /// Answers that the newest generation has and this set has not, taken so on purpose, each in words.
+    /// Answers that the newest generation has and this set has not, or that are not whole: taken so on purpose, each in
+    /// words.
     pub without: Vec<String>,
     /// There are more sets to take: the device is to be collected again once this one is committed.
     pub more: bool,

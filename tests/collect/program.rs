@@ -127,13 +127,18 @@ fn again(device: Device, key: &russh::keys::PrivateKey, address: &str) -> Simula
     Simulator::with_key([("gw".to_owned(), device)].into(), key.clone(), address)
 }
 
+/// A device whose pager does not wipe out what it draws.
+fn paged() -> Device {
+    let mut device = device();
+    device.play.pager = Some(Pager { text: " --More-- ".into(), lines: 3, erase: String::new(), off: "nothing".into() });
+    device
+}
+
 #[test]
 fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
     const RUN: &str = "show running-config";
     let (env, key, address) = once_good(device());
     let refuse = |text| device().fault(Fault::Refuse(RUN, text));
-    let mut paged = device();
-    paged.play.pager = Some(Pager { text: " --More-- ".into(), lines: 3, erase: String::new(), off: "nothing".into() });
     let mut shrunk = device();
     shrunk.play.exchange.retain(|e| e.command != RUN);
     let short = "Building configuration...\n\nCurrent configuration : 9 bytes\n!\nhostname gw\n!\n!\n!\n!\n!\nend\n";
@@ -145,11 +150,11 @@ fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
         ("Authorization failed", refuse("% Authorization failed.")),
         ("Invalid input", refuse("% Invalid input detected at '^' marker.")),
         ("cut off: 0 lines", device().fault(Fault::Empty(RUN))),
-        ("The answer is paged", paged),
+        ("The answer is paged", paged()),
         ("Set shrank by", shrunk),
     ];
-    // `--accept` is for what is whole and smaller, nothing else.
-    let never = ["cut off", "permission denied", "The answer is paged"];
+    // A connection that broke gave no answer that could be taken.
+    let never = ["closed the session"];
     let count = cases.len() + never.len();
     let mut device_file = env.read("confvault.toml");
     device_file = device_file.replace("[policy]\n", "[policy]\nmax_shrink = \"20 %\"\n");
@@ -170,6 +175,40 @@ fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
     let _good = again(device(), &key, &address);
     let mut command = env.command(&["snapshot"]);
     assert!(env.run(command.env("PW", "lab")).succeeded().contains("unchanged 1"));
+}
+
+/// What came to its end and is not whole, as the administrator may know better.
+#[test]
+fn an_answer_that_is_not_whole_is_taken_on_purpose_and_once() {
+    const RUN: &str = "show running-config";
+    let (env, key, address) = once_good(device());
+    let snapshot = |more: &[&str]| {
+        let mut command = env.command(&["snapshot", "gw"]);
+        env.run(command.args(more).env("PW", "lab"))
+    };
+    let cases = [
+        ("The answer is cut off: ", device().fault(Fault::Half(RUN))),
+        ("The device refused with ", device().fault(Fault::Refuse(RUN, "% Authorization failed."))),
+        ("The answer is cut off: 0 lines", device().fault(Fault::Empty(RUN))),
+        ("The answer is paged: ", paged()),
+    ];
+    for (at, (words, device)) in cases.into_iter().enumerate() {
+        let _simulator = again(device, &key, &address);
+        let said = snapshot(&[]).failed(3);
+        assert!(words.contains("paged") || said.contains("`confvault snapshot gw --accept=WHY`"), "{said}");
+        snapshot(&["--accept=it is all that we get"]).succeeded();
+        let point = format!("gw@{}", at + 2);
+        let taken = format!("Answer of running-config is not whole: {words}");
+        let shown = env.cv(&["show", &point]).succeeded();
+        assert!(shown.contains(&taken) && shown.contains(": it is all that we get"), "{shown}");
+        // Whoever restores it is told, and once is not for ever.
+        let restored = env.cv(&["restore", &point, "--plan", "--to", "out"]);
+        assert!(restored.stderr.contains(&taken), "{restored}");
+        assert!(snapshot(&["--full"]).failed(3).contains(words));
+    }
+    let _good = again(device(), &key, &address);
+    snapshot(&[]).succeeded();
+    assert_eq!(env.cv(&["diff", "gw@1", "gw"]).code, 0);
 }
 
 /// A command that the profile does not require, once it has answered.
@@ -229,6 +268,8 @@ fn no_switch_makes_a_changed_host_key_good() {
     let other = Simulator::one("x", device()).key.clone();
     assert_ne!(other.public_key(), key.public_key());
     let imposter = again(device(), &other, &address);
+    fs::create_dir(env.path("sets")).unwrap();
+    env.cv(&["device", "add", "sets", "--source", "drs:sets", "--profile", "cucm"]).succeeded();
     env.write("../home/.ssh/config", "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n");
     for args in [
         &["snapshot"][..],
@@ -237,7 +278,7 @@ fn no_switch_makes_a_changed_host_key_good() {
         &["diff", "gw", "now"],
         &["device", "trust", "gw"],
         &["device", "trust", "--all", "--accept-new"],
-        &["drs", "backup", "gw", "--via", "gw", "--target", "NAS"],
+        &["drs", "backup", "sets", "--via", "gw", "--target", "NAS"],
     ] {
         let mut command = env.command(args);
         let run = env.run(command.env("PW", "lab"));
@@ -256,6 +297,7 @@ fn no_switch_makes_a_changed_host_key_good() {
     }
     // The key of before is still the one that counts.
     drop(imposter);
+    env.cv(&["device", "remove", "sets"]).succeeded();
     let _good = again(device(), &key, &address);
     let mut command = env.command(&["snapshot"]);
     assert!(env.run(command.env("PW", "lab")).succeeded().contains("unchanged 1"));

@@ -144,6 +144,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Outcome
     if args.all { all(ui, context, args, &reader, to.as_deref()) } else { one(ui, context, args, &reader, to.as_deref()) }
 }
 
+/// Warns of a set that was taken though something was wrong with it.
+pub(super) fn tell_accepted(ui: &mut Ui, accepted: &str) {
+    ui.warn(&format!("the set was taken on purpose as it was: {accepted}"));
+}
+
 fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: Option<&Path>) -> Outcome {
     let Some((point, paths)) = args.words.split_first() else {
         return Err(CommandError::usage("A POINT is missing, or --all").hint("`confvault log DEVICE` shows its generations"));
@@ -156,6 +161,9 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
             return Err(RestoreError::Foreign(found).into());
         }
         ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+    }
+    if let Some(accepted) = &generation.accepted {
+        tell_accepted(ui, accepted);
     }
     let set = reader.store.read_set(&refs, &generation, access)?;
     let options = args.options(paths);

@@ -53,6 +53,9 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
     if let Some(found) = &plan.foreign {
         ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
     }
+    if let Some(accepted) = &plan.accepted {
+        super::restore::tell_accepted(ui, accepted);
+    }
     if let Some(why) = &plan.lacks {
         ui.warn(&format!("what stands on the device is no whole set: {why}"));
     }
@@ -166,6 +169,7 @@ fn document(plan: &Plan) -> Value {
         "commands": commands.collect::<Vec<_>>(),
         "locked_count": plan.locked,
         "signature": plan.foreign,
+        "accepted": plan.accepted,
         "needs": notes(&plan.needs),
         "generation_before": plan.before,
         "between_releases": match &plan.between {

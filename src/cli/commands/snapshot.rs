@@ -40,9 +40,10 @@ pub(crate) struct SnapshotArgs {
     /// Devices at the same time (default: the policy's, or what fits the machine)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Take sets that shrank by more than max_shrink, or lack an answer that is refused now; WHY stands in the generation
+    /// Take sets that shrank by more than max_shrink, or have an answer that is not whole; WHY stands in the generation
     ///
-    /// Nothing else is taken: an answer that is cut off, paged or empty by the rules of the profile never is.
+    /// Not whole is by the profile what is empty, cut off, paged, refused or too short. What never came to its end, as the
+    /// connection broke, is not taken.
     #[arg(long, value_name = "WHY", num_args = 0..=1, require_equals = true, default_missing_value = "accepted")]
     accept: Option<String>,
     /// Read everything again, whatever the time stamps say

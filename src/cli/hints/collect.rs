@@ -9,6 +9,9 @@ use crate::collect::{CollectError, ConnectError};
 /// Left out by `device test` itself.
 const EACH_STEP: &str = "`confvault device test NAME` shows each step";
 
+/// Of an answer that came to its end.
+const AS_IT_IS: &str = "if it is to be kept all the same, `confvault snapshot NAME --accept=WHY` takes it as it is, once";
+
 /// Advice on a device that could not be collected.
 pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
     use CollectError as E;
@@ -97,7 +100,9 @@ fn connect(error: &ConnectError) -> Advice {
 fn session(error: &SessionError) -> Advice {
     use SessionError as E;
     let hints: &[&str] = match error {
-        E::Refused { .. } | E::Status { .. } => &["give the login the right to run the command, or use another profile"],
+        E::Refused { .. } | E::Status { .. } => {
+            &["give the login the right to run the command, or use another profile", AS_IT_IS]
+        }
         E::NoReply { .. } => &["say where the password is with `credential` or `credential2` of the device"],
         E::LoginRefused { .. } => &["check `credential2`, which is the enable password; it was tried once"],
         E::Paged { .. } => &["let the profile switch paging off (`setup`), or answer the pager (`pager-answer`)"],
@@ -120,6 +125,7 @@ fn session(error: &SessionError) -> Advice {
         }
         E::Truncated { .. } | E::TooSmall { .. } | E::TooShort { .. } => &[
             "if every run ends so, the profile is not that of the device: `confvault profile show PROFILE` says what a whole answer has, and `confvault device set NAME --profile PROFILE` chooses another",
+            AS_IT_IS,
             EACH_STEP,
         ],
         E::Asks { .. } => {

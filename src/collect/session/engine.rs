@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::clean::{is_paged, strip_echo, tidy};
 use super::judge::{ends_with, judge};
 use super::prompt::{last_line, line_start, split_last};
-use super::{Limits, Read, Replies, SessionError, Wire, WireError};
+use super::{Answer, Limits, Read, Replies, SessionError, Wire, WireError};
 use crate::profile::{Command, Pattern, Session as Script, Step};
 
 /// How long a text that looks like a pager or a question must stand still before it counts as one.
@@ -14,20 +14,6 @@ const STILL: Duration = Duration::from_millis(60);
 
 /// How many questions of one command are answered.
 const ANSWERS: usize = 100;
-
-/// A whole answer.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The bytes of the device, without echo and prompt, lines ending with LF.
-    pub bytes: Vec<u8>,
-}
-
-// An answer holds secrets: they are never part of a debug print.
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answer({} bytes)", self.bytes.len())
-    }
-}
 
 /// What ended a wait.
 enum Stop {
@@ -100,25 +86,27 @@ impl<'a, W: Wire> Session<'a, W> {
         self.received
     }
 
-    /// Sends a command and gives its whole answer; other spellings of the command are tried where the
-    /// device refuses one.
+    /// Sends a command and gives its answer, and what makes it not whole; other spellings of the command are tried
+    /// where the device refuses one.
     ///
     /// # Errors
-    /// [`SessionError`]; an answer that is not whole is always an error.
+    /// [`SessionError`] where the answer does not come to its end.
     pub fn run(&mut self, command: &Command) -> Result<Answer, SessionError> {
-        let mut result = self.run_as(&command.run, command);
+        let mut answer = self.run_as(&command.run, command)?;
         for other in &command.or {
-            if !matches!(result, Err(SessionError::Refused { .. })) {
+            if !answer.is_refused() {
                 break;
             }
-            result = self.run_as(other, command);
+            answer = self.run_as(other, command)?;
         }
-        result
+        Ok(answer)
     }
 
     fn run_as(&mut self, text: &str, command: &Command) -> Result<Answer, SessionError> {
-        let bytes = self.ask(text, command.end.as_ref(), command.timeout())?;
-        judge(text, command, &self.script.refusals, bytes).map(|bytes| Answer { bytes })
+        let (bytes, paged) = self.hear(text, command.end.as_ref(), command.timeout())?;
+        let answer = judge(text, command, &self.script.refusals, bytes);
+        let paged = paged.then(|| SessionError::Paged { command: text.to_owned() });
+        Ok(Answer { fault: paged.or(answer.fault), ..answer })
     }
 
     /// Sends a line and gives what came before the prompt, without any judgement.
@@ -126,18 +114,23 @@ impl<'a, W: Wire> Session<'a, W> {
     /// # Errors
     /// [`SessionError`] where the prompt does not come.
     pub fn ask(&mut self, text: &str, end: Option<&Pattern>, idle: Option<Duration>) -> Result<Vec<u8>, SessionError> {
+        match self.hear(text, end, idle)? {
+            (_, true) => Err(SessionError::Paged { command: text.to_owned() }),
+            (bytes, false) => Ok(bytes),
+        }
+    }
+
+    /// Sends a line and gives what came before the prompt, and whether a pager drew into it what it did not wipe out.
+    fn hear(&mut self, text: &str, end: Option<&Pattern>, idle: Option<Duration>) -> Result<(Vec<u8>, bool), SessionError> {
         self.send(text, text)?;
         let wait = Wait { shown: text, end, steps: &[], idle: idle.unwrap_or(self.limits.idle) };
-        let Stop::Prompt(end) = self.wait(&wait)? else { return Ok(Vec::new()) };
+        let Stop::Prompt(end) = self.wait(&wait)? else { return Ok((Vec::new(), false)) };
         let raw = &self.buffer[..end];
         let body = if self.script.echo { strip_echo(raw, text) } else { raw };
         let cut = raw.len() - body.len();
         let marks: Vec<_> =
             self.marks.iter().filter(|m| m.start >= cut && m.end <= end).map(|m| m.start - cut..m.end - cut).collect();
-        if is_paged(body, &marks) {
-            return Err(SessionError::Paged { command: text.to_owned() });
-        }
-        Ok(tidy(body, &marks))
+        Ok((tidy(body, &marks), is_paged(body, &marks)))
     }
 
     /// Sends a line, answers the questions that come before the prompt, and gives all that was said, without any

@@ -1,6 +1,6 @@
 //! Decides whether an answer is whole.
 
-use super::SessionError;
+use super::{Answer, SessionError};
 use crate::model::ConfigPath;
 use crate::profile::{Command, Pattern, Profile};
 
@@ -10,16 +10,15 @@ const EDGE_LINES: usize = 3;
 /// most families, then in many.
 const TAILS: [usize; 2] = [512, 256 << 10];
 
-/// Checks an answer against what the profile says of a whole one, and drops its head lines.
-///
-/// # Errors
-/// `Refused`, `Truncated`, `TooSmall`, `TooShort`.
-pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: Vec<u8>) -> Result<Vec<u8>, SessionError> {
-    check(sent, command, refusals, &bytes)?;
-    Ok(match command.head_len(&bytes) {
+/// Checks an answer against what the profile says of a whole one, and drops its head lines. Its fault is
+/// `Refused`, `Truncated`, `TooSmall` or `TooShort`.
+pub(crate) fn judge(sent: &str, command: &Command, refusals: &[Pattern], bytes: Vec<u8>) -> Answer {
+    let fault = check(sent, command, refusals, &bytes).err();
+    let bytes = match command.head_len(&bytes) {
         0 => bytes,
         head => bytes[head..].to_vec(),
-    })
+    };
+    Answer { bytes, fault }
 }
 
 /// Checks a file that another tool wrote, where the profile has a command whose answer stands at its path.

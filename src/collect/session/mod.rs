@@ -5,7 +5,8 @@
 //! - An answer is over at the device's prompt and nowhere else. Text that looks like the prompt inside
 //!   of an answer does not end it: either the end marker of the command stands right before the
 //!   prompt, or an empty line is sent and the prompt must come twice.
-//! - An answer that lacks its end marker, is below its minimum, or says a phrase of refusal is an error.
+//! - An answer that lacks its end marker, is below its minimum, or says a phrase of refusal has a fault, and is taken
+//!   by nobody but an administrator who says so.
 //! - Bytes come back as the device sent them, except for what the terminal added: the echo, line ends
 //!   (CR LF becomes LF) and what a pager drew and wiped out.
 //!
@@ -18,7 +19,7 @@ mod prompt;
 
 use std::time::Duration;
 
-pub use engine::{Answer, Session};
+pub use engine::Session;
 pub use judge::judge_file;
 pub(crate) use judge::{judge, refusal};
 
@@ -31,6 +32,37 @@ pub enum Read {
     Quiet,
     /// The other side ended the conversation.
     End,
+}
+
+/// What a device answered to a command.
+pub struct Answer {
+    /// The bytes of the device, without echo and prompt, lines ending with LF.
+    pub bytes: Vec<u8>,
+    /// Why it is not whole; nothing where it is.
+    pub fault: Option<SessionError>,
+}
+
+impl Answer {
+    /// Gives the bytes of a whole answer.
+    ///
+    /// # Errors
+    /// What makes it not whole.
+    pub fn whole(self) -> Result<Vec<u8>, SessionError> {
+        self.fault.map_or(Ok(self.bytes), Err)
+    }
+
+    /// Tells whether the device refused the command, or could not do it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.fault, Some(SessionError::Refused { .. } | SessionError::Status { .. }))
+    }
+}
+
+// An answer holds secrets: they are never part of a debug print.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({} bytes, {:?})", self.bytes.len(), self.fault)
+    }
 }
 
 /// Two-way bytes with a device; the total time of the device is the wire's own business.

@@ -83,7 +83,10 @@ fn answer(script: &Script, pieces: &[Option<&'static [u8]>], command: &Command) 
     let mut all = vec![Some(&b"\r\ngw#"[..]), Some(b"\r\ngw#")];
     all.extend_from_slice(pieces);
     let mut device = play(&all);
-    let result = Session::open(&mut device, script, limits(), &Lab).and_then(|mut s| s.run(command));
+    let result = Session::open(&mut device, script, limits(), &Lab).and_then(|mut s| {
+        let bytes = s.run(command)?.whole()?;
+        Ok(Answer { bytes, fault: None })
+    });
     (result, String::from_utf8(device.written).unwrap())
 }
 

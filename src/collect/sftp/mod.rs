@@ -14,7 +14,7 @@ use crate::inventory::{Device, Elevation, Remote};
 use crate::model::{ConfigPath, Content, Digest, Look};
 use crate::profile::{Profile, Session as Script, SessionMode};
 
-use super::session::SessionError;
+use super::session::Answer;
 use super::ssh::{self, Link};
 use super::tree::{Plan, collected};
 use super::{CollectError, Collected, Context};
@@ -141,19 +141,20 @@ fn commands(
     let sudo = if device.elevation == Some(Elevation::Sudo) { "sudo -n -- " } else { "" };
     for command in profile.commands() {
         let begun = Instant::now();
-        match ssh::run_alternatives(link, sudo, command, script, super::ssh::MEMORY - answers.read_bytes.min(super::ssh::MEMORY))
-        {
-            Ok(bytes) => {
-                context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
-                ssh::push(&mut answers, command, bytes);
-            }
-            Err(CollectError::Session(error @ (SessionError::Refused { .. } | SessionError::Status { .. }))) => {
+        let room = ssh::MEMORY - answers.read_bytes.min(ssh::MEMORY);
+        let answer = ssh::run_alternatives(link, sudo, command, script, room)?;
+        let refused = answer.is_refused();
+        match answer.fault {
+            Some(error) if refused => {
                 context.step(begun, || format!("the login may not run `{}`", command.run));
                 if !answers.refused(command, error, look, context)? && command.required {
                     answers.warnings.push(format!("The login may not run `{}`", command.run));
                 }
             }
-            Err(error) => return Err(error),
+            fault => {
+                context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
+                answers.take(command, Answer { bytes: answer.bytes, fault }, context)?;
+            }
         }
     }
     Ok(answers)

@@ -23,7 +23,7 @@ use crate::inventory::{Device, Remote};
 use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Look, Scope, Stamp};
 use crate::profile::{Command, Profile, Session as Script, SessionMode};
 
-use super::session::{Limits, Replies, Session, SessionError, judge, refusal};
+use super::session::{Answer, Limits, Replies, Session, SessionError, judge, refusal};
 use super::{CollectError, Collected, Context, finish};
 
 pub(crate) use connect::connect;
@@ -76,6 +76,50 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// Takes an answer. One that is not whole makes the device fail, unless it is taken so on purpose.
+    pub(super) fn take(&mut self, command: &Command, answer: Answer, context: &Context<'_>) -> Result<(), CollectError> {
+        if let Some(error) = answer.fault {
+            if !context.accept {
+                return Err(error.into());
+            }
+            self.without.push(format!("Answer of {} is not whole: {error}", command.path));
+        }
+        self.read_bytes += answer.bytes.len() as u64;
+        self.entries.push(Entry {
+            scope: command.scope,
+            path: command.path.clone(),
+            kind: Kind::File,
+            mode: 0o644,
+            owner: None,
+            // The size counts when the next answer is compared with this one.
+            stamp: Stamp { size: answer.bytes.len() as u64, ..Stamp::default() },
+            content: Content::Bytes(answer.bytes),
+        });
+        Ok(())
+    }
+
+    /// Takes the answer of a device of which the commands are all, or does without one that is refused and not required.
+    fn of_device(
+        &mut self,
+        begun: Instant,
+        command: &Command,
+        answer: Answer,
+        look: Option<&Look>,
+        context: &Context<'_>,
+    ) -> Result<(), CollectError> {
+        let refused = answer.is_refused() && !command.required;
+        match answer.fault {
+            Some(error) if refused => {
+                context.step(begun, || format!("the device has no `{}`", command.run));
+                self.refused(command, error, look, context).map(drop)
+            }
+            fault => {
+                context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
+                self.take(command, Answer { bytes: answer.bytes, fault }, context)
+            }
+        }
+    }
+
     /// Leaves out the answer of a command that was refused. If the newest generation has one, that may be a server of
     /// authorisation or a program that is down: there is no set then, unless it is taken so on purpose. True if it is.
     pub(super) fn refused(
@@ -192,17 +236,7 @@ fn in_terminal(
     context.step(begun, || format!("prompt {}", session.prompt()));
     for command in profile.commands() {
         let begun = Instant::now();
-        match session.run(command) {
-            Ok(answer) => {
-                context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
-                push(answers, command, answer.bytes);
-            }
-            Err(error @ SessionError::Refused { .. }) if !command.required => {
-                context.step(begun, || format!("the device has no `{}`", command.run));
-                answers.refused(command, error, look, context)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
+        answers.of_device(begun, command, session.run(command)?, look, context)?;
     }
     drop(session.leave());
     Ok(())
@@ -240,19 +274,8 @@ fn in_channels(
 ) -> Result<(), CollectError> {
     for command in profile.commands() {
         let begun = Instant::now();
-        match run_alternatives(link, "", command, script, total - answers.read_bytes.min(total)) {
-            Ok(bytes) => {
-                context.step(begun, || format!("{} bytes from `{}`", bytes.len(), command.run));
-                push(answers, command, bytes);
-            }
-            Err(CollectError::Session(error @ (SessionError::Refused { .. } | SessionError::Status { .. })))
-                if !command.required =>
-            {
-                context.step(begun, || format!("the device has no `{}`", command.run));
-                answers.refused(command, error, look, context)?;
-            }
-            Err(error) => return Err(error),
-        }
+        let answer = run_alternatives(link, "", command, script, total - answers.read_bytes.min(total))?;
+        answers.of_device(begun, command, answer, look, context)?;
     }
     Ok(())
 }
@@ -264,24 +287,25 @@ pub(super) fn run_alternatives(
     command: &Command,
     script: &Script,
     limit: u64,
-) -> Result<Vec<u8>, CollectError> {
-    let mut result = run_one(link, &format!("{before}{}", command.run), command, script, limit);
+) -> Result<Answer, CollectError> {
+    let mut answer = run_one(link, &format!("{before}{}", command.run), command, script, limit)?;
     for other in &command.or {
-        if !matches!(result, Err(CollectError::Session(SessionError::Refused { .. } | SessionError::Status { .. }))) {
+        if !answer.is_refused() {
             break;
         }
-        result = run_one(link, &format!("{before}{other}"), command, script, limit);
+        answer = run_one(link, &format!("{before}{other}"), command, script, limit)?;
     }
-    result
+    Ok(answer)
 }
 
-fn run_one(link: &Link<'_>, text: &str, command: &Command, script: &Script, limit: u64) -> Result<Vec<u8>, CollectError> {
+fn run_one(link: &Link<'_>, text: &str, command: &Command, script: &Script, limit: u64) -> Result<Answer, CollectError> {
     let output = run_exec(link, text, command.timeout().unwrap_or(IDLE), limit)?;
     // Network devices refuse on standard output with status 0, hosts on the error output with another.
-    match judge(text, command, &script.refusals, output.stdout) {
-        Err(error @ SessionError::Refused { .. }) => Err(error.into()),
-        result => ended_well(text, output.status, &output.stderr).and_then(|()| Ok(result?)),
+    let mut answer = judge(text, command, &script.refusals, output.stdout);
+    if !answer.is_refused() {
+        answer.fault = ended_well(text, output.status, &output.stderr).err().or(answer.fault);
     }
+    Ok(answer)
 }
 
 /// Runs a command of no set: whole is what ends well and is not refused.
@@ -290,7 +314,8 @@ pub(super) fn run_text(link: &Link<'_>, text: &str, script: &Script, limit: u64)
     if let Some(phrase) = refusal(&output.stdout, &script.refusals) {
         return Err(SessionError::Refused { command: text.to_owned(), phrase }.into());
     }
-    ended_well(text, output.status, &output.stderr).map(|()| output.stdout)
+    ended_well(text, output.status, &output.stderr)?;
+    Ok(output.stdout)
 }
 
 fn run_exec(link: &Link<'_>, text: &str, idle: Duration, limit: u64) -> Result<exec::Output, CollectError> {
@@ -306,25 +331,11 @@ fn run_exec(link: &Link<'_>, text: &str, idle: Duration, limit: u64) -> Result<e
     })
 }
 
-fn ended_well(text: &str, status: Option<i32>, stderr: &[u8]) -> Result<(), CollectError> {
+fn ended_well(text: &str, status: Option<i32>, stderr: &[u8]) -> Result<(), SessionError> {
     if status == Some(0) {
         return Ok(());
     }
     let phrase = stderr.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
     let phrase = plain(&String::from_utf8_lossy(phrase.unwrap_or_default()));
-    Err(SessionError::Status { command: text.to_owned(), status, phrase }.into())
-}
-
-pub(super) fn push(answers: &mut Answers, command: &Command, bytes: Vec<u8>) {
-    answers.read_bytes += bytes.len() as u64;
-    answers.entries.push(Entry {
-        scope: command.scope,
-        path: command.path.clone(),
-        kind: Kind::File,
-        mode: 0o644,
-        owner: None,
-        // The size counts when the next answer is compared with this one.
-        stamp: Stamp { size: bytes.len() as u64, ..Stamp::default() },
-        content: Content::Bytes(bytes),
-    });
+    Err(SessionError::Status { command: text.to_owned(), status, phrase })
 }

@@ -53,6 +53,8 @@ pub struct Plan {
     pub needs: Vec<Note>,
     /// What is wrong with the signature of the point, which is put back all the same.
     pub foreign: Option<String>,
+    /// What was wrong with the point when it was taken on purpose, and why it was.
+    pub accepted: Option<String>,
     /// The number of the generation before, where the point is only a device, and its newest generation is what stands
     /// there: who meant another one is told of it.
     pub before: Option<u64>,
@@ -200,6 +202,7 @@ pub(super) fn make<'a>(site: &Site<'a>, goal: &Goal<'a>, now: &Now, choice: &Cho
         locked: 0,
         needs: Vec::new(),
         foreign: None,
+        accepted: None,
         before: None,
     };
     making.fill(&mut plan)?;

@@ -153,6 +153,7 @@ pub fn prepare<'a>(tools: Tools<'a>, point: &Point, onto: Option<&DeviceName>, c
     let mut plan = make(&site, &goal, &now, &choice)?;
     let only_device = point.at == Where::Newest && plan.items.is_empty() && plan.blocked.is_empty();
     plan.foreign = foreign.map(|found| found.to_string());
+    plan.accepted.clone_from(&generation.accepted);
     plan.before = Some(plan.generation - 1).filter(|before| only_device && *before > 0);
     Ok(Prepared { site, goal, choice, plan })
 }
