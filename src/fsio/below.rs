@@ -73,7 +73,7 @@ impl Below {
             let mut file = File::from(rustix::fs::openat(folder, name, NEW, Mode::from_raw_mode(0o600))?);
             let mut buffer = vec![0; 64 << 10];
             loop {
-                let count = content.read(&mut buffer)?;
+                let count = super::Patient(&mut *content).read(&mut buffer)?;
                 if count == 0 {
                     break;
                 }

@@ -11,6 +11,7 @@ pub mod beneath;
 pub mod fault;
 mod file;
 mod out;
+mod patient;
 mod scratch;
 pub mod tree;
 
@@ -22,6 +23,7 @@ pub use file::{
     rename_to_free, set_mode_and_sync, sync_dir, try_lock, unlink, unlink_if_there, update_cache, write_file, write_new,
 };
 pub use out::Out;
+pub use patient::Patient;
 pub use scratch::Scratch;
 
 /// A step on disk that failed.

@@ -238,11 +238,9 @@ fn hash_file(mut file: &File) -> std::io::Result<[u8; 20]> {
     let mut hash = Sha1::new();
     let mut buffer = vec![0; 1 << 17];
     loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finalize().into()),
-            Ok(n) => hash.update(&buffer[..n]),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+        match fsio::Patient(file).read(&mut buffer)? {
+            0 => return Ok(hash.finalize().into()),
+            n => hash.update(&buffer[..n]),
         }
     }
 }

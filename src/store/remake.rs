@@ -138,15 +138,13 @@ fn proven(pack: &File, head: &[u8; HEAD], from: u64, sum: &ObjectId) -> io::Resu
 /// Reads what is behind the head of a pack, up to a place.
 fn each_part<E>(mut pack: &File, to: u64, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> io::Result<Result<(), E>> {
     pack.seek(SeekFrom::Start(HEAD as u64))?;
-    let mut rest = Read::take(&mut pack, to - HEAD as u64);
+    let mut rest = fsio::Patient(Read::take(&mut pack, to - HEAD as u64));
     let mut buffer = vec![0; 1 << 17];
     loop {
-        let n = match rest.read(&mut buffer) {
-            Ok(0) if rest.limit() > 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(0) => return Ok(Ok(())),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
+        let n = match rest.read(&mut buffer)? {
+            0 if rest.0.limit() > 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            0 => return Ok(Ok(())),
+            n => n,
         };
         if let Err(error) = take(&buffer[..n]) {
             return Ok(Err(error));

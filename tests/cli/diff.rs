@@ -311,3 +311,27 @@ fn a_changed_secret_is_a_changed_token_on_both_sides() {
         assert!(!format!("{run}").contains("canary"), "{run}");
     }
 }
+
+#[test]
+fn volatile_lines_are_shown_if_they_are_asked_for() {
+    let env = TestEnv::with_store();
+    let text = |time: &str, address: &str| {
+        format!("! Last configuration change at {time} UTC Mon Jan 1 2026\nhostname gw\naccess-list 1 permit {address}\nend\n")
+    };
+    env.write("gw/running-config", text("10:00:00", "10.0.0.1"));
+    env.cv(&["device", "add", "gw", "--source", "dir:gw", "--release", "1", "--profile", "cisco-ios"]).succeeded();
+    env.cv(&["snapshot"]).succeeded();
+    env.write("gw/running-config", text("11:00:00", "10.0.0.2"));
+    env.cv(&["snapshot"]).succeeded();
+    let plain = env.cv(&["diff", "gw@1", "@2"]);
+    assert!(plain.code == 1 && plain.text().contains("+access-list 1 permit 10.0.0.2"), "{plain}");
+    assert!(!plain.text().contains("-! Last") && !plain.text().contains("+! Last"), "{plain}");
+    let whole = env.cv(&["diff", "gw@1", "@2", "--volatile"]);
+    assert!(whole.code == 1 && whole.text().contains("+access-list 1 permit 10.0.0.2"), "{whole}");
+    assert!(whole.text().contains("-! Last configuration change at 10:00:00"), "{whole}");
+    assert!(whole.text().contains("+! Last configuration change at 11:00:00"), "{whole}");
+    // Where nothing else differs, only this tells the two apart.
+    env.write("gw/running-config", text("12:00:00", "10.0.0.2"));
+    assert_eq!(env.cv(&["diff", "gw", "now"]).code, 0);
+    assert_eq!(env.cv(&["diff", "gw", "now", "--volatile"]).code, 1);
+}

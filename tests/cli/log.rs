@@ -103,3 +103,24 @@ fn without_a_store_the_exit_code_says_so() {
     --- exit 10
     ");
 }
+
+/// Numbers make the order, whatever the clock and its zone say.
+#[test]
+fn another_time_zone_changes_what_is_shown_and_nothing_else() {
+    let env = TestEnv::with_history();
+    env.write("pbx/sip.conf", "[general]\nport=5061\n");
+    env.run(env.command(&["snapshot"]).env("TZ", "Pacific/Kiritimati")).succeeded();
+    env.write("pbx/sip.conf", "[general]\nport=5062\n");
+    env.run(env.command(&["snapshot"]).env("TZ", "Pacific/Honolulu")).succeeded();
+    let here = env.cv(&["log", "pbx", "--json"]).json();
+    let there = env.run(env.command(&["log", "pbx", "--json"]).env("TZ", "Pacific/Kiritimati")).json();
+    assert_eq!(here, there);
+    let generations = here["generations"].as_array().unwrap();
+    let numbers: Vec<_> = generations.iter().map(|g| g["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [5, 4, 3, 2, 1]);
+    let time: chrono::DateTime<chrono::Utc> = generations[0]["time"].as_str().unwrap().parse().unwrap();
+    assert!((chrono::Utc::now() - time).num_minutes().abs() < 5, "{time}");
+    let shown = env.run(env.command(&["log", "pbx"]).env("TZ", "Pacific/Kiritimati"));
+    let local = (time + chrono::Duration::hours(14)).format("%Y-%m-%d %H:%M:%S").to_string();
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&local), "{local} {shown}");
+}

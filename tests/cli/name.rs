@@ -47,3 +47,19 @@ fn a_name_once_used_is_never_given_to_another_generation() {
         env.cv(&["name", "pbx", "--", name]).failed(2);
     }
 }
+
+#[test]
+fn git_shows_what_lies_between_two_names() {
+    let env = TestEnv::with_history();
+    env.cv(&["name", "pbx@1", "before"]).succeeded();
+    env.cv(&["name", "pbx@3", "after"]).succeeded();
+    let git = |args: &[&str]| {
+        let out = std::process::Command::new("git").arg("-C").arg(env.path("store.git")).args(args).output().unwrap();
+        assert!(out.status.success() && out.stderr.is_empty(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let between = git(&["diff", "--name-status", "pbx/before", "pbx/after", "--", "voip"]);
+    assert_eq!(between, "A\tvoip/new.conf\nM\tvoip/sip.conf\nD\tvoip/sub/extra.conf\n");
+    let text = git(&["diff", "pbx/before", "pbx/after", "--", "voip/sip.conf"]);
+    assert!(text.contains("\n-allow=alaw\n+allow=alaw,g722\n"), "{text}");
+}

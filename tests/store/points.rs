@@ -114,3 +114,19 @@ fn history_is_ordered_by_numbers_though_the_clock_went_back() {
     assert_eq!(lab.store.journal(&refs, &Default::default()).unwrap().len(), 3);
     lab.fsck();
 }
+
+#[test]
+fn generations_of_one_moment_keep_their_order() {
+    let lab = Lab::clear();
+    for text in ["1", "2", "3"] {
+        lab.set_now(1_700_000_000);
+        lab.made("gw-1", "1", vec![voip("a", text)]);
+    }
+    let times: Vec<_> = ["gw-1@1", "gw-1@2", "gw-1@3"].map(|point| lab.at(point).unwrap().time).into();
+    assert_eq!(times, [times[0]; 3]);
+    assert_eq!(lab.at("gw-1").unwrap().number, 3);
+    assert_eq!(lab.at("gw-1@~1").unwrap().number, 2);
+    let day = times[0].format("%Y-%m-%d");
+    assert_eq!(lab.at(&format!("gw-1@{day}")).unwrap().number, 3);
+    assert!(lab.store.check(&lab.store.refs().unwrap(), &Default::default(), &|_, _| {}).unwrap().is_clean());
+}

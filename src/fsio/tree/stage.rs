@@ -350,7 +350,7 @@ impl Drop for Stage {
 fn copy(input: &mut File, output: &mut File, stat: &rustix::fs::Stat) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let n = input.read(&mut buffer)?;
+        let n = crate::fsio::Patient(&mut *input).read(&mut buffer)?;
         if n == 0 {
             break;
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::layout::{Placed, layout};
 use super::{RestoreError, RestoreOptions};
+use crate::fsio::Patient;
 use crate::model::{ConfigPath, Digest, Kind, Owner};
 use crate::seal::DeviceKeys;
 use crate::store::{Access, Decoded, SetReader};
@@ -229,7 +230,7 @@ fn digest(file: &mut File, keys: &DeviceKeys) -> io::Result<Digest> {
     let mut digest = keys.digest_writer();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match file.read(&mut buffer)? {
+        match Patient(&mut *file).read(&mut buffer)? {
             0 => return Ok(digest.finish()),
             n => digest.update(&buffer[..n]),
         }
@@ -245,7 +246,7 @@ struct Same {
 
 impl Same {
     fn at_end(&mut self) -> io::Result<bool> {
-        Ok(self.file.read(&mut [0])? == 0)
+        Ok(Patient(&mut self.file).read(&mut [0])? == 0)
     }
 }
 

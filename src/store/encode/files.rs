@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Cursor, Read};
 
+use crate::fsio::Patient;
 use fastcdc::v2020::{Normalization, StreamCDC};
 use gix::ObjectId;
 use gix::objs::Kind as ObjectKind;
@@ -181,7 +182,7 @@ impl<'a> Encoder<'a> {
         let mut seed = [0; 8];
         seed.copy_from_slice(&self.keys.digest(b"confvault 1 chunk borders").0[..8]);
         let seed = u64::from_le_bytes(seed);
-        let pieces = StreamCDC::with_level_and_seed(from, least, average, most, Normalization::Level1, seed);
+        let pieces = StreamCDC::with_level_and_seed(Patient(from), least, average, most, Normalization::Level1, seed);
         let (mut whole, mut size, mut list) = (self.keys.digest_writer(), 0, Vec::new());
         for piece in pieces {
             let piece = piece.map_err(|e| {
