@@ -71,8 +71,10 @@ pub struct Context<'a> {
     /// Gives the paths of the newest generation of the device; asked only where no look is there, by a source that has
     /// sets by time, or of a command that is refused.
     pub previous: Option<&'a (dyn Fn() -> Vec<ConfigPath> + Sync)>,
-    /// A set without an answer that the newest generation has, or with one that is not whole, is taken on purpose.
+    /// A set without an answer that the newest generation has is taken on purpose.
     pub accept: bool,
+    /// An answer that came to its end and is not whole is taken on purpose.
+    pub accept_partial: bool,
     /// A tar archive that is the set, in place of the source.
     pub pushed: Option<&'a Path>,
     /// What is there counts, whole or not, and the release need not be found: to see what is to be put back. Nothing
@@ -108,6 +110,7 @@ impl<'a> Context<'a> {
             digest: &|_| None,
             previous,
             accept: false,
+            accept_partial: false,
             pushed,
             partial: false,
             trace,

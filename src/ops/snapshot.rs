@@ -56,6 +56,9 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// Take a set that shrank or that lacks an answer of a command, with these words as the reason.
     pub accept: Option<String>,
+    /// With `accept`: also take answers that are not whole. Nothing but a user who names the device may ask for it: what
+    /// a change, a restore or a replacement begins or ends with must be whole.
+    pub partial: bool,
     /// Read everything, whatever the time stamps say.
     pub full: bool,
     /// A tar archive that is the set of the one device, in place of its source.
@@ -355,6 +358,7 @@ impl Run<'_> {
                 digest: &|bytes| Some(keys.as_ref()?.digest(bytes)),
                 previous: Some(&previous),
                 accept: self.options.accept.is_some(),
+                accept_partial: self.options.accept.is_some() && self.options.partial,
                 pushed: self.options.from.as_deref(),
                 partial: false,
                 trace: None,
@@ -433,20 +437,21 @@ impl Run<'_> {
         let before = match look {
             Some(look) => {
                 let files = look.entries.iter().filter(|e| e.kind == crate::model::Kind::File);
-                Sizes::count(profile, files.map(|entry| (entry.scope, &entry.path, entry.stamp.size)))
+                Some(Sizes::count(profile, files.map(|entry| (entry.scope, &entry.path, entry.stamp.size))))
             }
             None => match store.newest(transaction.refs(), &device.name) {
-                Err(crate::store::Error::NoDevice { .. }) => return Ok(None),
+                Err(crate::store::Error::NoDevice { .. }) => None,
                 newest => {
                     let lines = store.manifest(&newest?)?.lines;
                     let files = lines.iter().filter(|l| l.kind == crate::model::Kind::File);
-                    Sizes::count(profile, files.filter_map(|line| Some((line.scope, &line.path, line.body?.size))))
+                    Some(Sizes::count(profile, files.filter_map(|line| Some((line.scope, &line.path, line.body?.size)))))
                 }
             },
         };
         let allowed = device.max_shrink.unwrap_or(self.vault.inventory.policy.max_shrink);
         let mut lost = collected.without.clone();
-        if let Err(error) = check_shrink(&before, &Sizes::of(profile, &collected.set), profile, allowed) {
+        let now = Sizes::of(profile, &collected.set);
+        if let Some(Err(error)) = before.map(|before| check_shrink(&before, &now, profile, allowed)) {
             if self.options.accept.is_none() {
                 return Err(error.into());
             }

@@ -214,6 +214,7 @@ def main():
                 again = store.snapshot()
                 assert again[3]["unchanged_count"] == args.devices, again[3]
                 same[name].append(again)
+        sweep(stores[0], f"{names[0]}: nothing changed")
         fleet.tell("round", 1)
         for name, store in zip(names, stores):
             changed = store.snapshot()
@@ -228,8 +229,6 @@ def main():
             row(f"{name}: a tenth changed", tenth[name], args.devices, floor)
         for name, store in zip(names, stores):
             row(f"{name}: trust --all", [store.trust], args.devices)
-
-        sweep(stores[0], f"{names[0]}: nothing changed")
 
         # Eight faults: nothing of those devices is stored, each is named, the others are as they were.
         store = stores[0]

@@ -211,6 +211,43 @@ fn an_answer_that_is_not_whole_is_taken_on_purpose_and_once() {
     assert_eq!(env.cv(&["diff", "gw@1", "gw"]).code, 0);
 }
 
+/// The first generation says what it is made of, too.
+#[test]
+fn a_first_set_that_is_not_whole_says_so() {
+    let simulator = Simulator::one("gw", device().fault(Fault::Half("show running-config")));
+    let env = TestEnv::with_store();
+    add(&env, &simulator, "env:PW");
+    env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
+    let mut command = env.command(&["snapshot", "gw", "--accept=so it is"]);
+    env.run(command.env("PW", "lab")).succeeded();
+    let shown = env.cv(&["show", "gw@1"]).succeeded();
+    assert!(shown.contains("Answer of running-config is not whole: The answer is cut off: "), "{shown}");
+}
+
+/// What confvault itself accepts is a set that is smaller, and nothing that is not whole.
+#[test]
+fn only_who_names_the_device_takes_what_is_not_whole() {
+    let (env, key, address) = once_good(device());
+    let run = |args: &[&str]| env.run(env.command(args).env("PW", "lab"));
+    let good = again(device(), &key, &address);
+    run(&["release", "begin", "gw", "15.8(1)M", "--why", "x", "--unreviewed", "x"]).succeeded();
+    drop(good);
+    let half = again(device().fault(Fault::Half("show running-config")), &key, &address);
+    let before = env.cv(&["log", "gw", "--json"]).json()["generations"].as_array().unwrap().len();
+    for args in
+        [&["snapshot", "--accept=so it is"][..], &["snapshot", "--accept=so it is", "--full"], &["release", "finish", "gw"]]
+    {
+        let said = run(args);
+        assert!(said.code != 0 && said.stderr.contains("cut off"), "{args:?}: {said}");
+    }
+    drop(half);
+    let other = Simulator::one("gw", device().fault(Fault::Half("show running-config")));
+    let source = format!("ssh://gw@{}", other.address);
+    let said = run(&["device", "replace", "gw", "--source", &source, "--accept-key", "--why", "RMA"]).failed(3);
+    assert!(said.contains("cut off"), "{said}");
+    assert_eq!(env.cv(&["log", "gw", "--json"]).json()["generations"].as_array().unwrap().len(), before);
+}
+
 /// A command that the profile does not require, once it has answered.
 #[test]
 fn an_answer_that_is_refused_later_is_no_smaller_generation() {

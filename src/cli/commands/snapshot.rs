@@ -42,8 +42,8 @@ pub(crate) struct SnapshotArgs {
     jobs: Option<u16>,
     /// Take sets that shrank by more than max_shrink, or have an answer that is not whole; WHY stands in the generation
     ///
-    /// Not whole is by the profile what is empty, cut off, paged, refused or too short. What never came to its end, as the
-    /// connection broke, is not taken.
+    /// Not whole is by the profile what is empty, cut off, paged, refused or too short; it is taken of devices that are named
+    /// on the command line only. What never came to its end, as the connection broke, is not taken.
     #[arg(long, value_name = "WHY", num_args = 0..=1, require_equals = true, default_missing_value = "accepted")]
     accept: Option<String>,
     /// Read everything again, whatever the time stamps say
@@ -76,6 +76,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SnapshotArgs) -> Outcom
         note: args.note.clone(),
         jobs: args.jobs.map(usize::from),
         accept: args.accept.clone(),
+        partial: !args.devices.is_empty(),
         full: args.full,
         from: args.from.as_ref().map(|file| from(context, file)).transpose()?,
         ..Options::default()

@@ -79,7 +79,7 @@ impl Answers {
     /// Takes an answer. One that is not whole makes the device fail, unless it is taken so on purpose.
     pub(super) fn take(&mut self, command: &Command, answer: Answer, context: &Context<'_>) -> Result<(), CollectError> {
         if let Some(error) = answer.fault {
-            if !context.accept {
+            if !context.accept_partial {
                 return Err(error.into());
             }
             self.without.push(format!("Answer of {} is not whole: {error}", command.path));
