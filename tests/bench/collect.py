@@ -254,9 +254,10 @@ def main():
             sweep(slow, f"reduced: {args.latency:g} s latency, nothing changed")
 
         if args.nornir:
-            folder = os.path.join(base, "nornir")
+            folder = os.path.join(base, "by-nornir")
             os.makedirs(folder)
-            script = os.path.join(base, "nornir.py")
+            # Not nornir.py: a script's own folder comes first where Python looks for modules.
+            script = os.path.join(base, "with-nornir.py")
             with open(script, "w") as out:
                 out.write(NORNIR)
             git = ["git", "-c", "user.name=b", "-c", "user.email=b@b", "-C", folder]

@@ -220,6 +220,20 @@ fn a_set_that_comes_and_is_not_whole_is_one_failure() {
     assert_eq!(lab.snapshots()[before..], ["failed"]);
 }
 
+/// What the status says until the new one begins is of the backup before.
+#[test]
+fn a_backup_that_failed_before_stops_none() {
+    let failed = "Status: ERROR: Unable to access SFTP server\nTar Filename: TAR file not created\nPercentage Complete: 100\n";
+    let lab = Lab::new(vec![exchange(STATUS, failed), exchange(STATUS, failed), exchange(STATUS, &status(100, "SUCCESS"))]);
+    let taken = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| lab.backup("cucm", Duration::from_secs(60)));
+        lab.wait_for_looks(3);
+        lab.set(NEW, "SUCCESS");
+        backup.join().unwrap()
+    });
+    assert_eq!(taken.unwrap().generations, [1]);
+}
+
 #[test]
 fn what_drs_does_not_do_is_a_backup_that_failed() {
     let said = |exchanges: Vec<Exchange>| {
@@ -233,6 +247,8 @@ fn what_drs_does_not_do_is_a_backup_that_failed() {
     );
     assert_eq!(said(vec![none_yet()]), "Backup failed: DRS: the backup did not begin");
     assert_eq!(said(vec![none_yet(), exchange(STATUS, &status(70, "ERROR"))]), "Backup failed: UCM/TFTP on PUB-1: status ERROR");
+    let broken = status(70, "Active") + "DRFSftpFailure\n";
+    assert_eq!(said(vec![none_yet(), exchange(STATUS, &broken)]), "Backup failed: DRS: DRFSftpFailure");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::remedy::{REMEDY_RUNNING, remedy};
 use crate::collect::fleet::MayPass as _;
 use crate::collect::session::{Session, SessionError, Wire};
-use crate::collect::ssh::{connect, open_session};
+use crate::collect::ssh::{connect, open_session, plain};
 use crate::collect::{CollectError, Context};
 use crate::inventory::{Device, SourceUrl};
 use crate::profile::{Profile, Session as Script};
@@ -179,7 +179,7 @@ impl Backup<'_> {
         let link = connect(self.node, remote, self.context)?;
         let mut session = open_session(&link, self.script, self.node, self.context, ANSWER_LIMIT)?;
         if self.begun.is_none() {
-            self.before = Progress::parse(&self.ask(&mut session, STATUS)?);
+            self.before = self.status(&mut session)?;
             if self.before.is_running() {
                 return Err(drs(format!("another backup is in progress: {}", self.before.file), REMEDY_RUNNING));
             }
@@ -190,7 +190,7 @@ impl Backup<'_> {
         }
         loop {
             self.pause()?;
-            let progress = Progress::parse(&self.ask(&mut session, STATUS)?);
+            let progress = self.status(&mut session)?;
             *losses = 0;
             // Right after the start the status is still that of the last backup, or there is none.
             let fresh = progress.file != self.before.file || progress.is_running();
@@ -213,18 +213,30 @@ impl Backup<'_> {
         }
     }
 
+    /// Asks how far it is. What the backup before this one failed with is no fault of this one.
+    fn status<W: Wire>(&self, session: &mut Session<'_, W>) -> Result<Progress, CollectError> {
+        let text = self.say(session, STATUS)?;
+        let progress = Progress::parse(&text);
+        let before = !progress.status.is_empty() && (self.begun.is_none() || progress.file == self.before.file);
+        if before { Ok(progress) } else { known_fault(&text).map(|()| progress) }
+    }
+
     /// Sends a line. What DRS says of a fault is one, with its remedy.
-    fn ask<W: Wire>(&self, session: &mut Session<'_, W>, line: &str) -> Result<String, CollectError> {
+    fn ask<W: Wire>(&self, session: &mut Session<'_, W>, line: &str) -> Result<(), CollectError> {
+        known_fault(&self.say(session, line)?)
+    }
+
+    /// Sends a line and gives the answer.
+    fn say<W: Wire>(&self, session: &mut Session<'_, W>, line: &str) -> Result<String, CollectError> {
         let bytes = session.ask(line, None, Some(Duration::from_secs(120)))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let plain = |line: &str| super::super::ssh::plain(line.trim());
-        if let Some((said, remedy)) = text.lines().find_map(|line| Some((plain(line), remedy(line)?))) {
-            return Err(drs(said, remedy));
-        }
         let refused = |line: &&str| self.script.refusals.iter().any(|pattern| pattern.is_match(line.as_bytes()));
         match text.lines().find(refused) {
-            Some(phrase) => Err(SessionError::Refused { command: line.to_owned(), phrase: plain(phrase) }.into()),
-            None => Ok(text),
+            // What DRS says is a fault of its own, with a remedy.
+            Some(phrase) if remedy(phrase).is_none() => {
+                Err(SessionError::Refused { command: line.to_owned(), phrase: plain(phrase.trim()) }.into())
+            }
+            _ => Ok(text),
         }
     }
 
@@ -239,6 +251,12 @@ impl Backup<'_> {
             }
         }
     }
+}
+
+/// Looks for what DRS says when it fails.
+fn known_fault(text: &str) -> Result<(), CollectError> {
+    let found = text.lines().find_map(|line| Some((plain(line.trim()), remedy(line)?)));
+    found.map_or(Ok(()), |(said, remedy)| Err(drs(said, remedy)))
 }
 
 /// A fault that DRS as a whole has.
