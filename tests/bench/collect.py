@@ -137,10 +137,15 @@ class Rancid:
                 f"FILTER_PWDS=NO; export FILTER_PWDS\nNOCOMMSTR=NO; export NOCOMMSTR\nMAX_ROUNDS=1; export MAX_ROUNDS\n"
                 f"OLDTIME=24; export OLDTIME\nPAR_COUNT={min(args.jobs, 30)}; export PAR_COUNT\nLIST_OF_GROUPS=lab; export LIST_OF_GROUPS\n"
             )
+        # clogin takes one word for the program.
+        ssh = os.path.join(self.base, "ssh")
+        with open(ssh, "w") as out:
+            out.write('#!/bin/sh\nexec ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "$@"\n')
+        os.chmod(ssh, 0o700)
         with open(os.path.join(self.base, ".cloginrc"), "w") as out:
             out.write(
                 f"add method * {{ssh:{args.port}}}\nadd user * lab\nadd password * {args.password} {args.password}\nadd autoenable * 1\n"
-                "add sshcmd * {ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR}\n"
+                f"add sshcmd * {{{ssh}}}\n"
             )
         os.chmod(os.path.join(self.base, ".cloginrc"), 0o600)
         self.env = {**os.environ, "HOME": self.base, "GIT_AUTHOR_NAME": "b", "GIT_AUTHOR_EMAIL": "b@b",
