@@ -26,6 +26,8 @@ pub fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errn
             Err(Errno::NOSYS | Errno::PERM) => {}
             // A name moved somewhere in the system while the path was resolved.
             Err(Errno::AGAIN) => {}
+            // Longer than one call takes.
+            Err(Errno::NAMETOOLONG) => {}
             result => return result,
         }
     }
@@ -67,6 +69,15 @@ mod tests {
             assert!(step_by_step(&root, path.as_bytes(), flags).is_ok(), "{path}");
         }
         assert!(open(&root, b"", OFlags::RDONLY | OFlags::DIRECTORY).is_ok());
+        // Longer than one call takes.
+        let long = vec!["n".repeat(250); 20].join("/");
+        let mut at = rustix::fs::openat(&root, ".", OFlags::RDONLY, Mode::empty()).unwrap();
+        for name in long.split('/') {
+            rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o700)).unwrap();
+            at = rustix::fs::openat(&at, name, OFlags::RDONLY, Mode::empty()).unwrap();
+        }
+        assert!(open(&root, long.as_bytes(), OFlags::RDONLY).is_ok());
+        assert_eq!(open(&root, "n".repeat(5000).as_bytes(), OFlags::RDONLY).unwrap_err(), Errno::NAMETOOLONG);
         for path in ["link/b/file", "a/b/last", "a/b/nothing"] {
             assert!(open(&root, path.as_bytes(), OFlags::RDONLY).is_err(), "{path}");
             assert!(step_by_step(&root, path.as_bytes(), flags).is_err(), "{path}");

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawMode};
 use rustix::io::Errno;
 
 use super::super::fault::{self, Step};
-use super::super::{Error, Result};
+use super::super::{Error, Result, beneath};
 use super::stage::Stage;
 use super::{Meta, TreeError};
 use crate::model::{ConfigPath, Owner};
@@ -37,8 +37,6 @@ pub(super) struct Dirs {
     overwrite: bool,
     known: BTreeMap<Vec<u8>, Known>,
     held: VecDeque<(Vec<u8>, Arc<OwnedFd>)>,
-    /// Whether the kernel has openat2.
-    beneath: bool,
 }
 
 fn identity(fd: &OwnedFd, shown: &Path) -> Result<(u64, u64, u32, RawMode)> {
@@ -57,15 +55,7 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &OsStr) {
 
 impl Dirs {
     pub(super) fn new(root: OwnedFd, shown: PathBuf, user: Owner, overwrite: bool) -> Result<Self> {
-        Ok(Self {
-            root: Arc::new(root),
-            shown,
-            user,
-            overwrite,
-            known: BTreeMap::new(),
-            held: VecDeque::new(),
-            beneath: cfg!(target_os = "linux"),
-        })
+        Ok(Self { root: Arc::new(root), shown, user, overwrite, known: BTreeMap::new(), held: VecDeque::new() })
     }
 
     pub(super) fn root(&self) -> &OwnedFd {
@@ -174,7 +164,7 @@ impl Dirs {
     /// Opens a directory again and makes sure that it is the same one.
     fn reopen(&mut self, path: &[u8]) -> Result<Arc<OwnedFd>, TreeError> {
         let shown = self.shown(path);
-        let fd = match self.resolve(path) {
+        let fd = match beneath::open(&*self.root, path, OPEN_DIR) {
             Ok(fd) => fd,
             Err(Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::XDEV) => return Err(TreeError::Moved { path: shown }),
             Err(e) => return Err(Error::new("open", &shown, e.into()).into()),
@@ -184,22 +174,6 @@ impl Dirs {
             Some(known) if known.device == device && known.inode == inode => Ok(self.hold(path, fd)),
             _ => Err(TreeError::Moved { path: shown }),
         }
-    }
-
-    fn resolve(&mut self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        #[cfg(target_os = "linux")]
-        if self.beneath {
-            use rustix::fs::ResolveFlags;
-            let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(&*self.root, path, OPEN_DIR, Mode::empty(), how) {
-                // Not in this kernel, or forbidden by a sandbox that does not know it.
-                Err(Errno::NOSYS | Errno::PERM) => self.beneath = false,
-                // Longer than one call takes.
-                Err(Errno::NAMETOOLONG) => {}
-                other => return other,
-            }
-        }
-        walk(&self.root, path)
     }
 
     /// Gives a directory that is known, and its path for messages.
@@ -238,15 +212,6 @@ fn sync_dir(fd: &OwnedFd, shown: &Path) -> Result<()> {
     sync().map_err(|e| Error::new("sync", shown, e))
 }
 
-/// Walks down component by component, never through a link.
-fn walk(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let mut at: Option<OwnedFd> = None;
-    for part in path.split(|&b| b == b'/') {
-        at = Some(rustix::fs::openat(at.as_ref().unwrap_or(root), part, OPEN_DIR, Mode::empty())?);
-    }
-    at.ok_or(Errno::NOENT)
-}
-
 /// Names what stands at a place, for messages.
 pub(super) fn what_stands(dir: &OwnedFd, name: &OsStr) -> &'static str {
     let Ok(stat) = rustix::fs::statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else { return "something" };
@@ -257,21 +222,5 @@ pub(super) fn what_stands(dir: &OwnedFd, name: &OsStr) -> &'static str {
         FileType::Fifo => "a FIFO",
         FileType::Socket => "a socket",
         _ => "a device",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_way_without_openat2_follows_no_link_either() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
-        std::os::unix::fs::symlink("b", dir.path().join("a/l")).unwrap();
-        let root = rustix::fs::open(dir.path(), OPEN_DIR, Mode::empty()).unwrap();
-        assert!(walk(&root, b"a/b/c").is_ok());
-        assert!(matches!(walk(&root, b"a/l/c"), Err(Errno::LOOP | Errno::NOTDIR)));
-        assert!(matches!(walk(&root, b"a/l"), Err(Errno::LOOP | Errno::NOTDIR)));
     }
 }
