@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::item::Form;
 use super::site::{Site, Tools};
 use crate::model::{ConfigPath, Content, Digest, Entry, Kind, Scope};
-use crate::ops::restore::RestoreError;
+use crate::ops::restore::{RestoreError, one_a_path};
 use crate::ops::{Error, PathFilter};
 use crate::profile::{Profile, RestoreMethod, Syntax};
 use crate::seal::DeviceKeys;
@@ -157,16 +157,7 @@ pub(super) fn new_mode(kind: Kind, site: &Site<'_>) -> u32 {
 
 /// The lines of the point by path; each path has one.
 pub(super) fn lines_by_path<'g>(goal: &'g Goal<'_>) -> Result<BTreeMap<&'g ConfigPath, &'g Line>, RestoreError> {
-    let mut lines: BTreeMap<&ConfigPath, &Line> = BTreeMap::new();
-    for line in &goal.set.manifest().lines {
-        match lines.get(&line.path) {
-            // A directory can hold files of more than one scope, and then has a line in each.
-            Some(other) if (other.kind, line.kind) == (Kind::Directory, Kind::Directory) => {}
-            Some(_) => return Err(RestoreError::Conflict { path: line.path.to_string() }),
-            None => drop(lines.insert(&line.path, line)),
-        }
-    }
-    Ok(lines)
+    one_a_path(goal.set.manifest().lines.iter().map(|line| Ok((&line.path, line))))
 }
 
 /// What of a configuration counts that a device writes anew by itself: neither what is volatile, nor what `show` prints

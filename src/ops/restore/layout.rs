@@ -1,5 +1,6 @@
 //! Which entries of a set are meant, and where each one goes.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
 
 use super::{RestoreError, RestoreOptions};
@@ -46,35 +47,49 @@ pub(super) fn layout<'a>(
         chosen.extend(lines().filter(above).collect::<Vec<_>>());
     }
     let opens = access.opener.is_some_and(|o| o.identity(manifest.epoch).is_some());
-    let mut places: BTreeMap<ConfigPath, Placed<'a>> = BTreeMap::new();
-    for line in chosen {
-        let path = if options.by_scope { beside_scope(line)? } else { line.path.clone() };
+    let place = |line: &'a Line| Ok((if options.by_scope { beside_scope(line)? } else { line.path.clone() }, line));
+    let placed = |(path, line): (ConfigPath, &'a Line)| {
         let form = line.body.as_ref().map(|body| body.form);
         let locked = !opens && form.is_some_and(|form| form == Form::Masked || form.sealed());
-        if let Some(other) = places.get(&path) {
-            // A directory can hold files of more than one scope, and then has a line in each.
-            if (line.kind, other.line.kind) == (Kind::Directory, Kind::Directory) {
-                continue;
-            }
-            return Err(RestoreError::Conflict { path: path.to_string() });
-        }
-        places.insert(path.clone(), Placed { line, path, locked });
-    }
-    for path in places.keys() {
-        let mut at = path.parent();
-        while let Some(above) = at {
-            if places.get(&above).is_some_and(|p| p.line.kind != Kind::Directory) {
-                return Err(RestoreError::Conflict { path: path.to_string() });
-            }
-            at = above.parent();
-        }
-    }
-    let locked: Vec<&Placed<'_>> = places.values().filter(|p| p.locked).collect();
+        Placed { line, path, locked }
+    };
+    let places: Vec<Placed<'a>> = one_a_path(chosen.into_iter().map(place))?.into_iter().map(placed).collect();
+    let locked: Vec<&Placed<'_>> = places.iter().filter(|p| p.locked).collect();
     if let Some(first) = locked.first().filter(|_| !masked) {
         let (count, first) = (locked.len() as u64, first.line.shown());
         return Err(RestoreError::NeedsIdentity { epoch: manifest.epoch, count, first });
     }
-    Ok(places.into_values().collect())
+    Ok(places)
+}
+
+/// Gives each path the one entry that goes there, with nothing but directories above it.
+///
+/// # Errors
+/// [`RestoreError::Conflict`]; what an item gives.
+pub(in crate::ops) fn one_a_path<'a, P: Borrow<ConfigPath> + Ord>(
+    lines: impl Iterator<Item = Result<(P, &'a Line), RestoreError>>,
+) -> Result<BTreeMap<P, &'a Line>, RestoreError> {
+    let conflict = |path: &ConfigPath| Err(RestoreError::Conflict { path: path.to_string() });
+    let mut places: BTreeMap<P, &'a Line> = BTreeMap::new();
+    for item in lines {
+        let (path, line) = item?;
+        match places.get(path.borrow()) {
+            // A directory can hold files of more than one scope, and then has a line in each.
+            Some(other) if (line.kind, other.kind) == (Kind::Directory, Kind::Directory) => {}
+            Some(_) => return conflict(path.borrow()),
+            None => drop(places.insert(path, line)),
+        }
+    }
+    for path in places.keys() {
+        let mut at = path.borrow().parent();
+        while let Some(above) = at {
+            if places.get(&above).is_some_and(|line| line.kind != Kind::Directory) {
+                return conflict(path.borrow());
+            }
+            at = above.parent();
+        }
+    }
+    Ok(places)
 }
 
 fn beside_scope(line: &Line) -> Result<ConfigPath, RestoreError> {

@@ -21,6 +21,7 @@ use crate::store::Record;
 pub use compare::{Act, Comparison, Difference, Planned, compare, plan};
 pub use error::RestoreError;
 pub use fleet::{FleetRestored, restore_all};
+pub(super) use layout::one_a_path;
 pub use tar::{tar_all_to_file, tar_all_to_writer, tar_to_file, tar_to_writer};
 pub use tree::restore;
 
