@@ -131,21 +131,7 @@ pub(super) fn end(
     tell: &mut dyn FnMut(&str),
 ) -> Report {
     let facts = record.facts.clone();
-    let mut report = Report {
-        device: facts.device.clone(),
-        of: facts.of.clone(),
-        generation: facts.generation,
-        outcome,
-        items: facts.items.len(),
-        change: None,
-        pre: None,
-        unannounced: false,
-        kept: None,
-        post: None,
-        health: Vec::new(),
-        trouble: None,
-        took: Duration::ZERO,
-    };
+    let mut report = Report::new(&facts.device, &facts.of, facts.generation, facts.items.len(), outcome);
     let ended = finish(site, record, &facts, &mut report, wait, tell);
     report.trouble = ended.err();
     report.took = begun.elapsed();

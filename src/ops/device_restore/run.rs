@@ -75,6 +75,27 @@ pub struct Report {
     pub took: Duration,
 }
 
+impl Report {
+    /// A report with what is known of a restore before it is looked at how it went.
+    pub(super) fn new(device: &DeviceName, of: &DeviceName, generation: u64, items: usize, outcome: Outcome) -> Self {
+        Self {
+            device: device.clone(),
+            of: of.clone(),
+            generation,
+            outcome,
+            items,
+            change: None,
+            pre: None,
+            unannounced: false,
+            kept: None,
+            post: None,
+            health: Vec::new(),
+            trouble: None,
+            took: Duration::ZERO,
+        }
+    }
+}
+
 /// How a restore ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -207,7 +228,10 @@ pub fn run(prepared: &Prepared<'_>, options: &Options, tell: &mut dyn FnMut(&str
     let (site, plan) = (&prepared.site, &prepared.plan);
     Record::tidy(site.tools.vault.root(), &site.device.name)?;
     if plan.items.is_empty() {
-        return Ok(Report { took: begun.elapsed(), ..report(plan, Outcome::Nothing) });
+        return Ok(Report {
+            took: begun.elapsed(),
+            ..Report::new(&plan.device, &plan.of, plan.generation, plan.items.len(), Outcome::Nothing)
+        });
     }
     let keeper = Keeper::new(site)?;
     if plan.method == RestoreMethod::Files {
@@ -391,25 +415,6 @@ pub(super) fn patiently<T>(
             }
             other => return other,
         }
-    }
-}
-
-/// A report with what is known from the plan.
-pub(super) fn report(plan: &Plan, outcome: Outcome) -> Report {
-    Report {
-        device: plan.device.clone(),
-        of: plan.of.clone(),
-        generation: plan.generation,
-        outcome,
-        items: plan.items.len(),
-        change: None,
-        pre: None,
-        unannounced: false,
-        kept: None,
-        post: None,
-        health: Vec::new(),
-        trouble: None,
-        took: Duration::ZERO,
     }
 }
 
