@@ -2,6 +2,7 @@
 
 use super::super::encode::{EncodeContext, Meta, Outcome, Tip};
 use super::super::error::{Error, Result};
+use super::snapshot::Taking;
 use super::{Plan, Transaction};
 use crate::model::{ConfigSet, DeviceName};
 
@@ -43,7 +44,8 @@ impl Chain<'_, '_> {
         let release = set.release.clone().ok_or_else(|| Error::NoRelease { device: self.device.clone() })?;
         let (set, _) = set.split_logs();
         let (edits, records) = (self.plan.edits.clone(), self.plan.records.len());
-        let made = self.transaction.by_content(context, &set, &release, meta, &mut self.plan, self.tip.as_ref());
+        let taking = Taking { context, set: &set, release: &release, meta };
+        let made = self.transaction.by_content(taking, &mut self.plan, self.tip.as_ref());
         match made {
             Ok(made) => {
                 if made.tip.is_some() {

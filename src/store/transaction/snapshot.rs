@@ -18,6 +18,15 @@ use super::{Plan, Transaction};
 use crate::model::{ConfigSet, DeviceName, Digest, Entry, Kind, Look, LookEntry, Release};
 use crate::seal::{DeviceKeys, principal};
 
+/// A set that is taken, and what is said of it.
+#[derive(Clone, Copy)]
+pub(super) struct Taking<'t> {
+    pub(super) context: &'t EncodeContext<'t>,
+    pub(super) set: &'t ConfigSet,
+    pub(super) release: &'t Release,
+    pub(super) meta: &'t Meta,
+}
+
 /// What became of a set, with the look that saw it, and the tip that the next set of the device is built on.
 pub(super) struct Made {
     pub(super) outcome: Outcome,
@@ -49,7 +58,7 @@ impl Transaction<'_> {
         let (outcome, look) = match self.by_look(context, &set, &release, &meta, kept.as_deref()) {
             Some(seen) => seen,
             None => {
-                let made = self.by_content(context, &set, &release, &meta, &mut plan, None)?;
+                let made = self.by_content(Taking { context, set: &set, release: &release, meta: &meta }, &mut plan, None)?;
                 (made.outcome, made.look)
             }
         };
@@ -134,15 +143,8 @@ impl Transaction<'_> {
 
     /// Compares a set with the newest generation, which is `tip` where this transaction made it, and encodes
     /// it if it differs.
-    pub(super) fn by_content(
-        &self,
-        context: &EncodeContext<'_>,
-        set: &ConfigSet,
-        release: &Release,
-        meta: &Meta,
-        plan: &mut Plan,
-        tip: Option<&Tip>,
-    ) -> Result<Made> {
+    pub(super) fn by_content(&self, taking: Taking<'_>, plan: &mut Plan, tip: Option<&Tip>) -> Result<Made> {
+        let Taking { context, set, release, meta } = taking;
         let (store, device) = (self.store, context.device);
         let newest = match tip.map_or_else(|| history::newest(store.repo(), &self.refs, device), |t| Ok(t.generation.clone())) {
             Ok(newest) => Some(newest),
@@ -152,7 +154,7 @@ impl Transaction<'_> {
         let Some(newest) = newest else {
             let encoded = encode::encode(context, &self.batch, set.entries(), None, &[], Reuse::Yes)?;
             let changed = Changed { added: encoded.manifest.lines.len() as u64, ..Changed::default() };
-            return self.generation(context, set, release, meta, plan, None, (encoded, changed, false));
+            return self.generation(taking, plan, None, (encoded, changed, false));
         };
         let damaged = store.damage().concerns(device);
         let prev = match tip {
@@ -162,11 +164,11 @@ impl Transaction<'_> {
         let prev = match prev {
             Ok(prev) => prev,
             Err(e @ (Error::NoStoreKey(_) | Error::UnknownFeature(_))) => return Err(e),
-            Err(_) => return self.over_damage(context, set, release, meta, plan, &newest, None),
+            Err(_) => return self.over_damage(taking, plan, &newest, None),
         };
         let compared = encode::compare(context, &prev, set)?;
         if damaged {
-            return self.over_damage(context, set, release, meta, plan, &newest, Some((&prev, &compared)));
+            return self.over_damage(taking, plan, &newest, Some((&prev, &compared)));
         }
         let same = compared.same() && *release == newest.release;
         let remask = same && encode::masks_differ(context, &prev, set)?;
@@ -179,22 +181,19 @@ impl Transaction<'_> {
             return Ok(Made { outcome: Outcome::Unchanged { number: newest.number }, look, tip: None });
         }
         let encoded = encode::encode(context, &self.batch, set.entries(), Some(&prev), &compared.plain, Reuse::Yes)?;
-        self.generation(context, set, release, meta, plan, Some(&newest), (encoded, compared.changed, remask))
+        self.generation(taking, plan, Some(&newest), (encoded, compared.changed, remask))
     }
 
     /// Writes everything again where something of the device is damaged. What comes out as it was is healed
     /// by that; else it is a new generation, which needs nothing of the damaged one.
-    #[allow(clippy::too_many_arguments)]
     fn over_damage(
         &self,
-        context: &EncodeContext<'_>,
-        set: &ConfigSet,
-        release: &Release,
-        meta: &Meta,
+        taking: Taking<'_>,
         plan: &mut Plan,
         newest: &Generation,
         before: Option<(&Previous<'_>, &Comparison)>,
     ) -> Result<Made> {
+        let Taking { context, set, release, meta } = taking;
         let (prev, plain) = before.map_or((None, &[][..]), |(p, c)| (Some(p), c.plain.as_slice()));
         let encoded = encode::encode(context, &self.batch, set.entries(), prev, plain, Reuse::Rewrite)?;
         let same = before.is_some_and(|(_, c)| c.same()) && *release == newest.release;
@@ -214,20 +213,17 @@ impl Transaction<'_> {
         }
         let lines = encoded.manifest.lines.len() as u64;
         let changed = before.map_or(Changed { changed: lines, ..Changed::default() }, |(_, c)| c.changed);
-        self.generation(context, set, release, meta, plan, Some(newest), (encoded, changed, false))
+        self.generation(taking, plan, Some(newest), (encoded, changed, false))
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn generation(
         &self,
-        context: &EncodeContext<'_>,
-        set: &ConfigSet,
-        release: &Release,
-        meta: &Meta,
+        taking: Taking<'_>,
         plan: &mut Plan,
         newest: Option<&Generation>,
         (encoded, changed, remask): (Encoded, Changed, bool),
     ) -> Result<Made> {
+        let Taking { context, set, release, meta } = taking;
         let device = context.device;
         let line = line_ref(device, release);
         let expected = self.refs.get(&line).map(|r| r.id);
