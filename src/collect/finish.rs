@@ -1,7 +1,5 @@
 //! What every source does once it has all entries: is the set whole, and which release is it?
 
-use globset::GlobBuilder;
-
 use crate::inventory::Device;
 use crate::model::{ConfigPath, Content, Entry, Kind, Release};
 use crate::profile::{Expect, Profile, matcher};
@@ -13,16 +11,7 @@ use super::CollectError;
 /// # Errors
 /// [`CollectError::NotWhole`] with the globs that nothing matches.
 pub(super) fn check_required(profile: &Profile, entries: &[Entry]) -> Result<(), CollectError> {
-    let required = profile.collect().map(|collect| collect.required.as_slice()).unwrap_or_default();
-    let mut missing = Vec::new();
-    for glob in required {
-        // A profile is checked when it is loaded; a glob that is none matches nothing.
-        let matcher = GlobBuilder::new(glob).literal_separator(true).build().map(|glob| glob.compile_matcher());
-        let there = matcher.is_ok_and(|m| entries.iter().any(|e| e.kind == Kind::File && m.is_match(as_path(&e.path))));
-        if !there {
-            missing.push(glob.clone());
-        }
-    }
+    let missing = profile.missing(entries.iter().filter(|entry| entry.kind == Kind::File).map(|entry| &entry.path));
     if missing.is_empty() { Ok(()) } else { Err(CollectError::NotWhole(missing)) }
 }
 
@@ -63,9 +52,4 @@ pub(super) fn release(
         _ => reread(path),
     };
     profile.release(&paths, &mut read).ok_or_else(|| CollectError::NoRelease { profile: device.profile.clone() })
-}
-
-fn as_path(path: &ConfigPath) -> &std::path::Path {
-    use std::os::unix::ffi::OsStrExt as _;
-    std::path::Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()))
 }

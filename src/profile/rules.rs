@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use globset::{GlobSet, GlobSetBuilder};
+use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::globs::{as_path, glob};
 use super::language::{Collect, Command, Health, Module, ProfileFile, Restore, Session};
@@ -94,6 +94,7 @@ pub struct Profile {
     rules_id: OnceLock<String>,
     masks: OnceLock<blake3::Hash>,
     files: OnceLock<Globs>,
+    required: OnceLock<Vec<(String, Option<GlobMatcher>)>>,
     releases: OnceLock<Vec<Globs>>,
     volatile: OnceLock<Globs>,
     normalisers: Memo<Vec<usize>, Option<Normaliser>>,
@@ -111,6 +112,7 @@ impl Profile {
             rules_id: OnceLock::new(),
             masks: OnceLock::new(),
             files: OnceLock::new(),
+            required: OnceLock::new(),
             releases: OnceLock::new(),
             volatile: OnceLock::new(),
             normalisers: Memo::default(),
@@ -297,6 +299,20 @@ impl Profile {
     #[must_use]
     pub fn collect(&self) -> Option<&Collect> {
         self.file.collect.as_ref()
+    }
+
+    /// Gives the globs of what must be there that match none of the files of a set.
+    pub(crate) fn missing<'p>(&self, files: impl Iterator<Item = &'p ConfigPath> + Clone) -> Vec<String> {
+        let required = self.required.get_or_init(|| {
+            let globs = self.file.collect.iter().flat_map(|collect| &collect.required);
+            // A profile is checked when it is loaded; a glob that is none matches nothing.
+            let matcher = |text: &String| Some(GlobBuilder::new(text).literal_separator(true).build().ok()?.compile_matcher());
+            globs.map(|text| (text.clone(), matcher(text))).collect()
+        });
+        let there = |matcher: &GlobMatcher| files.clone().any(|path| matcher.is_match(as_path(path)));
+        let lacks =
+            |(text, matcher): &(String, Option<GlobMatcher>)| (!matcher.as_ref().is_some_and(there)).then(|| text.clone());
+        required.iter().filter_map(lacks).collect()
     }
 
     /// Gives how commands reach the device.
