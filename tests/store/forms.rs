@@ -74,7 +74,8 @@ fn without_an_identity_text_is_masked_and_the_rest_is_named() {
 fn what_is_sealed_is_not_sealed_anew() {
     let mut lab = Lab::sealed();
     lab.large_over = 1 << 20;
-    let large = noise(3, 4 << 20);
+    // So large that no key cuts it into fewer than three.
+    let large = noise(3, 9 << 20);
     let mut entries =
         vec![voip("a", "secret=1\n"), file(Scope::User, b"book", b"Alice"), file(Scope::User, b"large", &large), voip("z", "1")];
     lab.made("gw-1", "1", entries.clone());
