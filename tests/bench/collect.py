@@ -14,7 +14,7 @@ It needs a fleet of simulated gateways that speak like Cisco IOS, all on one add
   round another tenth of the devices has one changed line), `reset`;
 - with --slow-port the same fleet again, in which every log-in takes --latency seconds.
 
-With --sweep a run in which nothing changed is also timed with each of these numbers of jobs, with --slow-port there, too.
+With --sweep a run in which nothing changed is also timed with each of these numbers of jobs, with --slow-port there, too, once.
 
 Figures are CPU seconds (user and system, of the process and all its children), the same per device, and the peak memory of
 the largest process. RANCID and Nornir run over --peer-devices devices. Everything is written below a temporary folder and
@@ -191,10 +191,10 @@ def main():
         wall, peak = min(f[1] for f in figures), max(f[2] for f in figures)
         rows.append((what, cpu / devices * 1000, wall, peak, cpu / devices / floor if floor else None))
 
-    def sweep(store, what):
+    def sweep(store, what, turns):
         """Nothing has changed; the number of jobs does. All numbers take turns."""
         runs = {jobs: [] for jobs in args.sweep}
-        for _ in range(args.repeat):
+        for _ in range(turns):
             for jobs in args.sweep:
                 again = store.snapshot(jobs)
                 assert again[3]["unchanged_count"] == args.devices, again[3]
@@ -219,7 +219,7 @@ def main():
                 again = store.snapshot()
                 assert again[3]["unchanged_count"] == args.devices, again[3]
                 same[name].append(again)
-        sweep(stores[0], f"{names[0]}: nothing changed")
+        sweep(stores[0], f"{names[0]}: nothing changed", args.repeat)
         fleet.tell("round", 1)
         for name, store in zip(names, stores):
             changed = store.snapshot()
@@ -256,7 +256,7 @@ def main():
             allowed = 1.2 * args.devices / args.jobs * one[1]
             row(f"reduced: {args.latency:g} s latency, one device", [one], 1)
             row(f"reduced: {args.latency:g} s latency, all (at most {allowed:.1f} s)", [all_of_them], args.devices)
-            sweep(slow, f"reduced: {args.latency:g} s latency, nothing changed")
+            sweep(slow, f"reduced: {args.latency:g} s latency, nothing changed", 1)
 
         if args.nornir:
             folder = os.path.join(base, "by-nornir")

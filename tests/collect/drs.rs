@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use confvault::collect::drs::{ended, newest};
 use confvault::collect::{CollectError, Collected};
 use confvault::model::{Content, Look, LookEntry};
 
@@ -149,6 +150,20 @@ fn the_same_over_sftp() {
     assert_eq!(file(&first, &format!("{ONE}_pub-1_UCM_TFTP.tar")), b"files");
     let error = rig.collect_with(&table, Some(&look(&first))).unwrap_err();
     assert!(whole(&error).contains("UCM/CCMDB on pub-1: status FAILURE"), "{}", whole(&error));
+
+    // A look for a set that came takes nothing; one that is being written has not come.
+    write_set(&folder, THREE, "14.0.1.11900-132", GOOD, false);
+    let device = rig.device(&table);
+    let ended = |than: &str, stamp: Option<&str>| {
+        rig.with_context(&rig.network, |context| ended(&device, Some(than), stamp, context))
+            .unwrap_or_else(|e| panic!("{}", whole(&e)))
+    };
+    let there = rig.with_context(&rig.network, |context| newest(&device, context)).unwrap_or_else(|e| panic!("{}", whole(&e)));
+    assert_eq!(there.as_deref(), Some(THREE));
+    assert_eq!((ended(ONE, None).as_deref(), ended(TWO, None)), (Some(TWO), None));
+    assert_eq!((ended(ONE, Some(THREE)), ended(TWO, Some(TWO))), (None, None));
+    write_set(&folder, THREE, "14.0.1.11900-132", GOOD, true);
+    assert_eq!(ended(ONE, Some(THREE)).as_deref(), Some(THREE));
 }
 
 #[test]

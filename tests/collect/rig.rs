@@ -89,7 +89,7 @@ impl Rig {
         self.with_context(network, |context| collect(device, &profile, look, context))
     }
 
-    fn with_context<T>(&self, network: &Network, job: impl FnOnce(&Context<'_>) -> T) -> T {
+    pub fn with_context<T>(&self, network: &Network, job: impl FnOnce(&Context<'_>) -> T) -> T {
         let (home, spool, env) = (self.path("home"), self.path("spool"), self.env.clone());
         let env = move |name: &str| env.get(name).cloned().or_else(|| (name == "PATH").then(|| std::env::var(name).unwrap()));
         let context = Context {
