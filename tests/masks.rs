@@ -264,3 +264,19 @@ fn what_lies_in_clear_whole_is_named_whatever_it_is() {
     cv(&env, &["snapshot"]).succeeded();
     assert_eq!(exposed(&env), Vec::<Value>::new());
 }
+
+#[test]
+fn what_is_masked_is_not_called_clear() {
+    let env = store(&[], "[general]\nregister => user:reg-wort@host/100\n[100]\nsecret=twice-1\n[101]\nsecret=twice-1\n");
+    cv(&env, &["snapshot"]).succeeded();
+    assert!(shown(&env, "pbx").contains("register => user:{{sealed:"));
+    assert_eq!(exposed(&env), Vec::<Value>::new());
+    for identity in [&[][..], &["--identity", IDENTITY]] {
+        let listed = cv(&env, &[&["secrets", "pbx", "--json"], identity].concat()).json();
+        let places = listed["secrets"].as_array().unwrap();
+        let lines: Vec<_> = places.iter().map(|place| place["line"].as_u64().unwrap()).collect();
+        assert_eq!(lines, [2, 4, 6], "{listed}");
+        assert!(places.iter().all(|place| place["clear"] == false), "{listed}");
+        assert_eq!(places[0]["rule"], "asterisk/register");
+    }
+}

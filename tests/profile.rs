@@ -19,3 +19,5 @@ mod fixtures;
 mod hostile;
 #[path = "profile/language.rs"]
 mod language;
+#[path = "profile/masked.rs"]
+mod masked;

@@ -4,17 +4,17 @@
 //! looks like a secret only the first characters are shown.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
-use memchr::memmem;
 use serde::Serialize;
 
 use super::lines::Lines;
 use super::{Error, Vault};
 use crate::inventory::ProfileName;
-use crate::model::{DeviceName, Digest, Kind};
-use crate::profile::Profile;
-use crate::seal::{DeviceKeys, OPENING, Opener, Token};
+use crate::model::{ConfigPath, DeviceName, Digest, Kind};
+use crate::profile::{MaskOverrides, Profile, SecretSpan};
+use crate::seal::{DeviceKeys, OPENING, Opener, Token, tokens};
 use crate::store::decode::Access;
 use crate::store::manifest::{Form, Line};
 use crate::store::{Entry, Error as StoreError, Generation, JournalQuery, Refs};
@@ -65,7 +65,7 @@ pub struct Listing {
 }
 
 /// Finds the profile of a device: what the inventory says, else what is asked for.
-fn profile_of(vault: &Vault, device: &DeviceName, asked: Option<&ProfileName>) -> Result<std::sync::Arc<Profile>, Error> {
+fn profile_of(vault: &Vault, device: &DeviceName, asked: Option<&ProfileName>) -> Result<Arc<Profile>, Error> {
     let name = match asked {
         Some(name) => name.clone(),
         None => vault.inventory.device(device)?.profile.clone(),
@@ -101,41 +101,42 @@ pub fn list(
             Err(error) => return Err(error.into()),
         };
         let masked = line.body.is_some_and(|b| b.form == Form::Masked);
-        let mut tokens = if masked { tokens(as_stored.bytes()) } else { Vec::new() };
-        let text = if masked && opener.is_some() { plain.read(line)? } else { as_stored };
-        let text = text.bytes();
-        let spans = profile.secrets(&line.path, text, vault.overrides());
+        let opened = if masked && opener.is_some() { Some(plain.read(line)?) } else { None };
+        let text = opened.as_ref().unwrap_or(&as_stored).bytes();
         let lines = Lines::of(text);
         let line_of = |at| lines.number(at) as u64;
         let path = line.shown();
-        for span in &spans {
-            let value = &text[span.range.clone()];
-            let at = line_of(span.range.start);
-            let mut add = |token: Token, clear| {
-                let (rule, token) = (span.rule.to_string(), token.to_string());
-                listing.places.push(Place { path: path.clone(), line: at, rule, token, clear });
-            };
-            // Without an identity the span holds the token itself.
-            let inside: Vec<Token> =
-                if opener.is_none() { self::tokens(value).into_iter().map(|(_, t)| t).collect() } else { vec![] };
-            if inside.is_empty() {
-                let token = keys.token(value);
-                let known = tokens.iter().any(|(_, t)| *t == token);
-                tokens.retain(|(_, t)| *t != token);
-                add(token, !known);
-            } else {
-                tokens.retain(|(_, t)| !inside.contains(t));
-                inside.into_iter().for_each(|token| add(token, false));
-            }
-        }
+        let mut add = |line: u64, rule: &str, token: Token, clear| {
+            let (path, rule, token) = (path.clone(), rule.to_owned(), token.to_string());
+            listing.places.push(Place { path, line, rule, token, clear });
+        };
         let opening = keys.token(OPENING);
-        for (at, token) in tokens.into_iter().filter(|(_, t)| *t != opening) {
-            let (line, token, rule) = (if opener.is_some() { 0 } else { line_of(at) }, token.to_string(), UNKNOWN.to_owned());
-            listing.places.push(Place { path: path.clone(), line, rule, token, clear: false });
+        let spans;
+        if opened.is_some() {
+            spans = profile.secrets(&line.path, text, vault.overrides());
+            // One token for each place: a value can stand twice, and only once masked.
+            let mut left: BTreeMap<Token, usize> = BTreeMap::new();
+            tokens(as_stored.bytes()).into_iter().for_each(|(_, token)| *left.entry(token).or_default() += 1);
+            for span in &spans {
+                let token = keys.token(&text[span.range.clone()]);
+                let known = left.get_mut(&token).filter(|count| **count > 0).map(|count| *count -= 1).is_some();
+                add(line_of(span.range.start), &span.rule, token, !known);
+            }
+            let left = left.into_iter().filter(|(token, count)| *count > 0 && *token != opening);
+            left.for_each(|(token, _)| add(0, UNKNOWN, token, false));
+        } else {
+            let found = in_stored(&profile, &line.path, text, vault.overrides());
+            for SecretSpan { range, rule } in &found.clear {
+                add(line_of(range.start), rule, keys.token(&text[range.clone()]), true);
+            }
+            spans = found.clear;
+            for (at, token, rule) in found.masked.into_iter().filter(|(_, token, rule)| rule.is_some() || *token != opening) {
+                add(line_of(at), rule.as_deref().unwrap_or(UNKNOWN), token, false);
+            }
         }
         if suspects {
             // The digits of a token look like a secret, and are none.
-            let tokens: Vec<_> = self::tokens(text).into_iter().map(|(at, token)| at..at + token.to_string().len()).collect();
+            let tokens: Vec<_> = tokens(text).into_iter().map(|(range, _)| range).collect();
             for span in profile.suspects(&line.path, text, &spans) {
                 let next = tokens.partition_point(|token| token.end <= span.range.start);
                 if tokens.get(next).is_none_or(|token| token.start >= span.range.end) {
@@ -155,9 +156,47 @@ fn suspect(path: &str, line: u64, value: &[u8]) -> Suspect {
     Suspect { path: path.to_owned(), line, begins: begins.collect(), length: value.len() }
 }
 
-/// The tokens of a masked text and where they stand.
-fn tokens(text: &[u8]) -> Vec<(usize, Token)> {
-    memmem::find_iter(text, OPENING).filter_map(|at| Some((at, Token::at_start(&text[at..])?))).collect()
+/// What rules find in a text as it is stored.
+#[derive(Debug, Default)]
+pub struct InStored {
+    /// What stands in clear, and the rule that finds it.
+    pub clear: Vec<SecretSpan>,
+    /// All tokens, where they begin, and the first rule that finds one.
+    pub masked: Vec<(usize, Token, Option<Arc<str>>)>,
+}
+
+/// Finds what rules take of a text as it is stored: a token, or a piece of one, is masked already and no secret.
+///
+/// What stands beside a token in one span is taken to be none either: rules are made for plain text, and a token has
+/// another shape than what it stands for. Only `[[always-mask]]` means all that it matches.
+#[must_use]
+pub fn in_stored(profile: &Profile, path: &ConfigPath, text: &[u8], overrides: &MaskOverrides) -> InStored {
+    let tokens = tokens(text);
+    let touched = |range: &Range<usize>| {
+        let behind = tokens.partition_point(|(token, _)| token.start < range.end);
+        tokens.partition_point(|(token, _)| token.end <= range.start)..behind
+    };
+    let mut out = InStored::default();
+    let mut rules: Vec<Option<Arc<str>>> = vec![None; tokens.len()];
+    for SecretSpan { range, rule } in profile.secrets(path, text, overrides) {
+        let inside = touched(&range);
+        rules[inside.clone()].iter_mut().filter(|known| known.is_none()).for_each(|known| *known = Some(rule.clone()));
+        if inside.is_empty() {
+            out.clear.push(SecretSpan { range, rule });
+        }
+    }
+    if !tokens.is_empty() {
+        for SecretSpan { range, rule } in overrides.always(profile.name(), path, text) {
+            let inside = &tokens[touched(&range)];
+            let starts = std::iter::once(range.start).chain(inside.iter().map(|(token, _)| token.end));
+            let ends = inside.iter().map(|(token, _)| token.start).chain([range.end]);
+            let beside = starts.zip(ends).filter(|(start, end)| !inside.is_empty() && start < end);
+            let some = beside.filter(|(start, end)| text[*start..*end].iter().any(u8::is_ascii_alphanumeric));
+            out.clear.extend(some.map(|(start, end)| SecretSpan { range: start..end, rule: rule.clone() }));
+        }
+    }
+    out.masked = tokens.into_iter().zip(rules).map(|((range, token), rule)| (range.start, token, rule)).collect();
+    out
 }
 
 fn keys_of(vault: &Vault, generation: &Generation, epoch: u32) -> Result<DeviceKeys, Error> {
@@ -316,8 +355,6 @@ fn exposed_logs(
 
 /// What the rules of today find in a text as it is stored, apart from what is masked.
 fn in_clear(vault: &Vault, profile: &Profile, keys: &DeviceKeys, line: &Line, text: &[u8]) -> Shown {
-    let spans = profile.secrets(&line.path, text, vault.overrides());
-    let values = spans.iter().map(|s| (&s.rule, &text[s.range.clone()]));
-    let clear = values.filter(|(_, value)| memmem::find(value, OPENING).is_none());
-    clear.map(|(rule, value)| (rule.to_string(), Some(keys.token(value).to_string()))).collect()
+    let clear = in_stored(profile, &line.path, text, vault.overrides()).clear.into_iter();
+    clear.map(|span| (span.rule.to_string(), Some(keys.token(&text[span.range]).to_string()))).collect()
 }

@@ -106,3 +106,10 @@ pub fn unmask(masked: &[u8], secrets: &SecretMap) -> Result<Vec<u8>, Error> {
     out.extend_from_slice(&masked[done..]);
     Ok(out)
 }
+
+/// The tokens of a masked text and where they stand, in order.
+#[must_use]
+pub fn tokens(masked: &[u8]) -> Vec<(Range<usize>, Token)> {
+    let at = memmem::find_iter(masked, OPENING);
+    at.filter_map(|at| Some((at..at + Token::LEN, Token::at_start(&masked[at..])?))).collect()
+}

@@ -34,7 +34,7 @@ pub use error::Error;
 pub use identity::{EpochIdentity, EpochRecipient, Identities, PassphraseFor, protect};
 pub use key_file::{read_private, read_public, write_private};
 pub use keys::{DeviceKeys, DigestWriter, StoreKey, StoreKeys};
-pub use mask::{Masked, SecretMap, mask, unmask};
+pub use mask::{Masked, SecretMap, mask, tokens, unmask};
 pub use recipient::{Recipient, Recipients};
 pub use secret::{Redacted, Secret};
 pub use signing::{AllowedSigner, Fingerprint, PublicKey, SigningKey, parse_signers, signer_of, verify, write_signers};

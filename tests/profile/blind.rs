@@ -74,6 +74,12 @@ fn fixtures() -> Vec<Fixture> {
     all.iter().filter_map(inside).collect()
 }
 
+/// Gives the texts of all fixtures: what is shown of it, its profile, its path, and it.
+pub fn texts() -> Vec<(String, String, ConfigPath, Vec<u8>)> {
+    let text = |f: &Fixture| unmark(&f.shown, &f.marked).text;
+    fixtures().into_iter().map(|f| (f.shown.clone(), f.family.clone(), f.path.clone(), text(&f))).collect()
+}
+
 /// Gives the rules that find something here.
 pub fn fired(profiles: &Profiles) -> BTreeSet<String> {
     let spans = fixtures().into_iter().flat_map(|f| {

@@ -195,11 +195,17 @@ fn check_file(shown: &str, profile: &Profile, path: &ConfigPath, text: &[u8], ex
     }
 }
 
-fn check(dir: &Path, profiles: &Profiles, tally: &mut Tally) -> String {
+/// Gives the name of a fixture, what is expected of it, and its profile.
+fn expected(dir: &Path) -> (String, Expected, String) {
     let shown = dir.file_name().unwrap().to_str().unwrap().to_owned();
     let text = fs::read_to_string(dir.join("expected.toml")).unwrap_or_else(|e| panic!("{shown}/expected.toml: {e}"));
     let expected: Expected = toml::from_str(&text).unwrap_or_else(|e| panic!("{shown}/expected.toml: {e}"));
     let name = expected.profile.clone().unwrap_or_else(|| shown.split('#').next().unwrap().to_owned());
+    (shown, expected, name)
+}
+
+fn check(dir: &Path, profiles: &Profiles, tally: &mut Tally) -> String {
+    let (shown, expected, name) = expected(dir);
     let profile = profiles.get(&name).unwrap();
     let files = files(dir, &profile);
 
@@ -227,13 +233,29 @@ fn check(dir: &Path, profiles: &Profiles, tally: &mut Tally) -> String {
     name
 }
 
+/// Gives the folders of the fixtures, in order.
+fn dirs() -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = fs::read_dir(root()).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    dirs.sort();
+    dirs
+}
+
+/// Gives the texts of all fixtures: the folder, the profile, the path, and the text.
+pub fn texts(profiles: &Profiles) -> Vec<(String, String, ConfigPath, Vec<u8>)> {
+    let of = |dir: &PathBuf| {
+        let (shown, _, name) = expected(dir);
+        let files = files(dir, &profiles.get(&name).unwrap());
+        files.into_iter().map(move |(path, text)| (format!("{shown}/{path}"), name.clone(), path, text)).collect::<Vec<_>>()
+    };
+    dirs().iter().flat_map(of).collect()
+}
+
 #[test]
 fn every_family_is_what_its_fixture_says() {
     let profiles = Profiles::load(None).unwrap();
     let mut tally = Tally::default();
     let mut seen = BTreeSet::new();
-    let mut dirs: Vec<PathBuf> = fs::read_dir(root()).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
-    dirs.sort();
+    let dirs = dirs();
     for dir in &dirs {
         seen.insert(check(dir, &profiles, &mut tally));
     }

@@ -180,18 +180,7 @@ impl Finder {
         for rule in overrides.never.iter().filter(|rule| rule.holds(profile, path)) {
             drop_inside(text, &mut spans, "secret", |_| vec![&rule.regex]);
         }
-        let always: Arc<str> = "always-mask".into();
-        for rule in overrides.always.iter().filter(|rule| rule.holds(profile, path)) {
-            for line in lines(text) {
-                for found in rule.regex.captures_iter(&text[line.clone()]) {
-                    let Some(part) = found.name("secret").or_else(|| found.get(0)) else { continue };
-                    if !part.is_empty() {
-                        let range = line.start + part.start()..line.start + part.end();
-                        spans.push((u32::MAX, SecretSpan { range, rule: always.clone() }));
-                    }
-                }
-            }
-        }
+        spans.extend(overrides.always(profile, path, text).into_iter().map(|span| (u32::MAX, span)));
         join(spans)
     }
 }

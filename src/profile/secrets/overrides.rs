@@ -1,8 +1,12 @@
 //! The user's own word on what is masked: `[[never-mask]]` and `[[always-mask]]` of the inventory.
 
+use std::sync::Arc;
+
 use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
+use super::SecretSpan;
+use super::finder::lines;
 use crate::model::ConfigPath;
 use crate::profile::pattern::{self, Spelt};
 use crate::profile::{ProfileError, globs};
@@ -84,6 +88,24 @@ impl MaskOverrides {
     /// [`ProfileError::OverrideSpelt`] for a rule that has in it what it masks: the inventory goes to every mirror in clear.
     pub fn fit_to_be_sent(&self) -> Result<(), ProfileError> {
         self.spelt.map_or(Ok(()), |at| Err(ProfileError::OverrideSpelt { number: at + 1 }))
+    }
+
+    /// Gives what `[[always-mask]]` takes of a text of a profile; the spans may overlap.
+    #[must_use]
+    pub fn always(&self, profile: &str, path: &ConfigPath, text: &[u8]) -> Vec<SecretSpan> {
+        let name: Arc<str> = "always-mask".into();
+        let mut spans = Vec::new();
+        for rule in self.always.iter().filter(|rule| rule.holds(profile, path)) {
+            for line in lines(text) {
+                for found in rule.regex.captures_iter(&text[line.clone()]) {
+                    let Some(part) = found.name("secret").or_else(|| found.get(0)).filter(|part| !part.is_empty()) else {
+                        continue;
+                    };
+                    spans.push(SecretSpan { range: line.start + part.start()..line.start + part.end(), rule: name.clone() });
+                }
+            }
+        }
+        spans
     }
 
     /// Gives the rules in one text, for [`masks_id`](crate::profile::Profile::masks_id).
