@@ -40,8 +40,9 @@ fn spies(env: &TestEnv) -> PathBuf {
     let (bin, log) = (env.path("spies"), env.path("called"));
     fs::create_dir_all(&bin).unwrap();
     fs::create_dir_all(&log).unwrap();
-    for name in ["git", "ssh", "sh", "age", "ssh-keygen", "ssh-add", "gpg", "openssl", "env"] {
-        let Ok(real) = which(name) else { continue };
+    for name in ["git", "ssh", "sh", "age", "ssh-keygen", "ssh-add", "gpg", "openssl", "env", "asterisk"] {
+        // The device itself does what it is told.
+        let Ok(real) = which(if name == "asterisk" { "true" } else { name }) else { continue };
         let spy = bin.join(name);
         let script = format!(
             "#!/bin/dash\n/bin/cat /proc/$$/cmdline /proc/$$/environ > '{}'/{name}.$$\nexec {} \"$@\"\n",
@@ -114,6 +115,52 @@ fn watched(env: &TestEnv, args: &[&str]) -> Command {
     command
 }
 
+/// Changes, drills, what is put back to a device, and an import, each with a secret in hand.
+fn devices_changes_and_imports(env: &TestEnv, cv: &dyn Fn(&[&str]) -> Run) {
+    cv(&["change", "open", "pbx", "--ticket", "T1", "--why", "a new password"]).succeeded();
+    env.write("pbx/etc/asterisk/sip.conf", format!("[100]\nsecret={CANARY}three\n"));
+    cv(&["change", "close", "T1"]).succeeded();
+    cv(&["change", "show", "T1"]).succeeded();
+    let edit = format!("printf '[100]\\nsecret=%s%s\\n' {} {} > pbx/etc/asterisk/sip.conf", &CANARY[..6], &CANARY[6..]);
+    env.write("edit.sh", edit);
+    cv(&["change", "run", "pbx", "--ticket", "T2", "--why", "back", "--", "sh", "edit.sh"]).succeeded();
+    cv(&["mirror", "push"]).succeeded();
+    cv(&["drill", "pbx", "--identity", IDENTITY]).succeeded();
+    cv(&["drill", "pbx", "--from", "offsite", "--identity", IDENTITY]).succeeded();
+    cv(&["drill", "show"]).succeeded();
+    cv(&["restore", "pbx@3", "--device", "--plan", "--identity", IDENTITY]);
+    cv(&["restore", "pbx@3", "--device", "--yes", "--identity", IDENTITY]).succeeded();
+    assert!(env.read("pbx/etc/asterisk/sip.conf").contains(&format!("{CANARY}three")), "nothing was put back");
+    // A tree of another tool.
+    let tree = env.path("tree");
+    let git = |args: &[&str]| assert!(Command::new("git").args(args).current_dir(&tree).status().unwrap().success());
+    env.write("tree/snmp/snmpd.conf", format!("rocommunity {CANARY}\n"));
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "all"]);
+    cv(&["import", "git", "tree", "--device", "host", "--profile", "linux", "--release", "13"]).succeeded();
+}
+
+/// A second collector that asks to be let in, is admitted, fetches the keys, works, and is revoked.
+fn another_collector(env: &TestEnv, cv: &dyn Fn(&[&str]) -> Run) {
+    let mirror = env.path("mirror.git").display().to_string();
+    let print = cv(&["key", "list", "--json"]).json()["administrators"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let join = ["init", "branch", "--from", "mirror.git", "--collector", "branch", "--admin", "nowhere"];
+    let joined = env.run(&mut watched(env, &[&join[..], &["--fingerprint", &print, "--json"]].concat())).json();
+    cv(&["key", "admit", joined["join_request"].as_str().unwrap()]).succeeded();
+    cv(&["mirror", "push"]).succeeded();
+    cv(&["key", "fetch", "offsite"]).succeeded();
+    let branch = |args: &[&str]| env.run(&mut watched(env, &[&["-C", "branch", "-vvv"], args].concat()));
+    branch(&["key", "fetch", &mirror]).succeeded();
+    env.write("gw/etc/asterisk/sip.conf", format!("[200]\nsecret={CANARY}\n"));
+    branch(&["device", "add", "gw", "--source", "dir:../gw", "--profile", "asterisk", "--release", "1.0"]).succeeded();
+    branch(&["snapshot"]).succeeded();
+    branch(&["mirror", "add", "offsite", "../mirror.git"]).succeeded();
+    branch(&["mirror", "push"]).succeeded();
+    cv(&["key", "signers"]).succeeded();
+    cv(&["key", "remove", "--signer", "branch", "--from", "offsite"]).succeeded();
+}
+
 #[test]
 fn no_argument_and_no_environment_shows_a_secret() {
     let env = TestEnv::new();
@@ -170,6 +217,8 @@ fn no_argument_and_no_environment_shows_a_secret() {
     cv(&["mirror", "push"]).succeeded();
     let again = env.run(&mut watched(&env, &["init", "again", "--from", "mirror.git", "--admin", "cv-admin", "-vvv"]));
     again.succeeded();
+    devices_changes_and_imports(&env, &cv);
+    another_collector(&env, &cv);
     // A passphrase is typed, and never given.
     let locked = |args: &[&str]| Terminal::start(&watched(&env, args));
     let mut terminal = locked(&["init", "locked", "--collector", "central"]);

@@ -185,21 +185,47 @@ fn old_large_files_go_and_what_is_kept_loses_nothing() {
 }
 
 #[test]
-fn old_months_of_logs_go_whole() {
+fn old_months_of_logs_go_whole_and_their_bytes_with_them() {
     let (env, _) = store(1);
     let repo = env.path("cv/store.git");
     let git = |args: &[&str]| assert!(Command::new("git").current_dir(&repo).args(args).status().unwrap().success());
     let month = refs(&repo).into_iter().find(|name| name.starts_with("refs/heads/_logs/")).expect("logs were filed");
-    // As if they had been filed two years ago.
+    // As if they had been filed two years ago; this month has commits of its own.
     git(&["update-ref", "refs/heads/_logs/central/2024-01", &month]);
+    git(&["update-ref", "-d", &month]);
+    cv(&env, &["key", "heads", "--accept"]).succeeded();
+    for device in ["old", "new"] {
+        env.write(&format!("{device}/var/log/asterisk/full"), format!("RECENT-{device}-log\n"));
+    }
+    cv(&env, &["snapshot"]).succeeded();
+    let first = Command::new("git").current_dir(&repo).args(["rev-list", "--count", &month]).output().unwrap();
+    assert_eq!(first.stdout, b"1\n", "this month goes on from the old one");
+    let mirror = env.path("late.git");
+    assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(&mirror).status().unwrap().success());
+    cv(&env, &["mirror", "add", "late", "../late.git"]).succeeded();
+    cv(&env, &["mirror", "push", "late"]).succeeded();
+    let both = |repo: &Path| (holds(repo, "UNIQUE-old-log") && holds(repo, "UNIQUE-new-log"), holds(repo, "RECENT-old-log"));
+    assert_eq!((both(&repo), both(&mirror)), ((true, true), (true, true)));
+
     let inventory = env.read("cv/confvault.toml").replace("[policy]\n", "[policy]\nkeep_logs = \"12 months\"\n");
     env.write("cv/confvault.toml", inventory);
     let shown = cv(&env, &["forget"]).succeeded();
     assert_eq!(shown.lines().count(), 1, "{shown}");
     assert!(shown.contains("refs/heads/_logs/central/"), "{shown}");
+    assert_eq!(both(&repo), (true, true), "it was only to be shown");
     cv(&env, &["forget", "--yes"]).succeeded();
     let left = refs(&repo);
     assert!(left.contains(&month) && !left.iter().any(|name| name.ends_with("2024-01")), "{left:?}");
+    for device in ["old", "new"] {
+        assert!(!holds(&repo, &format!("UNIQUE-{device}-log")), "the log of {device} is still in a pack");
+        assert!(holds(&repo, &format!("RECENT-{device}-log")) && holds(&repo, &format!("UNIQUE-{device}-text")));
+    }
+    cv(&env, &["check", "--read-data"]).succeeded();
+    // The mirror follows.
+    cv(&env, &["mirror", "push", "late"]).succeeded();
+    cv(&env, &["mirror", "forget", "late", "--yes"]).succeeded();
+    assert!(!holds(&mirror, "UNIQUE-old-log") && !holds(&mirror, "UNIQUE-new-log"));
+    assert!(holds(&mirror, "RECENT-old-log") && holds(&mirror, "UNIQUE-old-text"));
 }
 
 #[test]
