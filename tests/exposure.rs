@@ -367,10 +367,19 @@ fn hostile_key_material_is_refused_at_once_and_runs_nothing() {
         refused(&["-C", "cv", "secrets", "pbx", "--identity", name], 12);
     }
     refused(&["-C", "cv", "secrets", "pbx", "--identity", "big"], 12);
+    // Nobody writes to it, and nobody waits for that.
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(env.path("pipe")).status().unwrap().success());
+    refused(&["-C", "cv", "secrets", "pbx", "--identity", "pipe"], 12);
     refused(&["-C", "cv", "key", "admit", "confvault-join 1 x age1yubikey1qq ssh-ed25519 AAAA"], 2);
     println!("the slowest refusal took {slowest:?}");
     // A work factor that was believed would take hours, of computing; nothing is waited for either.
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     assert!(!env.path("executed").exists(), "a plugin was run");
     assert!(before == lab::walk(&env.path("cv")), "something was written");
+    // One that has a writer is read, however late it writes: a shell gives `<(pass show …)` so.
+    let late = format!("exec 3>'{0}'; sleep 0.3; cat '{1}' >&3", env.path("pipe").display(), env.path(IDENTITY).display());
+    let mut writer = Command::new("sh").args(["-c", &late]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    env.cv(&["-C", "cv", "secrets", "pbx", "--identity", "pipe"]).succeeded();
+    assert!(writer.wait().unwrap().success());
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use zeroize::Zeroizing;
 
 use super::{Error, Secret};
@@ -14,7 +15,10 @@ const LIMIT: u64 = 1 << 20;
 
 fn read(path: &Path, private: bool) -> Result<Secret, Error> {
     let failed = |source| Error::KeyFile { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    // A pipe that nobody writes to is empty, and not waited for; one that a shell made has its writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut file = File::from(open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))?);
+    fcntl_setfl(&file, OFlags::empty()).map_err(|e| failed(e.into()))?;
     let meta = file.metadata().map_err(failed)?;
     if private {
         // Asked of the open file, so that nobody can change what was asked about.

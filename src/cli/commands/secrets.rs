@@ -90,7 +90,8 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
     }
     table.print(ui)?;
     if listing.sealed > 0 {
-        ui.status(&format!("{} files are sealed whole", listing.sealed));
+        let files = if listing.sealed == 1 { "file is" } else { "files are" };
+        ui.status(&format!("{} {files} sealed whole", listing.sealed));
     }
     if !listing.suspects.is_empty() {
         ui.status("take a suspect as a secret with `[[always-mask]]` in confvault.toml, by what stands around it");
