@@ -19,8 +19,10 @@ mod lab;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use env::{Run, TestEnv};
 
@@ -258,6 +260,70 @@ fn a_kill_in_the_middle_leaves_what_the_next_call_ends() {
     cv(&env, &["maintain"]).succeeded();
     assert!(!holds(&env.path("cv/store.git"), "UNIQUE-old-text"));
     cv(&env, &["check", "--read-data"]).succeeded();
+}
+
+/// Killed at any moment, again and again, the program leaves what the next call goes on with, whatever that is.
+#[test]
+fn random_kills_of_all_that_writes_need_no_hand() {
+    let thorough = std::env::var_os("CONFVAULT_THOROUGH").is_some();
+    let (rounds, retired) = if thorough { (200, 40) } else { (30, 6) };
+    let env = TestEnv::new();
+    env.cv(&["init", "cv", "--collector", "central", "--no-sealing"]).succeeded();
+    let add = |device: &str| {
+        env.write(&format!("{device}/etc/asterisk/sip.conf"), format!("; UNIQUE-{device}-text\n"));
+        let source = format!("dir:../{device}");
+        cv(&env, &["device", "add", device, "--source", &source, "--profile", "asterisk", "--release", "1.0"]).succeeded();
+    };
+    let names: Vec<String> = (0..retired).map(|n| format!("retired-{n}")).collect();
+    names.iter().map(String::as_str).chain(["stays"]).for_each(add);
+    cv(&env, &["snapshot"]).succeeded();
+    names.iter().for_each(|name| drop(cv(&env, &["device", "remove", name]).succeeded()));
+
+    let mut seed = 4711u64;
+    let (mut killed, mut generations) = (0, 0);
+    for round in 0..rounds {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        env.write("stays/etc/asterisk/sip.conf", format!("; UNIQUE-stays-text {round}\n"));
+        let name = &names[(seed >> 50) as usize % names.len()];
+        let args: &[&str] = match (seed >> 33) % 5 {
+            0 | 1 => &["snapshot"],
+            2 => &["maintain"],
+            _ => &["forget", name, "--yes"],
+        };
+        let mut running = env.command(&[&["-C", "cv"], args].concat());
+        let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros((seed >> 40) % 250_000));
+        drop(running.kill());
+        killed += usize::from(running.wait().unwrap().signal() == Some(9));
+        // Nobody has to do anything: what reads reads, what writes writes.
+        let log = cv(&env, &["log", "stays", "--json"]);
+        assert_eq!(log.code, 0, "round {round} after {args:?}: {log}");
+        let now = log.json()["generations"].as_array().unwrap().len();
+        assert!(now >= generations, "round {round} after {args:?}: {now} generations of {generations}");
+        generations = now;
+        if round % 5 == 4 {
+            cv(&env, &["snapshot"]).succeeded();
+            cv(&env, &["check"]).succeeded();
+        }
+    }
+    println!("{killed} of {rounds} were killed in time, {generations} generations");
+    assert!(killed > rounds / 10, "only {killed} were killed in time");
+    for name in &names {
+        // What was begun is ended, and what was ended has nothing left to be named.
+        let run = cv(&env, &["forget", name, "--yes"]);
+        assert!([0, 1].contains(&run.code), "{run}");
+    }
+    cv(&env, &["maintain"]).succeeded();
+    cv(&env, &["check", "--read-data"]).succeeded();
+    let repo = env.path("cv/store.git");
+    for name in &names {
+        assert!(!holds(&repo, &format!("UNIQUE-{name}-text")), "{name} is still in a pack");
+    }
+    cv(&env, &["snapshot"]).succeeded();
+    cv(&env, &["restore", "stays", "--to", "out"]).succeeded();
+    assert_eq!(env.read("out/etc/asterisk/sip.conf"), env.read("stays/etc/asterisk/sip.conf"));
+    let left: Vec<_> = lab::walk(&repo).into_keys().filter(|f| f.contains(".tmp") || f.contains("/work/")).collect();
+    assert_eq!(left, Vec::<String>::new());
 }
 
 /// A real server that lets one key in for git alone, without any setting of this machine.

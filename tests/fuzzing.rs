@@ -1,4 +1,5 @@
-//! Every parser that reads what others wrote, with the seeds of `tests/fuzz` and many small changes of them.
+//! Every parser that reads what others wrote, with the seeds of `tests/fuzz` and many small changes of them: no panic,
+//! no input that computes for more than a second, none that takes more than 512 MiB.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -15,6 +16,16 @@ mod targets;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What one input may compute. Of the clock of its thread, as the machine has other things to do, too.
+const COMPUTES: Duration = Duration::from_secs(1);
+/// What one input may take in all, before it is called hanging.
+const HANGS: Duration = Duration::from_secs(60);
+/// Memory of the whole process, in KiB.
+const MEMORY: u64 = 512 << 10;
 
 /// What stands between words of configurations, and what should not.
 const ODD: &[u8] = b"0199 \n\t\r\"'\\<>{}[]()=:;,/@#!|-\0\x1b\xc3\xff";
@@ -62,26 +73,140 @@ fn change(data: &mut Vec<u8>, dice: &mut Dice) {
     }
 }
 
-#[test]
-fn seeds_and_what_is_near_them_do_no_harm() {
-    for (target, run) in targets::TARGETS {
-        let seeds = folder().join("seeds").join(target);
-        let mut files: Vec<PathBuf> = fs::read_dir(&seeds).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        assert!(!files.is_empty(), "{target} has no seed");
-        for file in files {
-            let seed = fs::read(&file).unwrap();
-            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ seed.len() as u64);
-            for n in 0..=changes() {
-                let mut data = seed.clone();
-                if n > 0 {
-                    change(&mut data, &mut dice);
+/// How long this thread has computed.
+fn computed() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// A line of `/proc/self/status`, in KiB.
+fn memory(line: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let found = status.lines().find_map(|l| l.strip_prefix(line)).unwrap();
+    found.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+}
+
+/// Ends the process when an input hangs or takes memory without bound, and says which; a panic could not reach it.
+struct Guard {
+    at: Arc<Mutex<(Instant, String, Vec<u8>)>>,
+    end: Arc<AtomicBool>,
+}
+
+impl Guard {
+    fn begin() -> Self {
+        let at = Arc::new(Mutex::new((Instant::now(), String::new(), Vec::new())));
+        let end = Arc::new(AtomicBool::new(false));
+        let (seen, ended) = (at.clone(), end.clone());
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(20));
+                let takes = memory("VmRSS:");
+                let now = seen.lock().unwrap();
+                if takes > MEMORY || now.0.elapsed() > HANGS {
+                    let shown = String::from_utf8_lossy(&now.2);
+                    eprintln!("{} runs for {:?} and has {takes} KiB: {shown}", now.1, now.0.elapsed());
+                    std::process::abort();
                 }
-                let outcome = std::panic::catch_unwind(|| run(&data));
-                assert!(outcome.is_ok(), "{target}: {} after change {n}: {}", file.display(), String::from_utf8_lossy(&data));
             }
+        });
+        Self { at, end }
+    }
+
+    fn now(&self, target: &str, data: &[u8]) {
+        let mut at = self.at.lock().unwrap();
+        at.0 = Instant::now();
+        at.1.clear();
+        at.1.push_str(target);
+        at.2.clear();
+        at.2.extend_from_slice(data);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What came of a target.
+#[derive(Default)]
+struct Tried {
+    inputs: u64,
+    slowest: Duration,
+}
+
+/// Runs a target with each of its seeds and so many changes of each; `round` says which changes.
+fn replay(guard: &Guard, target: &str, run: targets::Target, round: u64, changes: u64) -> Tried {
+    let mut tried = Tried::default();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder().join("seeds").join(target)).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{target} has no seed");
+    for file in files {
+        let seed = fs::read(&file).unwrap();
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ seed.len() as u64 ^ round.wrapping_mul(0xd134_2543_de82_ef95));
+        for n in 0..=changes {
+            let mut data = seed.clone();
+            if n > 0 {
+                change(&mut data, &mut dice);
+            }
+            guard.now(target, &data);
+            let begin = computed();
+            let outcome = std::panic::catch_unwind(|| run(&data));
+            let took = computed() - begin;
+            let which = || format!("{target}: {}, round {round}, change {n}: {}", file.display(), String::from_utf8_lossy(&data));
+            assert!(outcome.is_ok(), "{}", which());
+            assert!(took < COMPUTES, "{took:?}: {}", which());
+            tried.inputs += 1;
+            tried.slowest = tried.slowest.max(took);
         }
     }
+    tried
+}
+
+#[test]
+fn seeds_and_what_is_near_them_do_no_harm() {
+    let guard = Guard::begin();
+    for (target, run) in targets::TARGETS {
+        replay(&guard, target, *run, 0, changes());
+    }
+}
+
+/// Other changes in every round, each target for an equal share of the time, and a table of what was tried.
+#[test]
+#[ignore = "a campaign: CONFVAULT_FUZZ_SECONDS says how long"]
+fn a_campaign_of_changes_does_no_harm() {
+    let seconds: u64 = std::env::var("CONFVAULT_FUZZ_SECONDS").expect("CONFVAULT_FUZZ_SECONDS").parse().unwrap();
+    let first: u64 = std::env::var("CONFVAULT_FUZZ_ROUND").map_or(1, |round| round.parse().unwrap());
+    let share = Duration::from_secs(seconds) / u32::try_from(targets::TARGETS.len()).unwrap();
+    let guard = Guard::begin();
+    println!("| target | inputs | slowest |\n|---|---|---|");
+    let mut all = 0;
+    for (target, run) in targets::TARGETS {
+        let begin = Instant::now();
+        let mut tried = Tried::default();
+        for round in first.. {
+            let some = replay(&guard, target, *run, round, 100);
+            tried = Tried { inputs: tried.inputs + some.inputs, slowest: tried.slowest.max(some.slowest) };
+            if begin.elapsed() > share {
+                break;
+            }
+        }
+        all += tried.inputs;
+        println!("| `{target}` | {} | {} ms |", tried.inputs, tried.slowest.as_millis());
+    }
+    println!("{all} inputs, at most {} MiB", memory("VmHWM:") >> 10);
+}
+
+/// The bounds bite: what hangs or takes memory without end would end the run.
+#[test]
+fn what_computes_too_long_is_found() {
+    fn slow(_: &[u8]) {
+        let begin = computed();
+        while computed() - begin < COMPUTES {}
+    }
+    let guard = Guard::begin();
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| replay(&guard, "point", slow, 0, 0)));
+    assert!(found.is_err());
 }
 
 #[test]
