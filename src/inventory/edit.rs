@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use crate::model::DeviceName;
+use crate::model::{DeviceName, MirrorName};
 
 use super::{Inventory, InventoryError, LabelKey, MirrorUrl, SourceUrl, file, layout};
 
@@ -126,7 +126,7 @@ impl Editor {
     ///
     /// # Errors
     /// [`InventoryError::MirrorExists`].
-    pub fn add_mirror(&mut self, name: &DeviceName, url: &MirrorUrl) -> Result<(), InventoryError> {
+    pub fn add_mirror(&mut self, name: &MirrorName, url: &MirrorUrl) -> Result<(), InventoryError> {
         let mirrors = super_table(self.main(), "mirrors");
         if mirrors.contains_key(name.as_str()) {
             return Err(InventoryError::MirrorExists(name.clone()));
@@ -142,7 +142,7 @@ impl Editor {
     ///
     /// # Errors
     /// [`InventoryError::NoMirror`].
-    pub fn remove_mirror(&mut self, name: &DeviceName) -> Result<(), InventoryError> {
+    pub fn remove_mirror(&mut self, name: &MirrorName) -> Result<(), InventoryError> {
         layout::take_out(self.main(), "mirrors", name.as_str()).ok_or_else(|| InventoryError::NoMirror(name.clone()))
     }
 

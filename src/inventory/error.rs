@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{DeviceName, NameError};
+use crate::model::{DeviceName, MirrorName, NameError};
 
 use super::UrlError;
 
@@ -49,10 +49,10 @@ pub enum InventoryError {
     NoDevice(DeviceName),
     /// A mirror has this name already.
     #[error("Mirror exists already: {0}")]
-    MirrorExists(DeviceName),
+    MirrorExists(MirrorName),
     /// No mirror has this name.
     #[error("No such mirror in the inventory: {0}")]
-    NoMirror(DeviceName),
+    NoMirror(MirrorName),
     /// A folder holds no folder that could be a device.
     #[error("No folder of a device in {}", .0.display())]
     NoFolders(PathBuf),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CollectorName, DeviceName};
+use crate::model::{CollectorName, DeviceName, MirrorName};
 use crate::profile::MaskRule;
 
 use super::device::DeviceKeys;
@@ -28,8 +28,8 @@ pub struct Inventory {
     pub collector: CollectorName,
     /// How things are kept and how much is done at once.
     pub policy: Policy,
-    /// The mirrors by name; a mirror's name follows the rule of device names.
-    pub mirrors: BTreeMap<DeviceName, Mirror>,
+    /// The mirrors by name.
+    pub mirrors: BTreeMap<MirrorName, Mirror>,
     /// What is not a secret although a rule says so.
     pub never_mask: Vec<MaskRule>,
     /// What is a secret although no rule says so.
@@ -44,7 +44,7 @@ struct Raw {
     #[serde(default)]
     policy: Policy,
     #[serde(default)]
-    mirrors: BTreeMap<DeviceName, Mirror>,
+    mirrors: BTreeMap<MirrorName, Mirror>,
     #[serde(default)]
     devices: BTreeMap<DeviceName, DeviceKeys>,
     #[serde(default, rename = "never-mask")]
@@ -200,7 +200,7 @@ impl Inventory {
     ///
     /// # Errors
     /// [`InventoryError::NoMirror`].
-    pub fn mirror(&self, name: &DeviceName) -> Result<&Mirror, InventoryError> {
+    pub fn mirror(&self, name: &MirrorName) -> Result<&Mirror, InventoryError> {
         self.mirrors.get(name).ok_or_else(|| InventoryError::NoMirror(name.clone()))
     }
 }

@@ -16,7 +16,7 @@ mod url;
 
 pub use digest::{Digest, DigestError};
 pub use look::{Look, LookEntry, Stamp};
-pub use names::{CollectorName, DeviceName, NameError, NameTag, Release, Ticket};
+pub use names::{CollectorName, DeviceName, MirrorName, NameError, NameTag, Release, Ticket};
 pub use path::{ConfigPath, PathError};
 pub use point::{Phase, Point, PointError, Where};
 pub use set::{ConfigSet, Content, Entry, Kind, Owner, Scope, SetError};

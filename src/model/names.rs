@@ -74,6 +74,11 @@ text_type!(
     |text| check_component("collector name", DEVICE_RULE, text, 100)
 );
 text_type!(
+    /// Names a mirror in the inventory; the same rule as [`DeviceName`].
+    MirrorName: NameError,
+    |text| check_component("mirror name", DEVICE_RULE, text, 100)
+);
+text_type!(
     /// Names a generation, such as `golden`; begins with a letter, so that it is never a number or a date.
     NameTag: NameError,
     |text| {

@@ -10,7 +10,7 @@ use super::vouch::strange_heads;
 use super::{Error, Vault};
 use crate::inventory::Inventory;
 use crate::mirror::{self, GitEnv, GitUrl, Group, Limits, Lost, MirrorError, MirrorForgotten, Proof, PushReport, Remote, Status};
-use crate::model::{CollectorName, DeviceName};
+use crate::model::{CollectorName, DeviceName, MirrorName};
 use crate::store::generation::Message;
 use crate::store::object::Commit;
 use crate::store::{Entry, Error as StoreError, JournalQuery, ObjectId, Record, Refs};
@@ -28,7 +28,7 @@ pub struct Surroundings<'a> {
 #[derive(Debug)]
 pub struct Place {
     /// Its name.
-    pub name: DeviceName,
+    pub name: MirrorName,
     /// Where it is.
     pub url: GitUrl,
     limits: Limits,
@@ -45,9 +45,9 @@ impl Place {
 ///
 /// # Errors
 /// A mirror is not in the inventory, or its URL is refused.
-pub fn places(vault: &Vault, names: &[DeviceName]) -> Result<Vec<Place>, Error> {
+pub fn places(vault: &Vault, names: &[MirrorName]) -> Result<Vec<Place>, Error> {
     let inventory = &vault.inventory;
-    let names: Vec<&DeviceName> = if names.is_empty() { inventory.mirrors.keys().collect() } else { names.iter().collect() };
+    let names: Vec<&MirrorName> = if names.is_empty() { inventory.mirrors.keys().collect() } else { names.iter().collect() };
     names.into_iter().map(|name| place(inventory, name)).collect()
 }
 
@@ -55,7 +55,7 @@ pub fn places(vault: &Vault, names: &[DeviceName]) -> Result<Vec<Place>, Error> 
 ///
 /// # Errors
 /// The mirror is not in the inventory, or its URL is refused.
-pub fn place(inventory: &Inventory, name: &DeviceName) -> Result<Place, Error> {
+pub fn place(inventory: &Inventory, name: &MirrorName) -> Result<Place, Error> {
     let url = inventory.mirror(name)?.url.at(inventory.root()).map_err(MirrorError::from)?;
     let idle = Duration::from_secs(inventory.policy.mirror_timeout.0);
     Ok(Place { name: name.clone(), url, limits: Limits { idle, ..Limits::default() } })
@@ -137,7 +137,7 @@ fn journal_head(refs: &Refs, collector: &CollectorName) -> Option<ObjectId> {
 ///
 /// # Errors
 /// The journal cannot be read.
-pub fn runs_since_push(vault: &Vault, refs: &Refs, mirror: &DeviceName) -> Result<Option<HashSet<String>>, Error> {
+pub fn runs_since_push(vault: &Vault, refs: &Refs, mirror: &MirrorName) -> Result<Option<HashSet<String>>, Error> {
     let collector = &vault.inventory.collector;
     let query = JournalQuery { collector: Some(collector.clone()), ..JournalQuery::default() };
     let mut through = None;

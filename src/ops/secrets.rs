@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::lines::Lines;
 use super::{Error, Vault};
 use crate::inventory::ProfileName;
-use crate::model::{ConfigPath, DeviceName, Digest, Kind};
+use crate::model::{ConfigPath, DeviceName, Digest, Kind, MirrorName};
 use crate::profile::{MaskOverrides, Profile, SecretSpan};
 use crate::seal::{DeviceKeys, OPENING, Opener, Token, tokens};
 use crate::store::decode::Access;
@@ -220,7 +220,7 @@ pub struct Exposed {
     /// The months of logs in which it stands in clear, as refs; only of logs.
     pub months: Vec<String>,
     /// The mirrors that were sent one of these generations or months, as far as the journal tells.
-    pub mirrors: Vec<DeviceName>,
+    pub mirrors: Vec<MirrorName>,
 }
 
 /// The runs that a mirror was not sent; nothing for a mirror that was never pushed to.
@@ -228,15 +228,15 @@ type NotSent = Option<HashSet<String>>;
 
 /// Reads in the journal of this collector what each mirror of the inventory was sent. A push of which only a part went
 /// through counts as whole: what may be there is taken to be there.
-fn not_sent(vault: &Vault, refs: &Refs) -> Result<Vec<(DeviceName, NotSent)>, Error> {
-    let mut open: BTreeMap<DeviceName, HashSet<String>> =
+fn not_sent(vault: &Vault, refs: &Refs) -> Result<Vec<(MirrorName, NotSent)>, Error> {
+    let mut open: BTreeMap<MirrorName, HashSet<String>> =
         vault.inventory.mirrors.keys().map(|name| (name.clone(), HashSet::new())).collect();
     let mut sent = Vec::new();
     let query = JournalQuery { collector: Some(vault.inventory.collector.clone()), ..JournalQuery::default() };
     vault.store.each_record(refs, &query, &mut |Entry { record, .. }| {
         let mirror = record.more.get("mirror").and_then(serde_json::Value::as_str);
         let name = mirror.filter(|_| record.action == "mirror-push" && record.outcome != "failed");
-        if let Some((name, runs)) = name.and_then(|name| open.remove_entry(&name.parse::<DeviceName>().ok()?)) {
+        if let Some((name, runs)) = name.and_then(|name| open.remove_entry(&name.parse::<MirrorName>().ok()?)) {
             sent.push((name, Some(runs)));
         }
         open.values_mut().for_each(|runs| runs.extend([record.run.clone()]));
@@ -247,7 +247,7 @@ fn not_sent(vault: &Vault, refs: &Refs) -> Result<Vec<(DeviceName, NotSent)>, Er
 }
 
 /// Generations that show a value, and the mirrors that were sent one of them.
-type Where = (Vec<u64>, BTreeSet<DeviceName>);
+type Where = (Vec<u64>, BTreeSet<MirrorName>);
 
 /// What a stored file shows: rule and token.
 type Shown = BTreeSet<(String, Option<String>)>;
@@ -313,7 +313,7 @@ pub fn exposed(vault: &Vault, asked: &[DeviceName]) -> Result<Vec<Exposed>, Erro
 }
 
 /// The mirrors that were sent what a run made.
-fn sent_to<'n>(not_sent: &'n [(DeviceName, NotSent)], run: Option<&str>) -> Vec<&'n DeviceName> {
+fn sent_to<'n>(not_sent: &'n [(MirrorName, NotSent)], run: Option<&str>) -> Vec<&'n MirrorName> {
     let was_sent = |runs: &NotSent| match (runs, run) {
         (Some(runs), Some(run)) => !runs.contains(run),
         (Some(_), None) => true,
@@ -327,9 +327,9 @@ fn exposed_logs(
     vault: &Vault,
     refs: &Refs,
     devices: &[DeviceName],
-    not_sent: &[(DeviceName, NotSent)],
+    not_sent: &[(MirrorName, NotSent)],
 ) -> Result<Vec<Exposed>, Error> {
-    let mut found: BTreeMap<(DeviceName, String), (BTreeSet<String>, BTreeSet<DeviceName>)> = BTreeMap::new();
+    let mut found: BTreeMap<(DeviceName, String), (BTreeSet<String>, BTreeSet<MirrorName>)> = BTreeMap::new();
     for filed in vault.store.logs(refs, None)? {
         if !devices.is_empty() && !devices.contains(&filed.device) {
             continue;

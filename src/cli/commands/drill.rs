@@ -14,7 +14,7 @@ use crate::cli::ui::Ui;
 use crate::fsio;
 use crate::inventory::Seconds;
 use crate::mirror::GitEnv;
-use crate::model::{DeviceName, Point};
+use crate::model::{DeviceName, MirrorName, Point};
 use crate::ops::drill::{self, Drilled, Failure, Options, Place, Sample};
 use crate::ops::mirror::Surroundings;
 use crate::ops::snapshot::World;
@@ -56,7 +56,7 @@ struct RunArgs {
     seed: Option<u32>,
     /// The mirror (default: the only one)
     #[arg(long, value_name = "MIRROR")]
-    from: Option<DeviceName>,
+    from: Option<MirrorName>,
     /// Put it back to this device, too, which stands in for the one that is named: it is overwritten
     #[arg(long, value_name = "DEVICE", requires = "points")]
     into: Option<DeviceName>,

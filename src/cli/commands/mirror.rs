@@ -15,7 +15,7 @@ use crate::cli::time::count;
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::{Editor, MirrorUrl};
 use crate::mirror::{GitEnv, Proof, hook, independence};
-use crate::model::DeviceName;
+use crate::model::{DeviceName, MirrorName};
 use crate::ops::Vault;
 use crate::ops::drill::due;
 use crate::ops::fetch::fetch;
@@ -55,7 +55,7 @@ enum MirrorCommand {
 ))]
 struct AddArgs {
     /// Name of the mirror
-    name: DeviceName,
+    name: MirrorName,
     /// https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, or a path
     url: MirrorUrl,
 }
@@ -69,7 +69,7 @@ struct AddArgs {
 #[command(after_long_help = concat!("Examples:\n  confvault mirror fetch offsite && confvault check --read-data\n", exit_codes!()))]
 struct FetchArgs {
     /// The mirror
-    name: DeviceName,
+    name: MirrorName,
 }
 
 /// Remove a mirror from confvault.toml; what it holds stays there
@@ -77,7 +77,7 @@ struct FetchArgs {
 #[command(after_long_help = concat!("Examples:\n  confvault mirror remove usb\n", exit_codes!()))]
 struct NameArgs {
     /// Name of the mirror
-    name: DeviceName,
+    name: MirrorName,
 }
 
 /// Push to mirrors what they lack
@@ -88,7 +88,7 @@ struct NameArgs {
 #[command(after_long_help = concat!("Examples:\n  confvault mirror push\n  confvault mirror push offsite --device gw-1\n", exit_codes!()))]
 struct PushArgs {
     /// Mirrors (default: all)
-    names: Vec<DeviceName>,
+    names: Vec<MirrorName>,
     /// Only this device
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceName>,
@@ -102,7 +102,7 @@ struct PushArgs {
 ))]
 struct StatusArgs {
     /// Mirrors (default: all)
-    names: Vec<DeviceName>,
+    names: Vec<MirrorName>,
     /// Only refs that the mirror does not have as they are here
     #[arg(long)]
     behind: bool,
@@ -131,7 +131,7 @@ struct HookArgs {}
 #[command(after_long_help = concat!("Examples:\n  confvault mirror forget offsite\n  confvault mirror forget offsite --yes\n", exit_codes!()))]
 struct ForgetArgs {
     /// Name of the mirror
-    name: DeviceName,
+    name: MirrorName,
     /// Do it
     #[arg(long)]
     yes: bool,
@@ -217,7 +217,7 @@ fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {
 type Work<'a> = &'a mut dyn FnMut(&mut Ui, &Vault, &Place, Surroundings<'_>) -> Result<(Value, bool), CommandError>;
 
 /// Does something with each mirror; one that fails does not stop the others.
-fn each(ui: &mut Ui, context: &Context, names: &[DeviceName], work: Work<'_>) -> Result<(Vec<Value>, Exit), CommandError> {
+fn each(ui: &mut Ui, context: &Context, names: &[MirrorName], work: Work<'_>) -> Result<(Vec<Value>, Exit), CommandError> {
     let vault = Vault::open(&context.root()?)?;
     let places = places(&vault, names)?;
     if places.is_empty() {

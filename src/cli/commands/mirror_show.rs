@@ -6,7 +6,7 @@ use crate::cli::error::CommandError;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::mirror::{Independence, Lost, Proof, PushOutcome, PushReport, RefState, Status};
-use crate::model::DeviceName;
+use crate::model::MirrorName;
 use crate::ops::mirror::Place;
 
 /// Warns of what a mirror has lost.
@@ -56,7 +56,7 @@ pub(super) fn push_document(place: &Place, report: &PushReport, lost: &[Lost]) -
 }
 
 /// Warns of a mirror that would be lost together with the store.
-pub(super) fn warn_of_dependence(ui: &mut Ui, mirror: &DeviceName, independence: Independence) {
+pub(super) fn warn_of_dependence(ui: &mut Ui, mirror: &MirrorName, independence: Independence) {
     let place = match independence {
         Independence::SameFileSystem => "file system",
         Independence::SameHost => "host",

@@ -12,7 +12,7 @@ use crate::cli::identity::IdentityArgs;
 use crate::cli::table::{Table, plain};
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::ProfileName;
-use crate::model::{DeviceName, Point};
+use crate::model::{DeviceName, MirrorName, Point};
 use crate::ops::Vault;
 use crate::ops::secrets::{self, Exposed, Listing};
 
@@ -102,7 +102,7 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
 fn exposed(ui: &mut Ui, context: &Context, args: &ExposedArgs) -> Outcome {
     let vault = Vault::open(&context.root()?)?;
     let found = secrets::exposed(&vault, &args.devices)?;
-    let mirrors: BTreeSet<&str> = found.iter().flat_map(|value| value.mirrors.iter().map(DeviceName::as_str)).collect();
+    let mirrors: BTreeSet<&str> = found.iter().flat_map(|value| value.mirrors.iter().map(MirrorName::as_str)).collect();
     if ui.json_wished() {
         ui.json("secrets exposed", &json!({ "exposed": found, "mirrors": mirrors }))?;
         return Ok(Exit::Done);
@@ -114,7 +114,7 @@ fn exposed(ui: &mut Ui, context: &Context, args: &ExposedArgs) -> Outcome {
     let mut table = Table::new(&["DEVICE", "FILE", "RULE", "GENERATIONS", "MIRRORS", "TOKEN"]);
     for Exposed { device, path, rule, token, generations, months, mirrors } in &found {
         let token = token.clone().unwrap_or_default();
-        let mirrors = mirrors.iter().map(DeviceName::as_str).collect::<Vec<_>>().join(", ");
+        let mirrors = mirrors.iter().map(MirrorName::as_str).collect::<Vec<_>>().join(", ");
         // Logs are in no generation.
         let months = months.iter().map(|name| name.trim_start_matches("refs/heads/")).collect::<Vec<_>>().join(", ");
         let place = if months.is_empty() { ranges(generations) } else { months };

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 
 use super::due::{Last, last};
 use super::{Choice, DrillError, Options, Sample};
-use crate::model::{DeviceName, Point, Where};
+use crate::model::{DeviceName, MirrorName, Point, Where};
 use crate::ops::mirror::{Place, places};
 use crate::ops::{Error, Vault};
 use crate::store::{Error as StoreError, Refs};
 
 /// The mirror that was named, or the only one.
-pub(super) fn mirror(vault: &Vault, named: Option<&DeviceName>) -> Result<Place, Error> {
+pub(super) fn mirror(vault: &Vault, named: Option<&MirrorName>) -> Result<Place, Error> {
     let mut places = places(vault, named.map(std::slice::from_ref).unwrap_or_default())?;
     match places.len() {
         0 => Err(DrillError::NoMirror.into()),

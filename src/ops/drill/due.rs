@@ -6,7 +6,7 @@ use chrono::{DateTime, Months, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::Inventory;
-use crate::model::DeviceName;
+use crate::model::{DeviceName, MirrorName};
 use crate::store::{Error, Open, Refs, Store};
 
 /// The last drill of a device, as the journal carries it in `open/drills/<device>`.
@@ -21,7 +21,7 @@ pub struct Last {
     /// When it was.
     pub time: DateTime<Utc>,
     /// The mirror.
-    pub mirror: DeviceName,
+    pub mirror: MirrorName,
     /// The generation that was put back.
     pub generation: Option<u64>,
     /// Whether it proved the device.

@@ -21,7 +21,7 @@ mod standin;
 use std::path::PathBuf;
 
 use crate::inventory::Seconds;
-use crate::model::{DeviceName, Point};
+use crate::model::{DeviceName, MirrorName, Point};
 use crate::seal::Identities;
 
 pub use due::{Due, Last, due};
@@ -37,7 +37,7 @@ pub struct Options {
     /// Choose this many in place of all.
     pub sample: Option<Sample>,
     /// The mirror; nothing for the only one of the inventory.
-    pub from: Option<DeviceName>,
+    pub from: Option<MirrorName>,
     /// Where it is put back.
     pub place: Place,
     /// What the administrator opens the mirror with.

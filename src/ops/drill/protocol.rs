@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeviceName, Point};
+use crate::model::{DeviceName, MirrorName, Point};
 
 /// A drill, from beginning to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ pub enum Choice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MirrorFacts {
     /// Its name.
-    pub name: DeviceName,
+    pub name: MirrorName,
     /// Its URL, without what could be secret.
     pub url: String,
     /// How far it is from the store: `same-file-system`, `same-host`, `other-host`, `unknown`.
