@@ -25,6 +25,17 @@ pub enum DeviceChange {
     Unlabel(LabelKey),
 }
 
+impl DeviceChange {
+    /// The key that it changes.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Set(key, _) | Self::Flag(key, _) | Self::Unset(key) => key,
+            Self::Label(..) | Self::Unlabel(_) => "labels",
+        }
+    }
+}
+
 /// The files while they are changed; nothing is written before [`Editor::save`].
 #[derive(Debug)]
 pub struct Editor {

@@ -3,7 +3,7 @@ use insta::assert_snapshot;
 use crate::env::TestEnv;
 
 fn env() -> TestEnv {
-    let env = TestEnv::new();
+    let env = TestEnv::with_store();
     env.write("confvault.toml", "# ours\ncollector = \"central\"\n");
     env
 }

@@ -118,6 +118,7 @@ fn a_device_that_fails_does_not_stop_the_others() {
     TIME                 COLLECTOR  ACTION    OUTCOME  WHAT
     [TIME]  central    snapshot  failed   gone reason=Source is missing: $TEST/work/gone
     [TIME]  central    snapshot  failed   gone reason=Source is missing: $TEST/work/gone
+    [TIME]  central    device    added    gone
     ");
 }
 

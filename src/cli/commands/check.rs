@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::journal::note;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -11,7 +12,6 @@ use crate::cli::time::{self, count};
 use crate::cli::ui::{Look, Ui};
 use crate::model::DeviceName;
 use crate::ops::check::{Options, Report, check};
-use crate::ops::record;
 use crate::ops::signatures::Wrong;
 use crate::store::check::{Finding, Span};
 
@@ -45,10 +45,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Outcome {
     let report = check(&root, identities.as_ref(), &options, &|done, all| bar.to(done, all));
     ui.finish_progress();
     let report = report?;
-    // A store on a read-only disk, or a copy of one, is checked all the same.
-    if let Err(error) = record(&root, report.record(&options)) {
-        ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
-    }
+    note(ui, context, report.record(&options));
     if ui.json_wished() {
         let document = json!({
             "clean": report.is_clean(),

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 
 use serde_json::json;
 
+use super::journal::note;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -13,6 +14,7 @@ use crate::collect::ConnectError;
 use crate::collect::credentials::{Slot, set, unset};
 use crate::model::DeviceName;
 use crate::seal::Secret;
+use crate::store::Record;
 
 /// Keep credentials of devices, sealed to this collector
 ///
@@ -56,10 +58,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &CredentialArgs) -> Outc
             context.inventory()?.device(&args.device)?;
             let secret = read(ui, &format!("Credential of {}: ", args.device))?;
             set(&root, &args.device, slot(args), &secret).map_err(failed)?;
+            note(ui, context, Record::new("credential", "set").with("device", args.device.as_str()));
             (&args.device, "set")
         }
         CredentialCommand::Remove(args) => {
             let there = unset(&root, &args.device, slot(args)).map_err(failed)?;
+            if there {
+                note(ui, context, Record::new("credential", "removed").with("device", args.device.as_str()));
+            }
             (&args.device, if there { "removed" } else { "not there" })
         }
     };

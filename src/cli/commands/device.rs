@@ -1,9 +1,11 @@
 //! `confvault device`
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::journal::note_devices;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -180,6 +182,7 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
         editor.add_device(name, source, &changes)?;
     }
     let inventory = editor.save()?;
+    note_devices(ui, context, "added", &devices.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), &[]);
     if ui.json_wished() {
         let added: Vec<&Device> = devices.iter().filter_map(|(name, _)| inventory.device(name).ok()).collect();
         ui.json("device add", &json!({ "devices": added, "known_count": there.len() }))?;
@@ -215,6 +218,8 @@ fn set(ui: &mut Ui, context: &Context, args: &SetArgs) -> Outcome {
     let mut editor = Editor::open(&context.root()?)?;
     editor.change_device(&args.name, &changes)?;
     let inventory = editor.save()?;
+    let keys: BTreeSet<&str> = changes.iter().map(DeviceChange::key).collect();
+    note_devices(ui, context, "set", std::slice::from_ref(&args.name), &keys.into_iter().collect::<Vec<_>>());
     if args.source.is_some() {
         warn_of_restore(ui, inventory.root(), &args.name, "under the old source");
     }
@@ -284,6 +289,7 @@ fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {
     let mut editor = Editor::open(&context.root()?)?;
     editor.remove_device(&args.name)?;
     let inventory = editor.save()?;
+    note_devices(ui, context, "removed", std::slice::from_ref(&args.name), &[]);
     warn_of_restore(ui, inventory.root(), &args.name, "once the device is added again with its old source");
     if ui.json_wished() {
         ui.json("device remove", &json!({ "removed": args.name }))?;

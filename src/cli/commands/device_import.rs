@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::import::mapping;
+use super::journal::note_devices;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -63,6 +64,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Outcome 
     let options =
         Options { map: args.maps.iter().cloned().collect(), profile: args.profile.clone(), credential: args.credential.clone() };
     let done = enlist(&root, &context.profiles()?, &listed, &options)?;
+    note_devices(ui, context, "added", &done.added, &[]);
     if ui.json_wished() {
         ui.json(
             "device import",

@@ -9,6 +9,7 @@ use crate::cli::table::{Table, plain};
 use crate::cli::time::{self, Since};
 use crate::cli::ui::{Look, Ui};
 use crate::model::{CollectorName, DeviceName};
+use crate::ops::record;
 use crate::store::{JournalQuery, Record};
 
 /// Show what confvault did, newest first
@@ -33,6 +34,24 @@ pub(crate) struct JournalArgs {
     /// At most N records
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<usize>,
+}
+
+/// Writes a record of what a command did into the journal, where that can be: a copy of a store, or one on a read-only
+/// disk, serves all the same.
+pub(super) fn note(ui: &mut Ui, context: &Context, entry: Record) {
+    if let Err(error) = context.root().and_then(|root| Ok(record(&root, entry)?)) {
+        ui.status(&format!("Not recorded in the journal: {}", error.texts().join(": ")));
+    }
+}
+
+/// Notes what was done to devices of the inventory: each name stands in the record, and no setting's value.
+pub(super) fn note_devices(ui: &mut Ui, context: &Context, done: &str, devices: &[DeviceName], keys: &[&str]) {
+    let record = match devices {
+        [] => return,
+        [one] => Record::new("device", done).with("device", one.as_str()),
+        many => Record::new("device", done).with("devices", many.iter().map(DeviceName::as_str).collect::<Vec<_>>()),
+    };
+    note(ui, context, if keys.is_empty() { record } else { record.with("keys", keys) });
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &JournalArgs) -> Outcome {

@@ -1,10 +1,9 @@
 //! `confvault key`
 
-use std::path::Path;
-
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::journal::note;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -388,16 +387,9 @@ fn put_back(ui: &mut Ui, context: &Context) -> Outcome {
     let root = context.root()?;
     let done = keys::put_back(&root.join(STORE_DIR), &KeyRing::at(&root))?;
     if !done.done.is_empty() {
-        record(ui, &root, Record::new("put-back", done.outcome()).with("refs", done.names()));
+        note(ui, context, Record::new("put-back", done.outcome()).with("refs", done.names()));
     }
     print_put_back(ui, "key heads", &done)
-}
-
-/// Writes a record into the journal, as far as it can be written.
-pub(super) fn record(ui: &mut Ui, root: &Path, record: Record) {
-    if let Err(error) = ops::record(root, record) {
-        ui.status(&format!("Not recorded in the journal: {}", CommandError::from(error).texts().join(": ")));
-    }
 }
 
 /// Says what was put back and what was left.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::journal::note;
 use super::restore_show::tell;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
@@ -15,7 +16,7 @@ use crate::cli::time::{self, count};
 use crate::cli::ui::{Look, Ui};
 use crate::model::{DeviceName, Kind};
 use crate::ops::restore::{RestoreOptions, restore};
-use crate::ops::{PathFilter, Reader, record};
+use crate::ops::{PathFilter, Reader};
 use crate::store::{FiledLogs, Record};
 
 /// List the logs of a device, and put them into a folder
@@ -65,9 +66,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogsArgs) -> Outcome {
     let restored = restore(&set, reader.access(), &context.absolute(to)?, &options)?;
     let entry = Record::new("restore", "done").with("device", args.device.as_str()).with("logs", chosen.commit.to_string());
     let entry = entry.with("files", restored.files).with("bytes", restored.bytes);
-    if let Err(error) = context.root().and_then(|root| Ok(record(&root, entry)?)) {
-        ui.status(&format!("Not recorded in the journal: {}", error.texts().join(": ")));
-    }
+    note(ui, context, entry);
     if ui.json_wished() {
         let commit = chosen.commit.to_string();
         let (files, bytes) = (restored.files, restored.bytes);

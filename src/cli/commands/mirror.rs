@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::key::{print_put_back, record};
+use super::journal::note;
+use super::key::print_put_back;
 use super::mirror_show::{
     print_proof, print_status, push_document, status_document, tell_lost, tell_refused, warn_of_dependence,
 };
@@ -157,6 +158,7 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
     let url = args.url.at(editor.inventory().root())?;
     editor.add_mirror(&args.name, &args.url)?;
     let inventory = editor.save()?;
+    note(ui, context, Record::new("mirror", "added").with("mirror", args.name.as_str()));
     let distance = independence(&url, &inventory.store_dir());
     warn_of_dependence(ui, &args.name, distance);
     if url.is_unprotected() {
@@ -205,6 +207,7 @@ fn remove(ui: &mut Ui, context: &Context, args: &NameArgs) -> Outcome {
     let mut editor = Editor::open(&context.root()?)?;
     editor.remove_mirror(&args.name)?;
     editor.save()?;
+    note(ui, context, Record::new("mirror", "removed").with("mirror", args.name.as_str()));
     if ui.json_wished() {
         ui.json("mirror remove", &json!({ "removed": args.name }))?;
     } else {
@@ -250,8 +253,8 @@ fn fetch_from(ui: &mut Ui, context: &Context, args: &FetchArgs) -> Outcome {
     let (env, cancel) = (GitEnv::of(crate::cli::env::all()), signals::cancel());
     let place = place(&inventory, &args.name)?;
     let done = fetch(&inventory, &place, Surroundings { env: &env, cancel: &cancel })?;
-    let note = Record::new("mirror-fetch", done.outcome()).with("mirror", args.name.as_str()).with("refs", done.names());
-    record(ui, inventory.root(), note);
+    let record = Record::new("mirror-fetch", done.outcome()).with("mirror", args.name.as_str()).with("refs", done.names());
+    note(ui, context, record);
     let exit = print_put_back(ui, "mirror fetch", &done)?;
     let refs = match done.done.len() {
         0 => "no ref had to be put back".to_owned(),
@@ -300,6 +303,11 @@ fn status_all(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Outcome {
     let (documents, exit) = each(ui, context, &args.names, &mut |ui, vault, place, around| {
         let (status, lost) = status(vault, place, around)?;
         let proof = if args.prove { Some(prove(place, around)?) } else { None };
+        if let Some(proof) = &proof {
+            // It has pushed refs of its own there.
+            let outcome = if proof.append_only() { "append-only" } else { "open" };
+            note(ui, context, Record::new("mirror-prove", outcome).with("mirror", place.name.as_str()));
+        }
         if !ui.json_wished() {
             print_status(ui, place, &status, args.behind)?;
             proof.iter().try_for_each(|proof| print_proof(ui, proof))?;

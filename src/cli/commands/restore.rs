@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::journal::note;
 use super::restore_device::{self, DeviceArgs};
 use super::restore_show::{compared_document, document, fleet_document, planned, print_compared, print_plan, tell};
 use crate::cli::Outcome;
@@ -18,7 +19,7 @@ use crate::ops::restore::{
     RestoreError, RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file,
     tar_to_writer,
 };
-use crate::ops::{PathFilter, Reader, record};
+use crate::ops::{PathFilter, Reader};
 use crate::store::Record;
 
 /// Put a set back: to the device itself, into a folder, as a tar archive, or only plan and compare
@@ -190,11 +191,19 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     }
     let piped = args.tar.as_ref().is_some_and(|file| file.as_os_str() == "-");
     let restored = match &args.tar {
-        None => restore(&set, access, dir, &options)?,
-        Some(_) if piped => tar_to_writer(&set, access, ui.raw(), &options).map_err(CommandError::of_output)?,
-        Some(file) => tar_to_file(&set, access, &context.absolute(file)?, &options)?,
+        None => restore(&set, access, dir, &options).map_err(CommandError::from),
+        Some(_) if piped => tar_to_writer(&set, access, ui.raw(), &options).map_err(CommandError::of_output),
+        Some(file) => tar_to_file(&set, access, &context.absolute(file)?, &options).map_err(CommandError::from),
     };
-    keep_record(ui, context, restored.record(generation.device.as_str(), generation.number));
+    let restored = match restored {
+        Ok(restored) => restored,
+        Err(error) => {
+            let failed = Record::new("restore", "failed").with("device", generation.device.as_str());
+            note(ui, context, failed.with("generation", generation.number).with("reason", error.texts().join(": ")));
+            return Err(error);
+        }
+    };
+    note(ui, context, restored.record(generation.device.as_str(), generation.number));
     let name = format!("{}@{}", generation.device, generation.number);
     if ui.json_wished() {
         ui.json("restore", &document(&generation, &restored))?;
@@ -226,7 +235,7 @@ fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     let outcome = if fleet.failed.is_empty() && fleet.restored.is_complete() { "done" } else { "partly" };
     let failed: Vec<_> = fleet.failed.iter().map(|(device, _)| serde_json::Value::from(device.as_str())).collect();
     let entry = Record::new("restore", outcome).with("device_count", fleet.devices.len()).with("failed", failed);
-    keep_record(ui, context, entry.with("files", fleet.restored.files).with("bytes", fleet.restored.bytes));
+    note(ui, context, entry.with("files", fleet.restored.files).with("bytes", fleet.restored.bytes));
     if ui.json_wished() {
         ui.json("restore", &fleet_document(&fleet))?;
     } else if let Some(place) = args.to.as_ref().or(args.tar.as_ref()).filter(|place| place.as_os_str() != "-") {
@@ -241,13 +250,4 @@ fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
         ui.finding(&texts, error.hints());
     }
     Ok(if outcome == "done" { Exit::Done } else { Exit::Partly })
-}
-
-/// Records what was put back, where that can be: a copy of a store, or one on a read-only disk, is
-/// restored from all the same.
-fn keep_record(ui: &mut Ui, context: &Context, entry: Record) {
-    let kept = context.root().and_then(|root| Ok(record(&root, entry)?));
-    if let Err(error) = kept {
-        ui.status(&format!("Not recorded in the journal: {}", error.texts().join(": ")));
-    }
 }
