@@ -128,7 +128,7 @@ fn devices_changes_and_imports(env: &TestEnv, cv: &dyn Fn(&[&str]) -> Run) {
     cv(&["drill", "pbx", "--identity", IDENTITY]).succeeded();
     cv(&["drill", "pbx", "--from", "offsite", "--identity", IDENTITY]).succeeded();
     cv(&["drill", "show"]).succeeded();
-    cv(&["restore", "pbx@3", "--device", "--plan", "--identity", IDENTITY]);
+    cv(&["restore", "pbx@3", "--device", "--plan", "--identity", IDENTITY]).failed(1);
     cv(&["restore", "pbx@3", "--device", "--yes", "--identity", IDENTITY]).succeeded();
     assert!(env.read("pbx/etc/asterisk/sip.conf").contains(&format!("{CANARY}three")), "nothing was put back");
     // A tree of another tool.

@@ -42,9 +42,9 @@ fn a_protocol_says_who_what_from_where_and_how_sure() {
     Restored from
       Mirror  off  $TEST/work/off.git
       Apart from the store  same-file-system
-      Fetched  5 refs, 46 objects, each checked by git [VERSION]
+      Fetched  5 refs, 55 objects, each checked by git [VERSION]
       Opened with  an identity of a recipient
-      Signatures checked  7
+      Signatures checked  10
       Administrator keys  SHA256:[KEY]
       State of `_store`  commit [ID]
 
