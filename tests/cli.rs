@@ -18,6 +18,8 @@ mod http;
 #[path = "support/pty.rs"]
 mod pty;
 
+#[path = "cli/astray.rs"]
+mod astray;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/device.rs"]

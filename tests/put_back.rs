@@ -198,7 +198,9 @@ fn a_choice_brings_its_folders_and_nothing_else() {
         assert_eq!(fs::metadata(to.join("etc")).unwrap().mode(), fs::metadata(lab.source("pbx").join("etc")).unwrap().mode());
         assert!(compare(set, access, &to, &only).unwrap().is_equal());
         let none = RestoreOptions { paths: paths(&["etc/nothing"]), ..asked() };
-        assert!(matches!(restore(set, access, &to, &none), Err(RestoreError::NoSuchPath { paths }) if paths == ["etc/nothing"]));
+        assert!(
+            matches!(restore(set, access, &to, &none), Err(RestoreError::NoSuchPath { paths, .. }) if paths == ["etc/nothing"])
+        );
         let scopes = RestoreOptions { by_scope: true, scopes: vec![Scope::Voip], ..asked() };
         let by_scope = lab.dir.path().join("scopes");
         restore(set, access, &by_scope, &scopes).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::env::Env;
 use super::error::CommandError;
 use crate::inventory::{Inventory, InventoryError, locate};
-use crate::ops::keys::KeyRing;
+use crate::ops::keys::{AdminFolder, KeyRing};
 use crate::profile::Profiles;
 use crate::store::Store;
 
@@ -44,6 +44,15 @@ impl Context {
     /// The folder where a store is to be made.
     pub(crate) fn new_root(&self, given: Option<&Path>) -> Result<PathBuf, CommandError> {
         self.absolute(given.or(self.dir.as_deref()).unwrap_or(Path::new("")))
+    }
+
+    /// The identity that `init` made, where it put it: in the administrator's folder.
+    pub(crate) fn made_identity(&self) -> Option<PathBuf> {
+        let folder = match &self.env.admin {
+            Some(dir) => AdminFolder::at(&self.absolute(dir).ok()?),
+            None => AdminFolder::beside(&self.root().ok()?.canonicalize().ok()?),
+        };
+        folder.identity_file()
     }
 
     /// The inventory.

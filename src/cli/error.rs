@@ -6,7 +6,8 @@ use std::io;
 use super::context::Context;
 use super::exit::Exit;
 use super::hints;
-use crate::model::DeviceName;
+use crate::inventory::InventoryError;
+use crate::model::{self, DeviceName};
 use crate::ops::restore::RestoreError;
 use crate::{ops, store};
 
@@ -34,7 +35,13 @@ impl CommandError {
     pub(crate) fn value(error: &clap::Error) -> Self {
         let argument = error.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
         let cause = error.source().map(|cause| chain(cause).join(": ")).unwrap_or_default();
-        Self::usage(format!("Not a value of {argument}: {cause}")).hint("`--help` shows what it takes")
+        let text = match cause.strip_prefix("Not a ") {
+            Some(rest) => format!("{argument} is not a {rest}"),
+            None => format!("Not a value of {argument}: {cause}"),
+        };
+        let url = error.source().and_then(|cause| cause.downcast_ref::<crate::inventory::UrlError>());
+        let hints = url.map(|error| hints::url(error).1).filter(|hints| !hints.is_empty());
+        Self::new(Exit::Usage, text, hints.unwrap_or_else(|| vec!["`--help` shows what it takes".to_owned()]))
     }
 
     /// Makes a plain failure.
@@ -62,6 +69,11 @@ impl CommandError {
         self
     }
 
+    /// Says which paths of a set may be meant.
+    pub(crate) fn near_path(self, near: &[String]) -> Self {
+        self.hint(hints::near_path(near))
+    }
+
     /// Says which device the advice is about, where it has NAME in its place.
     pub(crate) fn about(mut self, device: &DeviceName) -> Self {
         for hint in &mut self.hints {
@@ -70,17 +82,51 @@ impl CommandError {
         self
     }
 
-    /// Says of a device that the store does not know and the inventory does that it was never taken.
-    pub(crate) fn known_to(self, context: &Context) -> Self {
-        let Some(device) = self.no_device().filter(|name| context.inventory().is_ok_and(|known| known.device(name).is_ok()))
-        else {
-            return self;
+    /// Says of a device that the store does not know and the inventory does that it was never taken; of a device or a mirror that
+    /// neither knows, which of the inventory may be meant.
+    ///
+    /// Where an identity is wanted: which file has the one that `init` made, if it still lies where `init` put it.
+    pub(crate) fn known_to(mut self, context: &Context) -> Self {
+        if self.hints.iter().any(|hint| hint == hints::IDENTITY)
+            && let Some(path) = context.made_identity()
+        {
+            self.hints.insert(0, format!("the one that `confvault init` made: `--identity {}`", path.display()));
+        }
+        let Ok(known) = context.inventory() else { return self };
+        let near = match self.not_listed() {
+            Some(InventoryError::NoMirror(name)) => model::near(name.as_str(), known.mirrors.keys().map(|name| name.as_str())),
+            Some(InventoryError::NoDevice(name)) => {
+                model::near(name.as_str(), known.devices().map(|device| device.name.as_str()))
+            }
+            _ => Vec::new(),
         };
+        if !near.is_empty() {
+            return Self { hints: [vec![hints::near_words(&near)], self.hints].concat(), ..self };
+        }
+        let Some(device) = self.no_device() else { return self };
+        if known.device(&device).is_err() {
+            let near = model::near(device.as_str(), known.devices().map(|device| device.name.as_str()));
+            return match near.is_empty() || self.hints.iter().any(|hint| hint.starts_with("near: ")) {
+                true => self,
+                false => Self { hints: vec![hints::near_words(&near)], ..self },
+            };
+        }
         let hints = vec![
             format!("`confvault snapshot {device}` takes one"),
             format!("`confvault journal --device {device}` shows what became of earlier tries"),
         ];
-        Self { hints, source: format!("Device has no generation yet: {device}").into(), ..self }
+        // The command line is right; what it asks for is not there yet.
+        Self { exit: Exit::Failed, hints, source: format!("Device has no generation yet: {device}").into(), ..self }
+    }
+
+    /// The error of the inventory, if it is one.
+    fn not_listed(&self) -> Option<&InventoryError> {
+        let source = self.source.as_ref() as &(dyn Error + 'static);
+        let of_job = source.downcast_ref::<ops::Error>().and_then(|error| match error {
+            ops::Error::Inventory(error) => Some(error),
+            _ => None,
+        });
+        source.downcast_ref::<InventoryError>().or(of_job)
     }
 
     /// The device that the store does not know, if that is the error.
@@ -172,7 +218,7 @@ macro_rules! from_room {
 }
 
 from_room! {
-    crate::inventory::InventoryError => hints::inventory,
+    InventoryError => hints::inventory,
     crate::inventory::UrlError => hints::url,
     crate::profile::ProfileError => hints::profile,
     crate::collect::CollectError => hints::collect,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::error::CommandError;
+use super::exit::Exit;
 use super::ui::Ui;
 use crate::ops::keys::AdminFolder;
 use crate::seal::{Identities, Opener, PassphraseFor, Trust};
@@ -26,7 +27,12 @@ impl IdentityArgs {
             if self.identity.is_empty() { context.env.identity.iter().collect() } else { self.identity.iter().collect() };
         let mut all = None;
         for path in given {
-            all.get_or_insert_with(Identities::default).extend(read(ui, &context.absolute(path)?)?);
+            let path = context.absolute(path)?;
+            let identities = read(ui, &path)?;
+            if is_own(context, &path) {
+                ui.warn("This is the identity of the collector itself, which opens nothing that is sealed");
+            }
+            all.get_or_insert_with(Identities::default).extend(identities);
         }
         Ok(all)
     }
@@ -38,6 +44,12 @@ impl IdentityArgs {
             None => Ok(None),
         }
     }
+}
+
+/// Tells whether an identity lies among the keys of this machine.
+fn is_own(context: &Context, path: &std::path::Path) -> bool {
+    let keys = context.root().and_then(|root| Ok(root.join("keys").canonicalize()?));
+    keys.is_ok_and(|keys| path.canonicalize().is_ok_and(|path| path.starts_with(keys)))
 }
 
 fn read(ui: &mut Ui, path: &std::path::Path) -> Result<Identities, CommandError> {
@@ -66,6 +78,21 @@ impl AdminArgs {
             Some(dir) => Ok(AdminFolder::at(&context.absolute(dir)?)),
             None => Ok(AdminFolder::beside(&root.canonicalize().unwrap_or_else(|_| root.to_owned()))),
         }
+    }
+
+    /// The folder, which is refused if it was named and is not there.
+    pub(crate) fn folder_that_is(&self, context: &Context, root: &std::path::Path) -> Result<AdminFolder, CommandError> {
+        let folder = self.folder(context, root)?;
+        let named = self.admin.is_some() || context.env.admin.is_some();
+        if named && !folder.dir().is_dir() {
+            let text = format!("No administrator's folder here: {}", folder.dir().display());
+            return Err(CommandError::new(
+                Exit::Key,
+                text,
+                vec!["it is the folder that `confvault init` made, with `administrator.key`".to_owned()],
+            ));
+        }
+        Ok(folder)
     }
 
     /// The identities: those that were given, else the one of the administrator's folder.

@@ -78,7 +78,7 @@ fn with_codes(command: clap::Command) -> clap::Command {
 
 fn run(env: Env, cli: Cli) -> Exit {
     logging::start(cli.verbose);
-    let mut ui = Ui::new(&env, Wishes { json: cli.json, quiet: cli.quiet });
+    let mut ui = Ui::new(&env, Wishes { json: cli.json, quiet: cli.quiet, verbose: cli.verbose > 0 });
     let context = Context::new(env, cli.root);
     let trouble = cli.command.trouble();
     let result = cli.command.run(&mut ui, &context).and_then(|exit| ui.flush().map(|()| exit));
@@ -98,7 +98,7 @@ fn run(env: Env, cli: Cli) -> Exit {
 
 /// Ends with what the parser says: help and version are data, all else is a usage error.
 fn refuse(env: &Env, error: &clap::Error) -> Exit {
-    let mut ui = Ui::new(env, Wishes { json: false, quiet: false });
+    let mut ui = Ui::new(env, Wishes { json: false, quiet: false, verbose: false });
     if error.kind() == clap::error::ErrorKind::ValueValidation {
         // The parser repeats the value, which may hold a secret; our errors do not.
         ui.error(&CommandError::value(error));

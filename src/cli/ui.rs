@@ -51,6 +51,8 @@ pub(crate) struct Wishes {
     pub(crate) json: bool,
     /// No status and no progress.
     pub(crate) quiet: bool,
+    /// More than the short form.
+    pub(crate) verbose: bool,
 }
 
 /// The printer.
@@ -171,6 +173,11 @@ impl Ui {
     /// Says what the user should know, on standard error.
     pub(crate) fn warn(&mut self, text: &str) {
         self.say(Look::Notice, "warning: ", text);
+    }
+
+    /// Tells whether more than the short form is wished.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.wishes.verbose
     }
 
     /// Says what went wrong: the error, its causes, what to do.

@@ -8,6 +8,7 @@
 mod digest;
 mod look;
 mod names;
+mod near;
 mod path;
 mod point;
 mod set;
@@ -17,6 +18,7 @@ mod url;
 pub use digest::{Digest, DigestError};
 pub use look::{Look, LookEntry, Stamp};
 pub use names::{CollectorName, DeviceName, MirrorName, NameError, NameTag, Release, Ticket};
+pub use near::near;
 pub use path::{ConfigPath, PathError};
 pub use point::{Phase, Point, PointError, Where};
 pub use set::{ConfigSet, Content, Entry, Kind, Owner, Scope, SetError};

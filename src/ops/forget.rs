@@ -100,7 +100,7 @@ pub fn months_of(vault: &Vault, device: &DeviceName, now: DateTime<Utc>) -> Resu
 /// The newest generation of a device and those that have a name keep their large files.
 ///
 /// # Errors
-/// [`KeyError::Already`] for a device that is still in the inventory; [`KeyError::NoSuch`] for one that never was in the
+/// [`KeyError::InUse`] for a device that is still in the inventory; [`KeyError::NoSuch`] for one that never was in the
 /// store; the store cannot be read.
 pub fn plan(vault: &Vault, device: Option<&DeviceName>, logs: bool, now: DateTime<Utc>) -> Result<Vec<Going>, Error> {
     let refs = vault.store.refs()?;
@@ -125,7 +125,7 @@ fn going(what: What, reference: &str, id: ObjectId) -> Going {
 
 fn retired(vault: &Vault, refs: &Refs, device: &DeviceName) -> Result<Vec<Going>, Error> {
     if vault.inventory.device(device).is_ok() {
-        return Err(KeyError::Already(format!("device {device} in the inventory")).into());
+        return Err(KeyError::InUse(device.clone()).into());
     }
     let below = [("heads", What::Line), ("tags", What::Name), ("large", What::Large)];
     let mut all = Vec::new();

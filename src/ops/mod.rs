@@ -48,7 +48,7 @@ mod waiting;
 
 pub use error::Error;
 pub use gone::{gone, gone_at};
-pub use paths::PathFilter;
+pub use paths::{PathFilter, near};
 pub use reader::Reader;
 pub use record::record;
 pub use vault::Vault;

@@ -55,6 +55,27 @@ impl PathFilter {
     }
 }
 
+/// Gives up to three entries that may be meant by texts that choose none, as `SCOPE/PATH`, sorted: those that a text ends with
+/// (a path of the device where the set has it without the folder of its source), else those with its file name or one that is like it.
+pub fn near<'a>(texts: &[String], entries: impl Iterator<Item = (Scope, &'a ConfigPath)> + Clone) -> Vec<String> {
+    let shown = |(scope, path): (Scope, &ConfigPath)| format!("{}/{path}", scope.as_str());
+    let file_name = |text: &str| text.trim_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    let mut found = std::collections::BTreeSet::new();
+    for text in texts {
+        let ends = |path: &ConfigPath| text.strip_suffix(&path.to_string()).is_some_and(|front| front.ends_with('/'));
+        let whole: Vec<String> = entries.clone().filter(|(_, path)| ends(path)).map(shown).collect();
+        if !whole.is_empty() {
+            found.extend(whole);
+            continue;
+        }
+        let names: Vec<(String, String)> = entries.clone().map(|entry| (file_name(&entry.1.to_string()), shown(entry))).collect();
+        let like = crate::model::near(&file_name(text), names.iter().map(|(name, _)| name.as_str()));
+        let nearest = like.first().map(String::as_str);
+        found.extend(names.iter().filter(|(name, _)| Some(name.as_str()) == nearest).map(|(_, shown)| shown.clone()));
+    }
+    found.into_iter().take(3).collect()
+}
+
 impl Rule {
     fn matches(&self, scope: Scope, path: &ConfigPath) -> bool {
         let path = path.as_bytes();

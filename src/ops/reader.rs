@@ -30,6 +30,23 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Tells whether a word is the name of a generation of a device.
+    #[must_use]
+    pub fn is_name(&self, device: &DeviceName, word: &str) -> bool {
+        let names = self.store.refs().and_then(|refs| self.store.names(&refs, device)).unwrap_or_default();
+        names.iter().any(|name| name.name.as_str() == word)
+    }
+
+    /// Gives paths of the newest generation of a device that may be meant by texts that choose none, as `SCOPE/PATH`.
+    #[must_use]
+    pub fn near_paths(&self, device: &DeviceName, texts: &[String]) -> Vec<String> {
+        let newest = self.store.refs().and_then(|refs| self.store.newest(&refs, device));
+        let manifest = newest.and_then(|generation| self.store.manifest(&generation));
+        let near =
+            |manifest: crate::store::Manifest| super::near(texts, manifest.lines.iter().map(|line| (line.scope, &line.path)));
+        manifest.map(near).unwrap_or_default()
+    }
+
     /// Opens the store in the folder `root`. `identities` are the reader's own, if any were named.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::store::manifest::{Form, Line};
 use crate::store::{Entry, Error as StoreError, Generation, JournalQuery, Refs};
 
 /// A rule that is not known any more, or that cannot be told without an identity.
-const UNKNOWN: &str = "-";
+pub const UNKNOWN: &str = "-";
 
 /// What stands in place of a rule where a file lies in clear as a whole.
 const NOT_SEALED: &str = "not-sealed";

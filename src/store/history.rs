@@ -67,30 +67,8 @@ pub fn newest(repo: &Repo, refs: &Refs, device: &DeviceName) -> Result<Generatio
 
 /// Finds the devices whose names are like a name, nearest first.
 fn near(refs: &Refs, wanted: &DeviceName) -> Vec<String> {
-    let wanted = wanted.as_str().to_ascii_lowercase();
-    let mut found: Vec<(usize, String)> = devices(refs)
-        .iter()
-        .map(|d| (distance(&wanted, &d.as_str().to_ascii_lowercase()), d.to_string()))
-        .filter(|(far, name)| *far <= 2 + wanted.len() / 6 || name.to_ascii_lowercase().contains(&wanted))
-        .collect();
-    found.sort();
-    found.into_iter().take(3).map(|(_, name)| name).collect()
-}
-
-/// The number of letters to insert, drop or replace on the way from one word to another.
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.as_bytes();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut before = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = before + usize::from(x != *y);
-            before = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row[b.len()]
+    let devices = devices(refs);
+    crate::model::near(wanted.as_str(), devices.iter().map(DeviceName::as_str))
 }
 
 /// Walks from generation to generation; reads commits only.
@@ -136,17 +114,5 @@ impl Iterator for History {
             self.next = self.before(generation);
         }
         Some(next)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_are_those_of_letters() {
-        for (a, b, far) in [("", "", 0), ("gw", "gw", 0), ("gw-01", "gw-10", 2), ("gw", "", 2), ("kitten", "sitting", 3)] {
-            assert_eq!(distance(a, b), far, "{a} {b}");
-        }
     }
 }

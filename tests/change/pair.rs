@@ -36,7 +36,7 @@ fn a_ticket_opened_twice_has_two_pairs() {
     let all = env.cv(&["change", "list", "--all", "--json"]).json();
     let ids: Vec<_> = all["changes"].as_array().unwrap().iter().map(|item| item["change"].as_str().unwrap()).collect();
     assert_eq!(ids, ["T/2", "T"]);
-    let missing = env.cv(&["change", "show", "T/3"]).failed(1);
+    let missing = env.cv(&["change", "show", "T/3"]).failed(2);
     assert!(missing.starts_with("error: No change is known: T/3\n"), "{missing}");
 }
 
@@ -66,7 +66,7 @@ fn a_change_stays_open_until_what_came_after_is_kept() {
     let open = env.cv(&["change", "close", "T"]).failed(3);
     assert!(open.contains("change T is open still"), "{open}");
     assert_eq!(env.cv(&["change", "list"]).succeeded().lines().count(), 2);
-    let none = env.cv(&["show", "gw-1@post/T"]).failed(1);
+    let none = env.cv(&["show", "gw-1@post/T"]).failed(2);
     assert!(none.contains("post/T"), "{none}");
     // Giving it up needs no answer of the device.
     let given_up = env.cv(&["change", "abort", "T", "--note", "the card died"]).failed(3);

@@ -49,7 +49,7 @@ fn damage_is_named_with_what_it_touches() {
 #[test]
 fn a_name_that_no_device_has_is_no_damage() {
     let env = TestEnv::with_history();
-    let said = env.cv(&["check", "pbxx"]).failed(1);
+    let said = env.cv(&["check", "pbxx"]).failed(2);
     assert!(said.contains("No such device: pbxx") && said.contains("near: pbx"), "{said}");
     assert!(!env.cv(&["journal"]).text().contains("damage"));
 }

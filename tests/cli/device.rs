@@ -105,7 +105,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     --- stderr
     error: No such profile: nothing
     hint: `confvault profile list` shows all profiles
-    --- exit 1
+    --- exit 2
     ");
     assert_snapshot!(env.cv(&["device", "set", "x"]), @"
     --- stderr
@@ -117,7 +117,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     --- stderr
     error: No such device in the inventory: nobody
     hint: `confvault device list` shows all devices
-    --- exit 1
+    --- exit 2
     ");
     env.write("confvault.toml", "collector = \"central\"\n[policy]\njob = 3\n");
     assert_snapshot!(env.cv(&["device", "list"]), @"

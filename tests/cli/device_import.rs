@@ -178,7 +178,7 @@ fn hostile_lists_are_refused_with_their_line_and_change_nothing() {
     let said = env.cv(&["device", "import", "nowhere.csv"]).failed(1);
     assert!(said.contains("error: List cannot be read: $TEST/work/nowhere.csv\ncaused by: No such file"), "{said}");
     env.write("list", "name,host,profile\ngw,h,no-such\n");
-    assert!(env.cv(&["device", "import", "list"]).failed(1).contains("No such profile"));
+    assert!(env.cv(&["device", "import", "list"]).failed(2).contains("No such profile"));
     // What a spreadsheet would run is a label like any other; an empty list adds nothing.
     env.write("list", "name,host,note\ngw,h,=cmd|' /C calc'!A0\n");
     import(&env, &["list"]);

@@ -50,7 +50,7 @@ fn generations_of_all_releases_newest_first() {
     --- stderr
     error: No such device: pbxx
     hint: near: pbx
-    --- exit 1
+    --- exit 2
     ");
 }
 

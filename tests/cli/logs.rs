@@ -47,7 +47,7 @@ fn logs_come_back() {
         assert_eq!(env.read("out/var/log/asterisk/full"), "first REGISTER\n");
         assert!(!env.path("out/var/log/asterisk/queue_log").exists());
     }
-    back(&["--commit", "ffffffff"]).failed(1);
+    back(&["--commit", "ffffffff"]).failed(2);
 
     assert!(cv(&["logs", "bare"]).stderr.contains("no logs are filed"));
     let refused = cv(&["restore", "pbx", "--scope", "logs", "--to", "x"]).failed(2);

@@ -37,7 +37,8 @@ fn files_with_mode_size_and_form() {
     assert_snapshot!(env.cv(&["ls", "pbx@1", "nothing"]), @"
     --- stderr
     error: Nothing of this generation matches nothing
-    --- exit 1
+    hint: `confvault ls POINT` lists the files of a generation
+    --- exit 2
     ");
     assert!(env.cv(&["ls", "pbx@1", "**/*.conf"]).succeeded().lines().count() == 2);
 }

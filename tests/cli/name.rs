@@ -41,7 +41,7 @@ fn a_name_once_used_is_never_given_to_another_generation() {
     --- stderr
     error: Device pbx has no name silver
     hint: names: golden
-    --- exit 1
+    --- exit 2
     ");
     for name in ["now", "42", "-x", "a/b", "a b", "pre"] {
         env.cv(&["name", "pbx", "--", name]).failed(2);

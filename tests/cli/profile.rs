@@ -73,7 +73,7 @@ fn a_profile_is_tried_on_a_folder() {
     --- stderr
     error: No such profile: astrisk
     hint: `confvault profile list` shows all profiles
-    --- exit 1
+    --- exit 2
     ");
 }
 

@@ -48,7 +48,7 @@ fn a_set_comes_back_byte_for_byte() {
     --- stderr
     error: No such path in this generation: nothing
     hint: `confvault ls POINT` lists the files of a generation
-    --- exit 1
+    --- exit 2
     ");
 }
 
@@ -59,7 +59,7 @@ fn usage_and_trouble_have_their_codes() {
     env.cv(&["restore", "--to", "x"]).failed(2);
     env.cv(&["restore", "pbx", "--to", "x", "--tar", "y"]).failed(2);
     env.cv(&["restore", "--all", "--tar", "y", "--to", "x"]).failed(2);
-    env.cv(&["restore", "pbx@99", "--to", "x"]).failed(1);
+    env.cv(&["restore", "pbx@99", "--to", "x"]).failed(2);
     env.cv(&["restore", "pbx@99", "--to", "x", "--plan"]).failed(2);
     env.cv(&["restore", "pbx", "--to", "x", "--plan"]).failed(1);
 }
@@ -109,7 +109,8 @@ fn secrets_need_an_identity_and_masked_text_none() {
     env.cv(&["-C", "vault", "snapshot"]).succeeded();
     assert_snapshot!(env.cv(&["-C", "vault", "restore", "pbx", "--to", "out"]), @"
     --- stderr
-    error: An identity that opens epoch 1 is needed for 1 files, the first: voip/sip.conf
+    error: An identity that opens epoch 1 is needed for files (1), the first: voip/sip.conf
+    hint: the one that `confvault init` made: `--identity $TEST/work/vault-admin/identity.txt`
     hint: name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY
     hint: or put back text with tokens in place of secrets, `--masked`
     --- exit 12

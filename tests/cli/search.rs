@@ -35,7 +35,7 @@ fn lines_are_found_with_the_generations_that_hold_them() {
     --- stderr
     error: No such device: nobody
     hint: `confvault device list` shows all devices
-    --- exit 1
+    --- exit 2
     ");
 }
 

@@ -34,13 +34,13 @@ fn a_generation_shows_its_facts() {
     --- stderr
     error: Device pbx has no generation @9; it has generations 1 to 3
     hint: `confvault log pbx` shows all generations
-    --- exit 1
+    --- exit 2
     ");
     assert_snapshot!(env.cv(&["show", "pbx@nothing"]), @"
     --- stderr
     error: Device pbx has no name nothing
     hint: names: golden
-    --- exit 1
+    --- exit 2
     ");
     env.cv(&["show", "pbx@0"]).failed(2);
 }
@@ -60,13 +60,13 @@ fn a_file_goes_out_byte_for_byte() {
     --- stderr
     error: More than one file matches: **/a.bin
     hint: name one whole, such as voip/a.bin or voip/b/a.bin
-    --- exit 1
+    --- exit 2
     ");
     assert_snapshot!(env.cv(&["show", "pbx", "nothing"]), @"
     --- stderr
     error: No such file in this generation: nothing
-    hint: `confvault ls POINT` lists its files
-    --- exit 1
+    hint: `confvault ls POINT` lists the files of a generation
+    --- exit 2
     ");
 }
 

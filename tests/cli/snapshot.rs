@@ -166,7 +166,7 @@ fn what_is_chosen_wrongly_is_said() {
     --- stderr
     error: No such device in the inventory: nobody
     hint: `confvault device list` shows all devices
-    --- exit 1
+    --- exit 2
     ");
     assert_snapshot!(env.cv(&["snapshot", "--label", "site=nowhere"]), @"
     --- stderr

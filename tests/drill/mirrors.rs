@@ -164,7 +164,7 @@ fn of_several_mirrors_one_is_named() {
     // The other one is empty: what should hold a store holds none.
     let run = with_identity(&env, &["--from", "two"]);
     assert_eq!(run.code, 13, "{run}");
-    with_identity(&env, &["--from", "three"]).failed(1);
+    with_identity(&env, &["--from", "three"]).failed(2);
     env.cv(&["mirror", "remove", "two"]).succeeded();
     env.cv(&["mirror", "remove", "off"]).succeeded();
     let said = with_identity(&env, &[]).failed(1);
@@ -174,7 +174,7 @@ fn of_several_mirrors_one_is_named() {
 #[test]
 fn a_slip_of_the_pen_is_no_failed_drill() {
     let env = lab();
-    with_identity(&env, &["pbxx"]).failed(1);
+    with_identity(&env, &["pbxx"]).failed(2);
     with_identity(&env, &["pbx@now"]).failed(2);
     with_identity(&env, &["pbx", "pbx@1"]).failed(2);
     drill(&env, &["--identity", "not-there.txt"]).failed(12);

@@ -15,6 +15,7 @@ fn steady(text: &str) -> String {
         (r"git [\d.]+", "git [VERSION]"),
         (r"confvault \d+\.\d+\.\d+", "confvault [VERSION]"),
         (r"(On machine) +[^,\n]+", "$1  [HOST]"),
+        (r"(_journal/\w+/)\d{4}-\d\d", "$1[MONTH]"),
         (r" {2,}", "  "),
     ] {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, word).into_owned();
@@ -73,7 +74,7 @@ fn a_protocol_says_who_what_from_where_and_how_sure() {
     Record
       Signature  verified, by signers of the pinned administrator
       Signed by  central@confvault  SHA256:[KEY]
-      Commit  [ID] of refs/heads/_journal/central
+      Commit  [ID] of refs/heads/_journal/central/[MONTH]
       Program  confvault [VERSION]
 
     Evidence for

@@ -150,7 +150,7 @@ fn a_plan_does_everything_but_commit() {
     assert!(packs.filter_map(Result::ok).all(|f| !f.file_name().to_string_lossy().contains("tmp")));
     let only = world.import(&["oxidized", "default.git", "--profile", "cisco-ios", "--only", "sw1"]);
     assert_eq!((only["devices"].as_array().unwrap().len(), &only["generation_count"]), (1, &1.into()));
-    let said = world.cv(&["import", "oxidized", "default.git", "--only", "sw2"]).failed(1);
+    let said = world.cv(&["import", "oxidized", "default.git", "--only", "sw2"]).failed(2);
     assert!(said.contains("History has no such device: sw2"), "{said}");
 }
 

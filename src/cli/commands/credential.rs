@@ -65,6 +65,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &CredentialArgs) -> Outc
             let there = unset(&root, &args.device, slot(args)).map_err(failed)?;
             if there {
                 note(ui, context, Record::new("credential", "removed").with("device", args.device.as_str()));
+            } else {
+                context.inventory()?.device(&args.device)?;
             }
             (&args.device, if there { "removed" } else { "not there" })
         }

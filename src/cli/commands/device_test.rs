@@ -10,6 +10,7 @@ use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
+use crate::collect::Step;
 use crate::model::{Content, DeviceName, Kind};
 use crate::ops::reach::{self, Tested};
 use crate::ops::snapshot::World;
@@ -35,7 +36,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TestArgs) -> Outcome {
         }
         if result.is_err() {
             let rest = took.saturating_sub(steps.iter().map(|step| step.took).sum());
-            ui.row(&[(Look::Dim, &format!("{:>8.3} s  ", rest.as_secs_f64())), (Look::Bad, "failed")])?;
+            ui.row(&[
+                (Look::Dim, &format!("{:>8.3} s  ", rest.as_secs_f64())),
+                (Look::Bad, "failed"),
+                (Look::Plain, &format!(" {}", after(&steps))),
+            ])?;
         }
     }
     // The advice to look at each step has been followed.
@@ -66,9 +71,17 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TestArgs) -> Outcome {
     let release = collected.set.release.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let more = files.len().saturating_sub(50);
     let more = if more > 0 { format!(", {more} of them not shown") } else { String::new() };
-    ui.status(&format!("{} files of release {release}{more}; nothing was kept", files.len()));
+    ui.status(&format!("{} of release {release}{more}; nothing was kept", time::count(files.len(), "file")));
     for warning in &collected.warnings {
         ui.warn(warning);
     }
     Ok(Exit::Done)
+}
+
+/// Where it failed: each step is told when it is done.
+fn after(steps: &[Step]) -> String {
+    match steps.last() {
+        Some(step) => format!("after {}", crate::cli::ui::safe(step.what.as_bytes())),
+        None => "at the first step: to reach the source".to_owned(),
+    }
 }

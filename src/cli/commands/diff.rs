@@ -77,8 +77,15 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Outcome {
     let found = compare(&reader, &words.first, words.second.as_ref(), &options, &world)?;
     if !found.unused_paths.is_empty() {
         let texts = found.unused_paths.join(", ");
-        return Err(CommandError::failed(format!("Nothing on either side matches {texts}"))
-            .hint("`confvault ls POINT` lists the files of a generation"));
+        let error = CommandError::usage(format!("Nothing on either side matches {texts}"));
+        let device = &words.first.device;
+        let named = |text: &&String| reader.is_name(device, text);
+        return Err(match found.unused_paths.iter().find(named) {
+            Some(name) => {
+                error.hint(format!("`@{name}` is the generation of this name: `confvault diff {} @{name}`", args.first))
+            }
+            None => error.near_path(&reader.near_paths(device, &found.unused_paths)),
+        });
     }
     print(ui, context, args, &found)?;
     Ok(if found.difference.is_empty() { Exit::Done } else { Exit::Differs })

@@ -225,7 +225,15 @@ fn of_record(held: &Held, signed: &Signed) -> Block {
     let facts = vec![
         ("Signature", verified),
         ("Signed by", plain(format!("{}  {}", by.signer, by.key))),
-        ("Commit", plain(format!("{} of refs/heads/_journal/{}", held.commit, held.record.collector))),
+        (
+            "Commit",
+            plain(format!(
+                "{} of refs/heads/_journal/{}/{}",
+                held.commit,
+                held.record.collector,
+                held.record.time.format("%Y-%m")
+            )),
+        ),
         ("Program", plain(format!("confvault {}", held.record.version))),
     ];
     Block::Facts("Record", facts)

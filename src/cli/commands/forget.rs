@@ -74,7 +74,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome 
     }
     match done {
         Some(done) => {
-            ui.status(&format!("{} refs forgotten, {} freed", done.refs, time::size(freed(done.maintained))));
+            ui.status(&format!("{} forgotten, {} freed", time::count(done.refs, "ref"), time::size(freed(done.maintained))));
             if !vault.inventory.mirrors.is_empty() {
                 ui.status("Mirrors still hold it: `confvault mirror push`, then `confvault mirror forget NAME --yes`");
             }

@@ -25,10 +25,12 @@ pub(super) fn show(ui: &mut Ui, report: Report, added: &[DeviceName], plan: bool
         table.print(ui)?;
         let (size, took) = (time::size(report.added_bytes), report.took.as_secs_f64());
         let left = if failed > 0 { format!(", {failed} left out") } else { String::new() };
-        let commits = report.commits;
+        let commits = time::count(usize::try_from(report.commits).unwrap_or(usize::MAX), "commit");
+        let made = time::count(usize::try_from(made).unwrap_or(usize::MAX), "generation");
+        let done = time::count(done, "device");
         ui.status(&match plan {
-            true => format!("would make {made} generations of {done} devices from {commits} commits{left}; nothing was done"),
-            false => format!("{made} generations of {done} devices from {commits} commits{left}; {size} added in {took:.1} s"),
+            true => format!("would make {made} of {done} from {commits}{left}; nothing was done"),
+            false => format!("{made} of {done} from {commits}{left}; {size} added in {took:.1} s"),
         });
         for name in added {
             ui.row(&[(Look::Plain, "added "), (Look::Strong, name.as_str())])?;
@@ -40,7 +42,8 @@ pub(super) fn show(ui: &mut Ui, report: Report, added: &[DeviceName], plan: bool
     if report.ignored.0 > 0 {
         let (count, some) = &report.ignored;
         ui.status(&format!(
-            "{count} files belong to no device: {}{}",
+            "of no device: {}: {}{}",
+            time::count(*count, "file"),
             some.join(", "),
             if *count > some.len() { " …" } else { "" }
         ));

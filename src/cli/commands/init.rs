@@ -72,9 +72,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
     };
     let sealing = sealing(ui, args)?;
     let open = matches!(sealing, Sealing::Fresh(None));
+    let others = std::fs::read_dir(&root).is_ok_and(|mut inside| inside.next().is_some());
+    let shown = root.display().to_string();
     let made = init(Options { root, collector: collector.clone(), sealing, admin })?;
     if made.begun_anew {
         ui.status("An init that did not come to its end had begun here; what it left was taken away");
+    }
+    if others && !made.begun_anew {
+        ui.warn(&format!("The folder was not empty; what lies there is left alone, and is no part of the store: {shown}"));
     }
     if ui.json_wished() {
         ui.json("init", &report(&made, &collector))?;
@@ -109,7 +114,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
 /// Rebuilds a store from its mirror, or joins it.
 fn rebuild_from(ui: &mut Ui, context: &Context, args: &InitArgs, url: &str) -> Outcome {
     let root = context.new_root(args.dir.as_deref())?;
-    let admin = args.admin.folder(context, &root)?;
+    let admin = args.admin.folder_that_is(context, &root)?;
     let identities = args.admin.identities(ui, context, &admin)?;
     let local = !url.contains(':') && !url.starts_with('/');
     let url = if local { context.absolute(Path::new(url))?.display().to_string() } else { url.to_owned() };

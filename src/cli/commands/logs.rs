@@ -51,13 +51,17 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogsArgs) -> Outcome {
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
     let refs = reader.store.refs()?;
     let filed = reader.store.logs(&refs, Some(&args.device))?;
+    if filed.is_empty() && reader.inventory.as_ref().is_none_or(|known| known.device(&args.device).is_err()) {
+        // A device that has neither logs nor a generation, nor an entry, is a mistake.
+        reader.store.newest(&refs, &args.device)?;
+    }
     let Some(to) = &args.to else { return list(ui, &reader, args, &filed) };
     let meant = |filed: &&FiledLogs| {
         let by = |text: &String| filed.commit.to_string().starts_with(text) || filed.run.as_ref() == Some(text);
         args.commit.as_ref().is_none_or(by)
     };
     let mut found = filed.iter().filter(meant);
-    let chosen = found.next().ok_or_else(|| CommandError::failed(format!("No such logs are filed: {}", args.device)))?;
+    let chosen = found.next().ok_or_else(|| CommandError::usage(format!("No such logs are filed: {}", args.device)))?;
     if args.commit.is_some() && found.next().is_some() {
         return Err(CommandError::usage("More than one commit begins so"));
     }

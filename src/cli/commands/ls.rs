@@ -10,7 +10,7 @@ use crate::cli::table::{Table, plain};
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::{Kind, Point};
-use crate::ops::PathFilter;
+use crate::ops::{PathFilter, near};
 use crate::store::Line;
 
 /// List the files of a generation
@@ -35,7 +35,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LsArgs) -> Outcome {
     let filter = PathFilter::new(&args.paths);
     let lines: Vec<&Line> = manifest.lines.iter().filter(|line| filter.matches(line.scope, &line.path)).collect();
     if lines.is_empty() && !filter.is_all() {
-        return Err(CommandError::failed(format!("Nothing of this generation matches {}", args.paths.join(" "))));
+        let near = near(&args.paths, manifest.lines.iter().map(|line| (line.scope, &line.path)));
+        return Err(CommandError::usage(format!("Nothing of this generation matches {}", args.paths.join(" "))).near_path(&near));
     }
     if ui.json_wished() {
         let entries: Vec<_> = lines.iter().map(|line| document(line)).collect();

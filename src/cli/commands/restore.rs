@@ -53,7 +53,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     all: bool,
     /// Into this folder; made if it is not there
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["tar", "device", "resume", "undo"], conflicts_with = "tar")]
+    #[arg(long, value_name = "DIR", conflicts_with = "tar")]
     to: Option<PathBuf>,
     /// As a tar archive (`-`: standard output)
     #[arg(long, value_name = "FILE")]
@@ -134,6 +134,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Outcome
     }
     if args.device.is_meant() {
         return restore_device::run(ui, context, args, &args.device, &reader, &args.words);
+    }
+    if args.to.is_none() && args.tar.is_none() {
+        return Err(CommandError::usage("Nothing says where the set goes")
+            .hint("`--to DIR` puts it into a folder, `--tar FILE` into an archive, `--device` back to the device itself"));
     }
     let to = args.to.as_ref().map(|dir| context.absolute(dir)).transpose()?;
     let piped = args.tar.as_ref().is_some_and(|file| file.as_os_str() == "-");

@@ -8,6 +8,7 @@ use crate::cli::Outcome as Ending;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::table::{Table, plain};
+use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::Kind;
 use crate::ops::device_restore::{
@@ -98,10 +99,6 @@ pub(super) fn plan(ui: &mut Ui, plan: &Plan) -> Result<(), CommandError> {
     let kept = if plan.kept > 0 { format!(", {} that the point does not have stay", plan.kept) } else { String::new() };
     ui.status(&format!("{} to do, {} the same as at the point{kept}", plan.items.len(), plan.same));
     Ok(())
-}
-
-fn entries(number: usize) -> String {
-    if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
 /// Prints what changed between the release of the point and that of the device.
@@ -243,7 +240,7 @@ pub(super) fn report_document(plan: Option<&Plan>, report: &Report) -> Value {
 /// Prints how a restore ended, as text.
 pub(super) fn text(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
     let device = report.device.as_str();
-    let entries = entries(report.items);
+    let entries = time::count(report.items, "entry");
     let point = format!("{}@{}", report.of, report.generation);
     let (look, says) = match &report.outcome {
         Outcome::Nothing => (Look::Good, format!("stands as {point}: nothing was done")),

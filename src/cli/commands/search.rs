@@ -60,7 +60,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome 
     if !ui.json_wished() {
         let unread = match searched.unread {
             0 => String::new(),
-            unread => format!("; {unread} files could not be searched (sealed, or too large)"),
+            unread => format!("; {} could not be searched (sealed, or too large)", count(unread, "file")),
         };
         let [hits, generations, devices] =
             [(searched.hits, "line"), (searched.generations, "generation"), (searched.devices, "device")]

@@ -10,11 +10,12 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::identity::IdentityArgs;
 use crate::cli::table::{Table, plain};
+use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::ProfileName;
 use crate::model::{DeviceName, MirrorName, Point};
 use crate::ops::Vault;
-use crate::ops::secrets::{self, Exposed, Listing};
+use crate::ops::secrets::{self, Exposed, Listing, UNKNOWN};
 
 /// List the secrets of a generation, without their values; find those that stand in clear
 ///
@@ -89,9 +90,11 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
         table.row(vec![plain(&suspect.path), plain(suspect.line), (Look::Notice, "suspect".to_owned()), plain(shown), plain("")]);
     }
     table.print(ui)?;
+    if opener.is_none() && listing.places.iter().any(|place| place.rule == UNKNOWN) {
+        ui.status("RULE and whether a rule of today still finds a secret are told with `--identity FILE`");
+    }
     if listing.sealed > 0 {
-        let files = if listing.sealed == 1 { "file is" } else { "files are" };
-        ui.status(&format!("{} {files} sealed whole", listing.sealed));
+        ui.status(&format!("sealed whole: {}", time::count(usize::try_from(listing.sealed).unwrap_or(usize::MAX), "file")));
     }
     if !listing.suspects.is_empty() {
         ui.status("take a suspect as a secret with `[[always-mask]]` in confvault.toml, by what stands around it");

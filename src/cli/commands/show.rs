@@ -10,7 +10,7 @@ use crate::cli::identity::IdentityArgs;
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::{Kind, Point};
-use crate::ops::{PathFilter, Reader};
+use crate::ops::{PathFilter, Reader, near};
 use crate::store::{Decoded, Generation, Line, Name};
 
 /// Show a generation, or a file as it stood there
@@ -70,10 +70,11 @@ fn find<'a>(lines: &'a [Line], text: &str) -> Result<&'a Line, CommandError> {
     match (files.next(), files.next()) {
         (Some(line), None) => Ok(line),
         (None, _) => {
-            Err(CommandError::failed(format!("No such file in this generation: {text}"))
-                .hint("`confvault ls POINT` lists its files"))
+            let files = lines.iter().filter(|line| line.kind != Kind::Directory);
+            let near = near(&[text.to_owned()], files.map(|line| (line.scope, &line.path)));
+            Err(CommandError::usage(format!("No such file in this generation: {text}")).near_path(&near))
         }
-        (Some(one), Some(other)) => Err(CommandError::failed(format!("More than one file matches: {text}")).hint(format!(
+        (Some(one), Some(other)) => Err(CommandError::usage(format!("More than one file matches: {text}")).hint(format!(
             "name one whole, such as {} or {}",
             one.shown(),
             other.shown()

@@ -28,8 +28,10 @@ pub(super) fn inventory(error: &InventoryError) -> Advice {
         InventoryError::Syntax { .. } => advice(Exit::Usage, &[]),
         InventoryError::Twice { .. } => advice(Exit::Usage, &["take the device out of one of the files"]),
         InventoryError::Exists(name) => (Exit::Failed, vec![format!("change it with `confvault device set {name} …`")]),
-        InventoryError::NoDevice(_) => advice(Exit::Failed, &["`confvault device list` shows all devices"]),
-        InventoryError::NoMirror(_) => advice(Exit::Failed, &["add it with `confvault mirror add MIRROR URL`"]),
+        InventoryError::NoDevice(_) => advice(Exit::Usage, &["`confvault device list` shows all devices"]),
+        InventoryError::NoMirror(_) => {
+            advice(Exit::Usage, &["`confvault mirror status` shows all mirrors, `confvault mirror add MIRROR URL` adds one"])
+        }
         InventoryError::MirrorExists(_) => advice(Exit::Failed, &["`confvault mirror status` shows all mirrors"]),
         InventoryError::NoFolders(_) => advice(Exit::Failed, &["name a folder that has one folder for each device"]),
         InventoryError::Folder(_) => {
@@ -56,7 +58,7 @@ pub(super) fn url(error: &UrlError) -> Advice {
 /// Advice on a profile.
 pub(super) fn profile(error: &ProfileError) -> Advice {
     match error {
-        ProfileError::Unknown(_) => advice(Exit::Failed, &["`confvault profile list` shows all profiles"]),
+        ProfileError::Unknown(_) => advice(Exit::Usage, &["`confvault profile list` shows all profiles"]),
         ProfileError::Read { .. } => advice(Exit::Failed, &[]),
         ProfileError::OverrideSpelt { .. } => advice(
             Exit::Usage,
@@ -86,15 +88,14 @@ pub(super) fn store(error: &store::Error) -> Advice {
         E::RefusedSetting { .. } => advice(Exit::Failed, &["if you trust the store, remove the setting from its `config` file"]),
         E::Locked { .. } => advice(Exit::Locked, &["wait for the other process; its lock ends with it"]),
         E::NoDevice { near, .. } => {
-            let near = near.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
             let hint = "`confvault device list` shows all devices".to_owned();
-            (Exit::Failed, vec![if near.is_empty() { hint } else { format!("near: {near}") }])
+            (Exit::Usage, vec![if near.is_empty() { hint } else { near_words(near) }])
         }
-        E::NoGeneration { device, .. } => (Exit::Failed, vec![format!("`confvault log {device}` shows all generations")]),
+        E::NoGeneration { device, .. } => (Exit::Usage, vec![format!("`confvault log {device}` shows all generations")]),
         E::NoName { there, device, .. } if there.is_empty() => {
-            (Exit::Failed, vec![format!("give one with `confvault name {device}@NUMBER NAME`")])
+            (Exit::Usage, vec![format!("give one with `confvault name {device}@NUMBER NAME`")])
         }
-        E::NoName { there, .. } => (Exit::Failed, vec![format!("names: {}", there.join(", "))]),
+        E::NoName { there, .. } => (Exit::Usage, vec![format!("names: {}", there.join(", "))]),
         E::NameTaken { .. } | E::NameUsed { .. } => {
             advice(Exit::Failed, &["choose another name, such as one with a date; a name is never given to another generation"])
         }
@@ -142,13 +143,23 @@ pub(super) fn store(error: &store::Error) -> Advice {
     }
 }
 
+/// Advice on a path that a set does not have.
+pub(super) fn near_path(near: &[String]) -> String {
+    if near.is_empty() { "`confvault ls POINT` lists the files of a generation".to_owned() } else { near_words(near) }
+}
+
+/// Advice on a word that is none of those that there are.
+pub(super) fn near_words(near: &[String]) -> String {
+    format!("near: {}", near.join(", "))
+}
+
 /// For refs that are gone or went back.
 pub(super) const PUT_BACK: &[&str] = &[
     "`confvault key heads --put-back` sets refs to where this machine has seen them, as far as the store has what they stood on",
     "what it has no more comes from a mirror: `confvault mirror fetch MIRROR`",
 ];
 
-const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";
+pub(super) const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";
 
 /// Advice on keys and what they seal.
 pub(super) fn seal(error: &crate::seal::Error) -> Advice {
@@ -157,6 +168,13 @@ pub(super) fn seal(error: &crate::seal::Error) -> Advice {
         E::Key | E::EpochUnknown(_) => advice(Exit::Key, &[IDENTITY]),
         E::KeyFileOpen { path, .. } => (Exit::Key, vec![format!("take the rights away with `chmod 600 {}`", path.display())]),
         E::KeyFileOwner { .. } => advice(Exit::Key, &["use a key file of your own"]),
+        E::KeyFile { path, source } if source.kind() == std::io::ErrorKind::IsADirectory => {
+            let inner = ["identity.txt", "identity.age"].map(|name| path.join(name)).into_iter().find(|path| path.exists());
+            let file = inner.map_or_else(|| "the file in it".to_owned(), |path| format!("`{}`", path.display()));
+            (Exit::Key, vec![format!("this is a folder; name {file}")])
+        }
+        E::KeyFile { source, .. } if source.kind() == std::io::ErrorKind::NotFound => advice(Exit::Key, &[IDENTITY]),
+        E::NotAKey { what: "age identity or ssh-ed25519 private key", .. } => advice(Exit::Key, &[IDENTITY]),
         E::KeyFile { .. } | E::KeyFileSize { .. } | E::NotAKey { .. } | E::Work { .. } => advice(Exit::Key, &[]),
         E::Recipient { .. } | E::Malformed { .. } => advice(Exit::Usage, &[]),
         E::NoRecipient => advice(Exit::Usage, &["give a recipient: age1…, ssh-ed25519 …, or a file of them"]),
@@ -211,8 +229,13 @@ pub(super) fn keys(error: &crate::ops::keys::KeyError) -> Advice {
             advice(Exit::Key, &["`confvault key list` shows the administrators; name another folder with `--admin FOLDER`"])
         }
         E::Nobody(_) => advice(Exit::Failed, &["add another first, with `confvault key add`"]),
-        E::NoSuch { .. } => advice(Exit::Failed, &["`confvault key list` shows what there is"]),
+        E::NoSuch { what: "device in the store", .. } => advice(Exit::Usage, &["`confvault device list` shows all devices"]),
+        E::NoSuch { .. } => advice(Exit::Usage, &["`confvault key list` shows what there is"]),
         E::Already(_) => advice(Exit::Failed, &[]),
+        E::InUse(device) => (
+            Exit::Failed,
+            vec![format!("if it is retired: `confvault device remove {device}`, then this again; until then its history stays")],
+        ),
         E::NotSealing => advice(Exit::Failed, &["`confvault key add RECIPIENT` turns the store to sealing"]),
         E::Seal(error) => seal(error),
         E::Store(error) => store(error),
@@ -242,7 +265,8 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
             Exit::Failed,
             vec![format!("`confvault restore --resume {device}` ends the restore at the point, `--undo {device}` takes it back")],
         ),
-        E::NotOpen(_) | E::Unknown(_) => advice(Exit::Failed, &["`confvault change list --all` shows what there is"]),
+        E::Unknown(_) => advice(Exit::Usage, &["`confvault change list --all` shows what there is"]),
+        E::NotOpen(_) => advice(Exit::Failed, &["`confvault change list --all` shows what there is"]),
         E::Elsewhere { .. } => advice(Exit::Failed, &["run the command on that collector"]),
     }
 }
@@ -274,6 +298,10 @@ pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
         E::Disk(error) => disk(error),
         E::Cancelled => advice(Exit::Failed, &["run the command again"]),
         E::Unknown { .. } => advice(Exit::Failed, &["use the version of confvault that wrote the store, or a newer one"]),
+        E::Git { message, .. } if message.contains("does not appear to be a git repository") => advice(
+            Exit::Failed,
+            &["make it there with `git init --bare`, or correct the URL: `confvault mirror remove`, then `add`"],
+        ),
         E::Git { .. } => advice(
             Exit::Failed,
             &["try `git ls-remote URL` as the user that confvault runs as; keys and host keys are those of git and ssh"],
@@ -286,7 +314,7 @@ pub(super) fn mirror(error: &mirror::MirrorError) -> Advice {
 pub(super) fn restore(error: &crate::ops::restore::RestoreError) -> Advice {
     use crate::ops::restore::RestoreError as E;
     match error {
-        E::NoSuchPath { .. } => advice(Exit::Failed, &["`confvault ls POINT` lists the files of a generation"]),
+        E::NoSuchPath { near, .. } => (Exit::Usage, vec![near_path(near)]),
         E::NeedsIdentity { .. } => {
             (Exit::Key, vec![IDENTITY.to_owned(), "or put back text with tokens in place of secrets, `--masked`".to_owned()])
         }
@@ -408,7 +436,7 @@ fn import(error: &crate::ops::import::ImportError) -> Advice {
         E::NoRelease { .. } => advice(Exit::Failed, &["name it with `--release RELEASE`, and the device with `--only NAME`"]),
         E::Collected { .. } => advice(Exit::Failed, &["go on with `confvault snapshot NAME`; histories are not mixed"]),
         E::OtherHistory { .. } => advice(Exit::Failed, &["import from the repository that was imported before"]),
-        E::NoSuch(_) => advice(Exit::Failed, &["leave out `--only`, with `--plan`, to see all devices"]),
+        E::NoSuch(_) => advice(Exit::Usage, &["leave out `--only`, with `--plan`, to see all devices"]),
     }
 }
 
@@ -424,7 +452,8 @@ fn drill(error: &crate::ops::drill::DrillError) -> Advice {
         E::OneForOne(stand_in) => (Exit::Usage, vec![format!("`confvault drill POINT --into {stand_in}`")]),
         E::NotEmpty(_) => advice(Exit::Failed, &["choose an empty folder, or one that is not there"]),
         E::Stopped => advice(Exit::Failed, &["run the command again"]),
-        E::Unknown(_) | E::Never | E::Ambiguous(_) => advice(Exit::Failed, &["`confvault drill list` shows the drills"]),
+        E::Unknown(_) | E::Ambiguous(_) => advice(Exit::Usage, &["`confvault drill list` shows the drills"]),
+        E::Never => advice(Exit::Failed, &["`confvault drill` makes one"]),
     }
 }
 

@@ -289,8 +289,12 @@ impl Making<'_, '_> {
     fn check_paths(&self) -> Result<(), RestoreError> {
         let lines = self.lines.values().map(|line| (line.scope, &line.path));
         let entries = self.entries.values().map(|entry| (entry.scope, &entry.path));
-        let paths = self.choice.paths.unused(lines.chain(entries));
-        if paths.is_empty() { Ok(()) } else { Err(RestoreError::NoSuchPath { paths }) }
+        let all = lines.chain(entries);
+        let paths = self.choice.paths.unused(all.clone());
+        if paths.is_empty() {
+            return Ok(());
+        }
+        Err(RestoreError::NoSuchPath { near: crate::ops::paths::near(&paths, all), paths })
     }
 
     fn fill(&self, plan: &mut Plan) -> Result<(), Error> {

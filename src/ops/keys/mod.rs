@@ -106,6 +106,9 @@ pub enum KeyError {
     /// What was to be added is there.
     #[error("There already: {0}")]
     Already(String),
+    /// A device that is to be forgotten is collected still.
+    #[error("Device is in the inventory, and only a retired one is forgotten: {0}")]
+    InUse(crate::model::DeviceName),
     /// The store keeps its secrets in clear.
     #[error("The store keeps secrets in clear")]
     NotSealing,

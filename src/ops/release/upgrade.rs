@@ -160,6 +160,7 @@ pub struct Way {
 /// [`UpgradeError`] where it may not be begun; what stops the snapshot as a whole.
 pub fn begin(vault: &Vault, plan: &Plan, world: &World<'_>, progress: &mut dyn FnMut(&DeviceReport)) -> Result<Begun, Error> {
     let device = &plan.device;
+    vault.inventory.device(device)?;
     let refs = vault.store.refs()?;
     if let Some(open) = upgrading(&vault.store, &refs, device)? {
         return Err(UpgradeError::IsOpen { device: device.clone(), to: open.to }.into());

@@ -17,9 +17,11 @@ pub enum RestoreError {
     NoSuchPath {
         /// What was asked for.
         paths: Vec<String>,
+        /// What may be meant, as `SCOPE/PATH`.
+        near: Vec<String>,
     },
     /// Secrets or sealed files are wanted, and no identity opens them.
-    #[error("An identity that opens epoch {epoch} is needed for {count} files, the first: {first}")]
+    #[error("An identity that opens epoch {epoch} is needed for files ({count}), the first: {first}")]
     NeedsIdentity {
         /// The epoch.
         epoch: u32,

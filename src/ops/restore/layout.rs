@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{RestoreError, RestoreOptions};
 use crate::model::{ConfigPath, Kind};
+use crate::ops::paths::near;
 use crate::store::{Access, Form, Line, Manifest};
 
 /// An entry and its place.
@@ -27,9 +28,10 @@ pub(super) fn layout<'a>(
 ) -> Result<Vec<Placed<'a>>, RestoreError> {
     let in_scope = |line: &&Line| options.scopes.is_empty() || options.scopes.contains(&line.scope);
     let lines = || manifest.lines.iter().filter(in_scope);
-    let missing = options.paths.unused(manifest.lines.iter().map(|line| (line.scope, &line.path)));
+    let entries = manifest.lines.iter().map(|line| (line.scope, &line.path));
+    let missing = options.paths.unused(entries.clone());
     if !missing.is_empty() {
-        return Err(RestoreError::NoSuchPath { paths: missing });
+        return Err(RestoreError::NoSuchPath { near: near(&missing, entries), paths: missing });
     }
     let mut chosen: Vec<&Line> = lines().filter(|line| options.paths.matches(line.scope, &line.path)).collect();
     if !options.paths.is_all() {
