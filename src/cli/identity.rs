@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::error::CommandError;
-use super::exit::Exit;
 use super::ui::Ui;
 use crate::ops::keys::AdminFolder;
 use crate::seal::{Identities, Opener, PassphraseFor, Trust};
@@ -80,17 +79,17 @@ impl AdminArgs {
         }
     }
 
-    /// The folder, which is refused if it was named and is not there.
-    pub(crate) fn folder_that_is(&self, context: &Context, root: &std::path::Path) -> Result<AdminFolder, CommandError> {
+    /// The folder; one that was named and is not there is told.
+    pub(crate) fn folder_or_none(
+        &self,
+        ui: &mut Ui,
+        context: &Context,
+        root: &std::path::Path,
+    ) -> Result<AdminFolder, CommandError> {
         let folder = self.folder(context, root)?;
         let named = self.admin.is_some() || context.env.admin.is_some();
         if named && !folder.dir().is_dir() {
-            let text = format!("No administrator's folder here: {}", folder.dir().display());
-            return Err(CommandError::new(
-                Exit::Key,
-                text,
-                vec!["it is the folder that `confvault init` made, with `administrator.key`".to_owned()],
-            ));
+            ui.warn(&format!("No administrator's folder here: {}", folder.dir().display()));
         }
         Ok(folder)
     }

@@ -114,7 +114,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Outcome {
 /// Rebuilds a store from its mirror, or joins it.
 fn rebuild_from(ui: &mut Ui, context: &Context, args: &InitArgs, url: &str) -> Outcome {
     let root = context.new_root(args.dir.as_deref())?;
-    let admin = args.admin.folder_that_is(context, &root)?;
+    let admin = args.admin.folder_or_none(ui, context, &root)?;
     let identities = args.admin.identities(ui, context, &admin)?;
     let local = !url.contains(':') && !url.starts_with('/');
     let url = if local { context.absolute(Path::new(url))?.display().to_string() } else { url.to_owned() };
