@@ -221,5 +221,5 @@ fn what_protects_nothing_on_the_way_is_said_to() {
 fn a_name_that_is_none_of_a_mirror_is_called_so() {
     let env = TestEnv::with_store();
     let said = env.cv(&["mirror", "add", "_x", "far.git"]).failed(2);
-    assert!(said.contains("Not a mirror name") && !said.contains("device"), "{said}");
+    assert!(said.contains("is not a mirror name") && !said.contains("device"), "{said}");
 }

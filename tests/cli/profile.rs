@@ -83,7 +83,7 @@ fn a_profile_of_ones_own_stands_over_the_built_in_one() {
     env.write("confvault.toml", "collector = \"c\"\n");
     let built_in = env.cv(&["profile", "show", "generic"]).succeeded();
     env.write("profiles/mine.toml", "name = \"mine\"\ntitle = \"Ours\"\nextends = \"generic\"\n");
-    let list = env.cv(&["profile", "list"]).succeeded();
+    let list = env.cv(&["profile", "list", "-v"]).succeeded();
     // What was never seen on a device stands below the profile: reasons of the profile, and each rule.
     let below = |name: &str| -> Vec<String> {
         let lines = list.lines().skip_while(|line| line.split_whitespace().next() != Some(name)).skip(1);
