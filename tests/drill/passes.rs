@@ -134,6 +134,7 @@ fn without_an_identity_what_is_closed_is_not_proven_and_the_drill_fails() {
     let env = lab();
     let run = drill(&env, &[]);
     assert_eq!(run.code, 12, "{run}");
+    assert!(run.stderr.contains("hint: name an identity of a recipient, with `--identity FILE`"), "{run}");
     let document = newest(&env);
     assert_eq!(findings(&document), ["no-identity pbx", "not-independent -"]);
     assert_eq!((outcome(&document, "pbx"), outcome(&document, "gw")), ("unproven".to_owned(), "proven".to_owned()));

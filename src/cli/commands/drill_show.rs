@@ -13,7 +13,7 @@ use crate::cli::time;
 use crate::cli::ui::{Look, Ui, safe};
 use crate::diff::render::page;
 use crate::inventory::Inventory;
-use crate::ops::drill::{Due, Held, Protocol, Signed};
+use crate::ops::drill::{Due, Held, Protocol, Signed, What};
 
 /// Prints the list.
 pub(super) fn list(ui: &mut Ui, drills: &[Held]) -> Outcome {
@@ -108,7 +108,10 @@ fn sheet(ui: &mut Ui, protocol: &Protocol, blocks: &[Block]) -> Result<(), Comma
     }
     if !protocol.passed() {
         let failing = protocol.findings.iter().filter(|finding| finding.fails).count();
-        ui.finding(&[format!("The drill failed, by {}", time::count(failing, "finding"))], &[]);
+        let closed = protocol.findings.iter().any(|finding| matches!(finding.what, What::NoIdentity | What::IdentityRefused));
+        let hint = "name an identity of a recipient, with `--identity FILE` or CONFVAULT_IDENTITY".to_owned();
+        let hints: &[String] = if closed { &[hint] } else { &[] };
+        ui.finding(&[format!("The drill failed, by {}", time::count(failing, "finding"))], hints);
     }
     Ok(())
 }
