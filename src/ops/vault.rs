@@ -138,13 +138,6 @@ impl Vault {
     /// Makes the id of a run that begins now.
     #[must_use]
     pub fn new_run() -> RunId {
-        // Half of a fresh key is as random as ids need to be; the system's generator stands behind it.
-        let key = crate::seal::StoreKey::generate().to_hex();
-        let mut random = [0; 10];
-        for (byte, pair) in random.iter_mut().zip(key.as_bytes().chunks_exact(2)) {
-            let digit = |b: u8| char::from(b).to_digit(16).unwrap_or(0) as u8;
-            *byte = digit(pair[0]) << 4 | digit(pair[1]);
-        }
-        RunId::new(Utc::now(), random)
+        RunId::new(Utc::now(), crate::seal::random())
     }
 }

@@ -9,6 +9,14 @@ use zeroize::Zeroizing;
 use super::{Error, Token};
 use crate::model::{DeviceName, Digest};
 
+/// Gives bytes from the randomness of the system, for what is no secret.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    OsRng.fill_bytes(&mut bytes);
+    bytes
+}
+
 /// The store key of one epoch: 32 random bytes, from which the keys of every device are derived.
 ///
 /// Whoever has it can confirm guesses of contents; it opens nothing.

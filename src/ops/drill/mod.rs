@@ -85,6 +85,5 @@ pub enum Place {
 /// Gives something for chance to begin with.
 #[must_use]
 pub fn seed() -> u32 {
-    // Half of a fresh key is as random as a choice needs to be; the system's generator stands behind it.
-    u32::from_str_radix(&crate::seal::StoreKey::generate().to_hex()[..8], 16).unwrap_or(0)
+    u32::from_be_bytes(crate::seal::random())
 }
