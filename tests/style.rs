@@ -54,6 +54,36 @@ fn all(dir: &str) -> Vec<PathBuf> {
     out
 }
 
+/// What changes a disk, and where alone it may stand: every write passes a step at which a test can stop the world.
+#[test]
+fn only_fsio_changes_what_is_on_disk() {
+    const CHANGES: &[&str] = &[
+        "fs::remove_",
+        "fs::rename",
+        "fs::write(",
+        "fs::hard_link",
+        "fs::copy(",
+        "fs::create_dir",
+        "set_permissions",
+        "File::create",
+    ];
+    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fsio");
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in all("src") {
+        let text = fs::read_to_string(&file).unwrap();
+        // Modules of tests stand at the end of a file.
+        let shipped = text.split("#[cfg(test)]\n").next().unwrap();
+        for (at, line) in shipped.lines().enumerate().filter(|(_, line)| CHANGES.iter().any(|change| line.contains(change))) {
+            seen += 1;
+            if !file.starts_with(&room) {
+                wrong.push(format!("{}:{}: {}", file.display(), at + 1, line.trim()));
+            }
+        }
+    }
+    assert!(seen > 5, "{seen}");
+    assert!(wrong.is_empty(), "past fsio:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn a_room_imports_only_lower_floors() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

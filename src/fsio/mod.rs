@@ -12,6 +12,7 @@ pub mod fault;
 mod file;
 mod out;
 mod patient;
+mod remove;
 mod scratch;
 pub mod tree;
 
@@ -24,6 +25,7 @@ pub use file::{
 };
 pub use out::Out;
 pub use patient::Patient;
+pub use remove::remove_all;
 pub use scratch::Scratch;
 
 /// A step on disk that failed.

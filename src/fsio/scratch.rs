@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Error, PRIVATE_DIR, Result, is_at, try_lock};
+use super::{Error, PRIVATE_DIR, Result, is_at, remove_all, try_lock};
 
 /// How often a folder is made anew that another process took away before it was locked.
 const TRIES: usize = 100;
@@ -32,7 +32,7 @@ impl Scratch {
                 && let Some(_lock) = left(&entry.path())
             {
                 // What cannot be removed is no reason not to work.
-                drop(remove(&entry.path()));
+                drop(remove_all(&entry.path()));
             }
         }
         let mut builder = tempfile::Builder::new();
@@ -63,28 +63,8 @@ impl Scratch {
     /// # Errors
     /// The disk refused; something is left.
     pub fn remove(self) -> Result<()> {
-        remove(&self.dir).map_err(|e| Error::new("remove", &self.dir, e))
+        remove_all(&self.dir)
     }
-}
-
-/// Removes a folder of ours with everything in it, also what is in folders that nobody may write to.
-fn remove(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-        done => return done,
-    }
-    let mut todo = vec![dir.to_owned()];
-    while let Some(folder) = todo.pop() {
-        fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_DIR))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                todo.push(entry.path());
-            }
-        }
-    }
-    fs::remove_dir_all(dir)
 }
 
 /// Gives the lock of a folder that is ours and whose process has ended: a lock ends with its process.
@@ -98,7 +78,7 @@ fn left(dir: &Path) -> Option<File> {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What stays, if the disk refuses, is removed by the next.
-        drop(remove(&self.dir));
+        drop(remove_all(&self.dir));
     }
 }
 

@@ -107,8 +107,8 @@ pub(super) fn clear(root: &Path, work: Work) -> Result<Before, Error> {
             _ => {}
         }
     }
-    remove(&store)?;
-    remove(ring.dir())?;
+    fsio::remove_all(&store)?;
+    fsio::remove_all(ring.dir())?;
     Ok(Before::Cleared)
 }
 
@@ -125,13 +125,6 @@ fn read(path: &Path, work: Work) -> Result<Option<Vec<(String, PathBuf)>>, Error
     }
     let key = |line: &str| line.split_once(' ').map(|(digest, path)| (digest.to_owned(), PathBuf::from(path)));
     Ok(Some(lines.filter_map(key).collect()))
-}
-
-fn remove(dir: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fsio::Error::new("remove", dir, error).into()),
-        _ => Ok(()),
-    }
 }
 
 /// Lists the refs of a repository by its files, whether it opens or not.

@@ -175,7 +175,7 @@ impl Work {
 
     /// Removes the folder; what cannot be removed now is removed the next time.
     fn remove(&self) {
-        drop(fs::remove_dir_all(&self.dir));
+        drop(fsio::remove_all(&self.dir));
     }
 
     /// Makes the packs that stand for the chosen ones; gives their stems.
@@ -265,7 +265,7 @@ pub(super) fn recover(repo: &Repo) -> Result<()> {
     }
     // If nobody works there any more: it may hold as much as the store.
     if Lock::take(&repo.cache_dir().join("maintain.lock"), Duration::ZERO).is_ok() {
-        drop(fs::remove_dir_all(work));
+        drop(fsio::remove_all(&work));
     }
     Ok(())
 }

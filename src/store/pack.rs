@@ -59,9 +59,10 @@ struct Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Best effort: what stays is swept by the next writer.
-        drop(std::fs::remove_file(&self.pack));
-        drop(std::fs::remove_file(&self.index));
+        // Best effort: what stays is swept by the next writer. A pack that was published has left its names.
+        for left in [&self.pack, &self.index].into_iter().filter(|file| file.exists()) {
+            drop(fsio::unlink(left));
+        }
     }
 }
 

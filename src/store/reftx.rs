@@ -147,9 +147,9 @@ impl Drop for Prepared<'_> {
         if !self.published {
             // The lock first: without the other name of the file nobody would know whose it is.
             if same_file(&self.paths.new, &self.paths.lock) {
-                drop(std::fs::remove_file(&self.paths.lock));
+                drop(fsio::unlink_if_there(&self.paths.lock));
             }
-            drop(std::fs::remove_file(&self.paths.new));
+            drop(fsio::unlink_if_there(&self.paths.new));
         }
     }
 }

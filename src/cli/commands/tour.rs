@@ -90,7 +90,7 @@ impl Tour<'_> {
         self.title("An upgrade: another release is another line")?;
         let begin = ["-C", "vault", "release", "begin", "pbx", "20.20.1", "--why", "18 has reached its end", "--unreviewed"];
         self.confvault(&[&begin[..], &["a tour has no change notes"]].concat(), &[0])?;
-        fs::remove_dir_all(self.dir.join("devices/pbx"))?;
+        fsio::remove_all(&self.dir.join("devices/pbx")).map_err(disk)?;
         self.install("pbx-20", "pbx")?;
         self.confvault(&["-C", "vault", "release", "finish", "pbx", "--accept", "chan_sip is gone, and its file"], &[0])?;
         self.confvault(&["-C", "vault", "log", "pbx"], &[0])?;

@@ -205,12 +205,7 @@ impl Files for Local<'_> {
     }
 
     fn hide(&mut self) -> Result<(), ActError> {
-        match std::fs::remove_dir_all(&self.view) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(fsio::Error::new("remove", &self.view, error).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(fsio::remove_all(&self.view)?)
     }
 
     fn base(&self) -> String {

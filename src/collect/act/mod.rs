@@ -32,11 +32,9 @@ use crate::profile::{Action, Profile, Session as Script, SessionMode};
 use super::session::{SessionError, refusal};
 use super::{CollectError, Context};
 
+/// A source leaves out what has such a name, and reports it.
+pub use crate::fsio::tree::LEFTOVER;
 pub use error::{ActError, Said};
-
-/// The beginning of the names of what a restore makes beside the files of a set. A source leaves out what has such
-/// a name, and reports it.
-pub const LEFTOVER: &str = ".confvault-restore-";
 
 /// The longest silence of a command that only asks.
 const ASKED: Duration = Duration::from_secs(30);

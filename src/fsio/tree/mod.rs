@@ -35,6 +35,9 @@ use dirs::Dirs;
 pub use error::TreeError;
 use stage::Stage;
 
+/// The beginning of the names of what a restore makes beside the files of a set, here and on devices.
+pub const LEFTOVER: &str = ".confvault-restore-";
+
 /// Up to this many files are synced one by one; above, one sync of the whole file system is cheaper.
 const FEW: u64 = 32;
 

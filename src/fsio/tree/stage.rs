@@ -14,10 +14,8 @@ use rustix::io::Errno;
 use super::super::fault::{self, Step, Verdict};
 use super::super::{Error, Result};
 use super::dirs::{Dirs, OPEN_DIR, split, what_stands};
-use super::{FEW, NEW_FILE, TreeError};
+use super::{FEW, LEFTOVER, NEW_FILE, TreeError};
 use crate::model::{ConfigPath, Owner};
-
-const PREFIX: &str = ".confvault-restore-";
 
 /// A file of the folder that is being written.
 pub(super) struct Slot {
@@ -98,7 +96,7 @@ impl Stage {
         sweep(root);
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
-            let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let name = format!("{LEFTOVER}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let place = shown.join(&name);
             let refused = |e: Errno| Error::new("create", &place, e.into());
             step(Step::Mkdir, "create", &|| place.clone())?;
@@ -274,7 +272,7 @@ impl Stage {
     /// its place, then a rename there.
     fn carry(&self, from: &str, above: &OwnedFd, name: &OsStr, shown: &Path, overwrite: bool) -> Result<bool, TreeError> {
         let refused = |e: io::Error| TreeError::from(Error::new("write", shown, e));
-        let there = format!("{PREFIX}{}-{from}", std::process::id());
+        let there = format!("{LEFTOVER}{}-{from}", std::process::id());
         let stat = rustix::fs::statat(&self.dir, from, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| refused(e.into()))?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             let target = rustix::fs::readlinkat(&self.dir, from, Vec::new()).map_err(|e| refused(e.into()))?;
@@ -382,7 +380,7 @@ fn sweep(root: &OwnedFd) {
     if !ours(root, 0o022) {
         return;
     }
-    for name in list(root).iter().filter(|n| n.to_bytes().starts_with(PREFIX.as_bytes())) {
+    for name in list(root).iter().filter(|n| n.to_bytes().starts_with(LEFTOVER.as_bytes())) {
         let Ok(dir) = rustix::fs::openat(root, name, OPEN_DIR, Mode::empty()) else { continue };
         let numbered = || list(&dir).iter().all(|n| n.to_bytes().iter().all(u8::is_ascii_digit));
         if ours(&dir, 0o077) && numbered() && rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {

@@ -203,7 +203,7 @@ impl Record {
     /// Forgets what a killed process kept before it had kept all.
     pub(super) fn begin_keeping(&self) -> Result<(), DeviceRestoreError> {
         let back = self.dir.join("back");
-        remove_all(&back)?;
+        fsio::remove_all(&back)?;
         Ok(fsio::create_dir(&back, fsio::PRIVATE_DIR)?)
     }
 
@@ -289,20 +289,13 @@ fn sweep(dir: &Path) -> Result<(), DeviceRestoreError> {
         return Ok(());
     }
     for name in ["back", "root"] {
-        remove_all(&dir.join(name))?;
+        fsio::remove_all(&dir.join(name))?;
     }
     for name in ["facts.json", ".facts.json.tmp", "steps.jsonl"] {
         fsio::unlink_if_there(&dir.join(name))?;
     }
     match fsio::remove_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-fn remove_all(dir: &Path) -> Result<(), DeviceRestoreError> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fsio::Error::new("remove", dir, error).into()),
         _ => Ok(()),
     }
 }

@@ -27,9 +27,7 @@ impl Site {
                 if list.next().is_some() {
                     return Err(DrillError::NotEmpty(dir.clone()).into());
                 }
-                use std::os::unix::fs::PermissionsExt as _;
-                let mode = std::fs::Permissions::from_mode(PRIVATE_DIR);
-                std::fs::set_permissions(dir, mode).map_err(|e| fsio::Error::new("close to others", dir, e))?;
+                fsio::set_mode_and_sync(dir, PRIVATE_DIR)?;
             }
             Err(_) => fsio::create_dir_all(dir, PRIVATE_DIR)?,
         }
