@@ -13,11 +13,12 @@
 
 #[path = "support/env.rs"]
 mod env;
+#[path = "support/git_server.rs"]
+mod git_server;
 #[path = "sealing/lab.rs"]
 mod lab;
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use env::{Run, TestEnv};
+use git_server::GitServer;
 
 fn cv(env: &TestEnv, args: &[&str]) -> Run {
     let mut all = vec!["-C", "cv"];
@@ -326,72 +328,14 @@ fn random_kills_of_all_that_writes_need_no_hand() {
     assert_eq!(left, Vec::<String>::new());
 }
 
-/// A real server that lets one key in for git alone, without any setting of this machine.
-struct GitServer {
-    child: std::process::Child,
-    port: u16,
-    dir: PathBuf,
-}
-
-impl Drop for GitServer {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-impl GitServer {
-    fn start(env: &TestEnv) -> Self {
-        let dir = env.path("ssh");
-        fs::create_dir(&dir).unwrap();
-        for key in ["host", "user"] {
-            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(key)).status();
-            assert!(made.unwrap().success());
-        }
-        let public = fs::read_to_string(dir.join("user.pub")).unwrap();
-        // What docs/mirror.md says: who pushes has git-shell and no other.
-        let command = "command=\"git-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\",restrict";
-        fs::write(dir.join("authorized"), format!("{command} {public}")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n",
-            dir.display()
-        );
-        fs::write(dir.join("config"), config).unwrap();
-        fs::create_dir_all("/run/sshd").ok();
-        let log = fs::File::create(dir.join("log")).unwrap();
-        let child = Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f"]).arg(dir.join("config")).stderr(log).spawn();
-        let server = Self { child: child.expect("openssh-server is needed; see tests/all.sh"), port, dir };
-        for _ in 0..400 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return server;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("sshd does not answer: {}", fs::read_to_string(server.dir.join("log")).unwrap());
-    }
-
-    fn url(&self, repo: &Path) -> String {
-        let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-        format!("ssh://{user}@127.0.0.1:{}{}", self.port, repo.display())
-    }
-
-    /// A command of the program that reaches the server.
-    fn cv(&self, env: &TestEnv, args: &[&str]) -> Run {
-        let ssh = format!(
-            "ssh -F /dev/null -i {0}/user -oIdentitiesOnly=yes -oBatchMode=yes -oUserKnownHostsFile={0}/known -oStrictHostKeyChecking=accept-new",
-            self.dir.display()
-        );
-        let mut command = env.command(&[&["-C", "cv"], args].concat());
-        env.run(command.env("GIT_SSH_COMMAND", ssh))
-    }
-}
-
 #[test]
 fn a_mirror_behind_ssh_is_cleaned_as_far_as_its_host_allows() {
     let (env, _) = store(2);
-    let server = GitServer::start(&env);
+    let server = GitServer::start(&env.path(""));
+    let far = |args: &[&str]| {
+        let mut command = env.command(&[&["-C", "cv"], args].concat());
+        env.run(command.env("GIT_SSH_COMMAND", server.ssh("known", "accept-new")))
+    };
     // Nothing but git is to be had there.
     let shell = Command::new("ssh")
         .args(["-F", "/dev/null", "-oBatchMode=yes", "-oStrictHostKeyChecking=accept-new", "-i"])
@@ -405,7 +349,7 @@ fn a_mirror_behind_ssh_is_cleaned_as_far_as_its_host_allows() {
         let repo = env.path(format!("{name}.git"));
         assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(&repo).status().unwrap().success());
         cv(&env, &["mirror", "add", name, &server.url(&repo)]).succeeded();
-        server.cv(&env, &["mirror", "push", name]).succeeded();
+        far(&["mirror", "push", name]).succeeded();
         repo
     });
     let hook = repos[0].join("hooks/update");
@@ -415,8 +359,8 @@ fn a_mirror_behind_ssh_is_cleaned_as_far_as_its_host_allows() {
     cv(&env, &["forget", "old", "--yes", "--reason", "scrapped"]).succeeded();
     for name in ["guarded", "open"] {
         // The tombstone goes there, and nothing is deleted by a push.
-        server.cv(&env, &["mirror", "push", name]).succeeded();
-        let shown = server.cv(&env, &["mirror", "forget", name]);
+        far(&["mirror", "push", name]).succeeded();
+        let shown = far(&["mirror", "forget", name]);
         assert!(shown.stderr.contains("--yes"), "{shown}");
         assert!(shown.succeeded().contains("refs/heads/old/1.0"));
     }
@@ -425,12 +369,12 @@ fn a_mirror_behind_ssh_is_cleaned_as_far_as_its_host_allows() {
     }
 
     // The hook refuses, as it must: every ref is named with the reason, and what has to be run there.
-    let refused = server.cv(&env, &["mirror", "forget", "guarded", "--yes"]);
+    let refused = far(&["mirror", "forget", "guarded", "--yes"]);
     assert_eq!(refused.code, 3, "{refused}");
     assert!(refused.stderr.contains("refs/heads/old/1.0") && refused.stderr.contains("hook declined"), "{refused}");
     assert!(refs(&repos[0]).iter().any(|name| name.contains("/old/")));
     // The other lets them go, and its bytes are the host's to clean.
-    let gone = server.cv(&env, &["mirror", "forget", "open", "--yes"]);
+    let gone = far(&["mirror", "forget", "open", "--yes"]);
     assert!(!refs(&repos[1]).iter().any(|name| name.contains("/old/")), "{gone}");
     assert!(holds(&repos[1], "UNIQUE-old-text"));
     assert_eq!(gone.code, 0, "{gone}");
@@ -448,8 +392,8 @@ fn a_mirror_behind_ssh_is_cleaned_as_far_as_its_host_allows() {
     // Both go on, and a rebuild from them is whole.
     cv(&env, &["snapshot"]).succeeded();
     for name in ["guarded", "open"] {
-        server.cv(&env, &["mirror", "push", name]).succeeded();
-        let again = server.cv(&env, &["mirror", "forget", name, "--yes"]);
+        far(&["mirror", "push", name]).succeeded();
+        let again = far(&["mirror", "forget", name, "--yes"]);
         assert!(again.stderr.contains("nothing to forget"), "{again}");
     }
     env.cv(&["init", "again", "--from", "guarded.git", "--collector", "central", "--admin", "cv-admin"]).succeeded();

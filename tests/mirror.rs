@@ -11,6 +11,8 @@
     clippy::print_stderr
 )]
 
+#[path = "support/git_server.rs"]
+mod git_server;
 #[path = "sealing/lab.rs"]
 mod lab;
 mod support;
@@ -18,7 +20,7 @@ mod support;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ use confvault::mirror::{self, Attack, GitEnv, GitUrl, Group, Limits, MirrorError
 use confvault::model::DeviceName;
 use confvault::ops::rebuild::{Options as Rebuild, Rebuilt};
 use confvault::store::{Batch, Repo, Store};
+use git_server::GitServer;
 use lab::Lab;
 use support::{add_generation, edit, fsck, git, git_ok, put_commit};
 
@@ -434,63 +437,16 @@ fn a_store_rebuilt_from_its_mirror_is_the_store() {
     assert!(mirror::clone_store(far.remote(), &root.join("store.git")).is_err());
 }
 
-/// A real sshd on a high port, without any setting of this machine.
-struct Sshd {
-    child: std::process::Child,
-    port: u16,
-    dir: PathBuf,
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn sshd(dir: &Path) -> Sshd {
-    let dir = dir.join("ssh");
-    fs::create_dir(&dir).unwrap();
-    for key in ["host", "user"] {
-        let file = dir.join(key);
-        let made = std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&file).status();
-        assert!(made.unwrap().success());
-    }
-    fs::copy(dir.join("user.pub"), dir.join("authorized")).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\nPidFile none\n\
-         StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n",
-        dir.display()
-    );
-    fs::write(dir.join("config"), config).unwrap();
-    fs::create_dir_all("/run/sshd").ok();
-    let log = fs::File::create(dir.join("log")).unwrap();
-    let child = std::process::Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f"]).arg(dir.join("config")).stderr(log).spawn();
-    let sshd = Sshd { child: child.expect("openssh-server is needed; see tests/all.sh"), port, dir };
-    for _ in 0..200 {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return sshd;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("sshd does not answer: {}", fs::read_to_string(sshd.dir.join("log")).unwrap());
-}
-
 #[test]
 fn over_ssh_a_known_host_is_pushed_to_and_an_unknown_one_is_not() {
     let lab = store();
     let there = lab.dir.path().join("mirror.git");
     bare(&there);
-    let server = sshd(lab.dir.path());
-    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-    let url = format!("ssh://{user}@127.0.0.1:{}{}", server.port, there.display());
+    let server = GitServer::start(lab.dir.path());
+    let url = server.url(&there);
     // The administrator's own command for ssh is kept: here it names a key and the list of known hosts.
     let far = |known: &str| {
-        let ssh = format!(
-            "ssh -F /dev/null -i {0}/user -oIdentitiesOnly=yes -oBatchMode=yes -oUserKnownHostsFile={0}/{known} -oStrictHostKeyChecking=yes",
-            server.dir.display()
-        );
+        let ssh = server.ssh(known, "yes");
         let mut far = Far::at(&url);
         let vars =
             [("PATH", std::env::var_os("PATH").unwrap()), ("HOME", "/nonexistent".into()), ("GIT_SSH_COMMAND", ssh.into())];
