@@ -26,14 +26,7 @@ pub(crate) fn size(bytes: u64) -> String {
     if unit == 0 || value >= 99.95 { format!("{value:.0} {}", units[unit]) } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// Gives a number with its word: `1 line`, `2 lines`, `2 entries`.
-pub(crate) fn count(number: usize, word: &str) -> String {
-    match word.strip_suffix("ry") {
-        _ if number == 1 => format!("1 {word}"),
-        Some(stem) => format!("{number} {stem}ries"),
-        None => format!("{number} {word}s"),
-    }
-}
+pub(crate) use crate::model::count;
 
 /// The beginning of a span of time that ends now: a date (its beginning), a time, or an age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,5 +22,6 @@ pub use near::near;
 pub use path::{ConfigPath, PathError};
 pub use point::{Phase, Point, PointError, Where};
 pub use set::{ConfigSet, Content, Entry, Kind, Owner, Scope, SetError};
+pub use text::count;
 pub(crate) use text::text_type;
 pub use url::{GitUrl, MirrorUrl, Remote, SourceUrl, UrlError, redact_word};

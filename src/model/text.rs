@@ -1,4 +1,16 @@
-//! Texts of a kind: one fallible constructor, under `serde` too.
+//! Texts of a kind: one fallible constructor, under `serde` too. Counts, in words.
+
+/// Gives a number with its word: `1 line`, `2 lines`, `2 entries`.
+#[must_use]
+pub fn count(number: impl TryInto<u64>, word: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    let stem = word.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (number, stem) {
+        (1, _) => format!("1 {word}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {word}s"),
+    }
+}
 
 /// Makes a type of texts that `$check` lets through: `FromStr`, `serde`, `Display` and `as_str`.
 macro_rules! text_type {
@@ -42,3 +54,15 @@ macro_rules! text_type {
     };
 }
 pub(crate) use text_type;
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn one_is_no_plural() {
+        let counted =
+            [count(1_u64, "entry"), count(0_usize, "entry"), count(2_u64, "entry"), count(1_u64, "file"), count(3_u64, "day")];
+        assert_eq!(counted, ["1 entry", "0 entries", "2 entries", "1 file", "3 days"]);
+    }
+}

@@ -83,11 +83,10 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
     if report.without_facts {
         ui.warn("the branch `_store` does not read, so nothing was looked at that needs it: signatures, and digests of what is stored sealed or masked");
     }
-    let [devices, generations] = [(data.devices, "device"), (data.generations, "generation")]
-        .map(|(n, word)| count(usize::try_from(n).unwrap_or(usize::MAX), word));
+    let [devices, generations] = [(data.devices, "device"), (data.generations, "generation")].map(|(n, word)| count(n, word));
     let read = match data.objects {
         0 => "structure only; --read-data reads every byte".to_owned(),
-        objects => format!("{objects} objects of {} read", time::size(data.read_bytes)),
+        objects => format!("{} of {} read", count(objects, "object"), time::size(data.read_bytes)),
     };
     ui.status(&format!("{generations} of {devices}; {read}"));
     super::snapshot::tell_gone(ui, &report.gone);

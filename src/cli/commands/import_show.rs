@@ -25,8 +25,8 @@ pub(super) fn show(ui: &mut Ui, report: Report, added: &[DeviceName], plan: bool
         table.print(ui)?;
         let (size, took) = (time::size(report.added_bytes), report.took.as_secs_f64());
         let left = if failed > 0 { format!(", {failed} left out") } else { String::new() };
-        let commits = time::count(usize::try_from(report.commits).unwrap_or(usize::MAX), "commit");
-        let made = time::count(usize::try_from(made).unwrap_or(usize::MAX), "generation");
+        let commits = time::count(report.commits, "commit");
+        let made = time::count(made, "generation");
         let done = time::count(done, "device");
         ui.status(&match plan {
             true => format!("would make {made} of {done} from {commits}{left}; nothing was done"),

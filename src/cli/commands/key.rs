@@ -257,7 +257,12 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
         last = change(ui, context, &args.admin, &KeyChange::AddAdministrator(key.clone()))?;
         ui.status(&format!("administrator added: {}", key.fingerprint()));
     }
-    print(ui, "key add", &last, &format!("{count} recipients added; what is sealed is in epoch {}", last.epoch))
+    print(
+        ui,
+        "key add",
+        &last,
+        &format!("{} added; what is sealed is in epoch {}", crate::model::count(count, "recipient"), last.epoch),
+    )
 }
 
 fn remove(ui: &mut Ui, context: &Context, args: &RemoveArgs) -> Outcome {

@@ -77,7 +77,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogsArgs) -> Outcome {
         ui.json("logs", &json!({ "device": args.device, "commit": commit, "files_count": files, "bytes": bytes }))?;
         return Ok(Exit::Done);
     }
-    let (files, size) = (count(usize::try_from(restored.files).unwrap_or(usize::MAX), "file"), time::size(restored.bytes));
+    let (files, size) = (count(restored.files, "file"), time::size(restored.bytes));
     ui.row(&[
         (Look::Strong, args.device.as_str()),
         (Look::Plain, &format!("  {files} of {}, {size}, in {}; every digest checked", time::shown(chosen.time), to.display())),

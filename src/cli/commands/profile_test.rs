@@ -63,7 +63,10 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CommandError> {
     let mut scopes: BTreeMap<&str, usize> = BTreeMap::new();
     report.files.iter().for_each(|file| *scopes.entry(file.scope.as_str()).or_default() += 1);
     let scopes: Vec<String> = scopes.iter().map(|(scope, count)| format!("{scope} {count}")).collect();
-    ui.row(&[(Look::Dim, "files      "), (Look::Plain, &format!("{}; {} links", scopes.join(", "), report.links))])?;
+    ui.row(&[
+        (Look::Dim, "files      "),
+        (Look::Plain, &format!("{}; {}", scopes.join(", "), time::count(report.links, "link"))),
+    ])?;
     ui.line("")?;
     let mut table = Table::new(&["SIZE", "SYNTAX", "VOLATILE", "SECRETS", "SUSPECTS", "FILE"]);
     for file in &report.files {

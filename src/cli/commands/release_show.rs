@@ -301,7 +301,7 @@ pub(super) fn way(ui: &mut Ui, way: &Way, profile: &Profile) -> Outcome {
     ui.line(&format!("5. Keep and check what it has then: {last}"))?;
     ui.line(&format!(
         "What was changed in {} since then does not come along. From now to then:",
-        time::count(usize::try_from(way.lost).unwrap_or(usize::MAX), "generation"),
+        time::count(way.lost, "generation"),
     ))?;
     print(ui, &way.diff, &|_, _| true)?;
     Ok(Exit::Done)

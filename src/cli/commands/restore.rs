@@ -212,7 +212,7 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     if ui.json_wished() {
         ui.json("restore", &document(&generation, &restored))?;
     } else if !piped {
-        let (files, size) = (count(usize::try_from(restored.files).unwrap_or(usize::MAX), "file"), time::size(restored.bytes));
+        let (files, size) = (count(restored.files, "file"), time::size(restored.bytes));
         let place = args.to.as_ref().or(args.tar.as_ref()).map(|path| path.display().to_string()).unwrap_or_default();
         ui.row(&[(Look::Strong, &name), (Look::Plain, &format!("  {files}, {size}, in {place}; every digest checked"))])?;
     }

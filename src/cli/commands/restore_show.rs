@@ -15,28 +15,24 @@ use crate::store::Generation;
 /// Says what is not as in the set, on standard error.
 pub(super) fn tell(ui: &mut Ui, restored: &Restored) {
     if restored.masked.count > 0 {
-        ui.warn(&format!("tokens stand in place of secrets in {}", count(restored.masked.count, "file")));
+        ui.warn(&format!("tokens stand in place of secrets in {}", time::count(restored.masked.count, "file")));
     }
     if restored.owners_not_set.count > 0 {
         ui.status(&format!(
             "Owners could not be set, run as root to set them: {}",
-            count(restored.owners_not_set.count, "place")
+            time::count(restored.owners_not_set.count, "place")
         ));
     }
     if restored.special_bits_dropped.count > 0 {
         ui.status(&format!(
             "setuid and setgid were left out, --special-bits sets them: {}",
-            count(restored.special_bits_dropped.count, "file")
+            time::count(restored.special_bits_dropped.count, "file")
         ));
     }
     for skipped in &restored.skipped {
         let detail = skipped.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         ui.warn(&format!("left out {} ({}{detail})", skipped.path, skipped.why.as_str()));
     }
-}
-
-fn count(number: u64, word: &str) -> String {
-    time::count(usize::try_from(number).unwrap_or(usize::MAX), word)
 }
 
 fn counts(restored: &Restored) -> Value {

@@ -86,7 +86,7 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
         table.row(vec![plain(&place.path), plain(line), plain(&place.rule), plain(&place.token), clear]);
     }
     for suspect in &listing.suspects {
-        let shown = format!("{}… ({} bytes)", suspect.begins, suspect.length);
+        let shown = format!("{}… ({})", suspect.begins, time::count(suspect.length, "byte"));
         table.row(vec![plain(&suspect.path), plain(suspect.line), (Look::Notice, "suspect".to_owned()), plain(shown), plain("")]);
     }
     table.print(ui)?;
@@ -94,7 +94,7 @@ fn list(ui: &mut Ui, context: &Context, args: &SecretsArgs, point: &Point) -> Ou
         ui.status("RULE and whether a rule of today still finds a secret are told with `--identity FILE`");
     }
     if listing.sealed > 0 {
-        ui.status(&format!("sealed whole: {}", time::count(usize::try_from(listing.sealed).unwrap_or(usize::MAX), "file")));
+        ui.status(&format!("sealed whole: {}", time::count(listing.sealed, "file")));
     }
     if !listing.suspects.is_empty() {
         ui.status("take a suspect as a secret with `[[always-mask]]` in confvault.toml, by what stands around it");

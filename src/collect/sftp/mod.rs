@@ -11,7 +11,7 @@ pub(super) mod walk;
 use std::time::{Duration, Instant};
 
 use crate::inventory::{Device, Elevation, Remote};
-use crate::model::{ConfigPath, Content, Digest, Look};
+use crate::model::{ConfigPath, Content, Digest, Look, count};
 use crate::profile::{Profile, Session as Script, SessionMode};
 
 use super::session::Answer;
@@ -81,14 +81,14 @@ pub(super) fn collect(
         told(context, begun, &plan);
         let begun = Instant::now();
         contents = sudo::fetch(&link, &roots, &plan, device, context, &mut read_bytes)?;
-        context.step(begun, || format!("{read_bytes} bytes fetched by tar under sudo"));
+        context.step(begun, || format!("{} fetched by tar under sudo", count(read_bytes, "byte")));
     } else {
         let sftp = link.call("opening SFTP", |session| session.sftp())?;
         walk::list(&link, &sftp, &roots, &mut plan)?;
         told(context, begun, &plan);
         let begun = Instant::now();
         contents = fetch::fetch(&link, sftp, &roots, &mut plan, device, context, &mut read_bytes)?;
-        context.step(begun, || format!("{read_bytes} bytes fetched"));
+        context.step(begun, || format!("{} fetched", count(read_bytes, "byte")));
     }
     let commands = commands(&link, device, profile, look, context)?;
     drop(link);
@@ -106,7 +106,7 @@ pub(super) fn collect(
 fn told(context: &Context<'_>, begun: Instant, plan: &Plan<'_>) {
     context.step(begun, || {
         let fetch = plan.planned.iter().filter(|p| p.same.is_none()).count();
-        format!("{} files listed, {fetch} to fetch", plan.planned.len())
+        format!("{} listed, {fetch} to fetch", count(plan.planned.len(), "file"))
     });
 }
 
@@ -152,7 +152,7 @@ fn commands(
                 }
             }
             fault => {
-                context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
+                context.step(begun, || format!("{} from `{}`", count(answer.bytes.len(), "byte"), command.run));
                 answers.take(command, Answer { bytes: answer.bytes, fault }, context)?;
             }
         }

@@ -20,7 +20,7 @@ mod upload;
 use std::time::{Duration, Instant};
 
 use crate::inventory::{Device, Remote};
-use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Look, Scope, Stamp};
+use crate::model::{ConfigSet, Content, Digest, Entry, Kind, Look, Scope, Stamp, count};
 use crate::profile::{Command, Profile, Session as Script, SessionMode};
 
 use super::session::{Answer, Limits, Replies, Session, SessionError, judge, refusal};
@@ -114,7 +114,7 @@ impl Answers {
                 self.refused(command, error, look, context).map(drop)
             }
             fault => {
-                context.step(begun, || format!("{} bytes from `{}`", answer.bytes.len(), command.run));
+                context.step(begun, || format!("{} from `{}`", count(answer.bytes.len(), "byte"), command.run));
                 self.take(command, Answer { bytes: answer.bytes, fault }, context)
             }
         }

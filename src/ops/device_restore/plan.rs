@@ -7,7 +7,7 @@ use super::goal::{Choice, Goal, lines_by_path, new_mode};
 use super::item::{Act, Form, Item};
 use super::job::Keeper;
 use super::site::{Now, Site};
-use crate::model::{ConfigPath, DeviceName, Entry, Kind, Release, Scope};
+use crate::model::{ConfigPath, DeviceName, Entry, Kind, Release, Scope, count};
 use crate::ops::release::{self, ReleaseDiff};
 use crate::ops::restore::RestoreError;
 use crate::ops::{Error, snapshot::reason};
@@ -248,8 +248,9 @@ fn needs(site: &Site<'_>, plan: &Plan) -> Vec<Note> {
     if plan.locked > 0 || matches!(Keeper::new(site), Err(DeviceRestoreError::NeedsIdentity)) {
         let closed = match plan.locked {
             0 => String::new(),
-            count => {
-                format!("{} at the point {} sealed or with secrets, and ", entries(count), if count == 1 { "is" } else { "are" })
+            locked => {
+                let are = if locked == 1 { "is" } else { "are" };
+                format!("{} at the point {are} sealed or with secrets, and ", count(locked, "entry"))
             }
         };
         let why = format!("{closed}what stands on the device is kept sealed for the way back");
@@ -264,11 +265,6 @@ fn needs(site: &Site<'_>, plan: &Plan) -> Vec<Note> {
         }
     }
     needs
-}
-
-/// Counts entries, in words.
-pub(super) fn entries(count: u64) -> String {
-    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
 /// Compares the two releases. A stand-in may have a set of the one that it runs where the device of the point has none.

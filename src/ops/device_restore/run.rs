@@ -10,13 +10,13 @@ use super::error::DeviceRestoreError;
 use super::goal::{Choice, Goal};
 use super::item::Towards;
 use super::job::{Job, Keeper};
-use super::plan::{Plan, entries, make};
+use super::plan::{Plan, make};
 use super::record::{Facts, Mark, Record};
 use super::site::{Now, Place, Site, Tools};
 use super::{close, commands, files};
 use crate::collect::act::ActError;
 use crate::inventory::SourceUrl;
-use crate::model::{DeviceName, Point, Ticket, Where};
+use crate::model::{DeviceName, Point, Ticket, Where, count};
 use crate::ops::health::{self, Compared, Verdict};
 use crate::ops::restore::RestoreError;
 use crate::ops::signatures::SignatureFinding;
@@ -326,7 +326,7 @@ pub(super) fn proceed(
 
 /// Takes the device to the point.
 fn forward(job: &mut Job<'_, '_>, now: &Now, wait: Duration) -> Result<(), DeviceRestoreError> {
-    (job.tell)(&format!("Putting back {}", entries(job.record.facts.items.len() as u64)));
+    (job.tell)(&format!("Putting back {}", count(job.record.facts.items.len(), "entry")));
     put(job, Towards::Point, now)?;
     (job.tell)("Comparing");
     compare(job, Towards::Point, wait)?;

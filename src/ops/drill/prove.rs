@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::beside::Here;
 use super::protocol::{Opened, Outcome, Proof};
 use super::{Finding, What};
-use crate::model::Point;
+use crate::model::{Point, count};
 use crate::ops::Reader;
 use crate::ops::restore::{Comparison, Difference, RestoreError, RestoreOptions, Skip, compare, restore};
 use crate::ops::snapshot::reason;
@@ -98,12 +98,8 @@ impl Bench<'_> {
                 Opened::Refused => (What::IdentityRefused, "the identity opens nothing of this mirror"),
                 Opened::Nothing | Opened::Clear => (What::NoIdentity, "no identity was named"),
             };
-            let have = if closed == 1 {
-                "1 file has secrets or is sealed"
-            } else {
-                &format!("{closed} files have secrets or are sealed")
-            };
-            let text = format!("{have}, and {why}");
+            let have = if closed == 1 { "has secrets or is sealed" } else { "have secrets or are sealed" };
+            let text = format!("{} {have}, and {why}", count(closed, "file"));
             findings.push(Finding::new(what, Some(device), text));
         }
         match compare(&set, access, &to, &options) {

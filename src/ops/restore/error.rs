@@ -21,7 +21,7 @@ pub enum RestoreError {
         near: Vec<String>,
     },
     /// Secrets or sealed files are wanted, and no identity opens them.
-    #[error("An identity that opens epoch {epoch} is needed for files ({count}), the first: {first}")]
+    #[error("An identity that opens epoch {epoch} is needed for {}, the first: {first}", crate::model::count(*count, "file"))]
     NeedsIdentity {
         /// The epoch.
         epoch: u32,
