@@ -91,6 +91,7 @@ fn a_retired_device_is_forgotten_here_on_the_mirror_and_by_a_rebuild() {
         assert!(shown.contains(name), "{shown}");
     }
     assert!(!shown.contains("/new"), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("all generations under a release  refs/heads/old/1.0")), "{shown}");
     assert!(holds(&repo, "UNIQUE-old-text"));
 
     cv(&env, &["forget", "old", "--yes", "--reason", "scrapped"]).succeeded();

@@ -37,7 +37,7 @@ fn a_protocol_says_who_what_from_where_and_how_sure() {
       Begun  [TIME]
       Took  [TOOK]; 4 h allowed
       Devices  2 devices: all that the inventory has
-      Syntax checks  0 devices passed, 0 devices failed, 2 devices not checked
+      Syntax checks  0 devices passed, 0 devices failed, 2 devices not checked (2: no check is in the profile, or --no-check)
       Next due  no policy asks for drills
 
     Restored from
@@ -135,6 +135,7 @@ fn without_an_identity_what_is_closed_is_not_proven_and_the_drill_fails() {
     let run = drill(&env, &[]);
     assert_eq!(run.code, 12, "{run}");
     assert!(run.stderr.contains("hint: name an identity of a recipient, with `--identity FILE`"), "{run}");
+    assert!(run.text().contains("(1: no check is in the profile, or --no-check; 1: not put back as a whole)"), "{run}");
     let document = newest(&env);
     assert_eq!(findings(&document), ["no-identity pbx", "not-independent -"]);
     assert_eq!((outcome(&document, "pbx"), outcome(&document, "gw")), ("unproven".to_owned(), "proven".to_owned()));

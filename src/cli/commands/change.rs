@@ -107,7 +107,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ChangeArgs) -> Outcome 
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     match &args.command {
-        ChangeCommand::List { all } => change_show::list(ui, &change::list(&context.store()?, *all)?),
+        ChangeCommand::List { all } => change_show::list(ui, &change::list(&context.store()?, *all)?, *all),
         ChangeCommand::Show { change } => {
             let shown = change::show(&Reader::open(&context.store_root()?, None)?, change, &world)?;
             change_show::one(ui, &shown.item, &shown.summaries)

@@ -13,7 +13,7 @@ use crate::ops::health::{self, Compared, Verdict};
 use crate::store::{ChangeEnd, ChangeItem, Measured};
 
 /// Prints the list.
-pub(super) fn list(ui: &mut Ui, items: &[ChangeItem]) -> Outcome {
+pub(super) fn list(ui: &mut Ui, items: &[ChangeItem], all: bool) -> Outcome {
     if ui.json_wished() {
         let items: Vec<Value> = items.iter().map(|item| document(item, None)).collect();
         ui.json("change list", &json!({ "changes": items }))?;
@@ -30,6 +30,10 @@ pub(super) fn list(ui: &mut Ui, items: &[ChangeItem]) -> Outcome {
             plain(devices),
             plain(&item.why),
         ]);
+    }
+    if items.is_empty() {
+        ui.status(if all { "no change is recorded" } else { "no change is open; `--all` lists those that ended, too" });
+        return Ok(Exit::Done);
     }
     table.print(ui)?;
     Ok(Exit::Done)

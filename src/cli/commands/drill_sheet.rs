@@ -93,7 +93,19 @@ fn checked(proofs: &[Proof]) -> String {
     let failed = all(Some(false));
     let passed = all(Some(true)).saturating_sub(failed);
     let devices = |n| count(n, "device");
-    format!("{} passed, {} failed, {} not checked", devices(passed), devices(failed), devices(proofs.len() - passed - failed))
+    let bare = |proven: bool| {
+        proofs.iter().filter(|proof| proof.checks.is_empty() && (proof.outcome == Outcome::Proven) == proven).count()
+    };
+    let not = proofs.len() - passed - failed;
+    let whys = [
+        (bare(true), "no check is in the profile, or --no-check"),
+        (bare(false), "not put back as a whole"),
+        (not - bare(true) - bare(false), "could not be run, see below"),
+    ];
+    let whys = whys.into_iter().filter(|(number, _)| *number > 0).map(|(number, why)| format!("{number}: {why}"));
+    let whys = whys.collect::<Vec<_>>().join("; ");
+    let whys = if whys.is_empty() { whys } else { format!(" ({whys})") };
+    format!("{} passed, {} failed, {} not checked{whys}", devices(passed), devices(failed), devices(not))
 }
 
 fn mirror(protocol: &Protocol) -> Block {
@@ -107,13 +119,18 @@ fn mirror(protocol: &Protocol) -> Block {
     let mut facts = vec![
         ("Mirror", plain(format!("{}  {}", mirror.name, mirror.url))),
         ("Apart from the store", plain(&mirror.independence)),
-        ("Fetched", plain(format!("{} refs, {} objects, each checked by git {}", mirror.refs, mirror.objects, git(protocol)))),
+        ("Fetched", plain(fetched(protocol))),
         ("Opened with", plain(opened)),
         ("Signatures checked", plain(mirror.signatures)),
     ];
     facts.push(("Administrator keys", plain(mirror.administrators.join(", "))));
     facts.extend(mirror.store.as_ref().map(|commit| ("State of `_store`", plain(format!("commit {commit}")))));
     Block::Facts("Restored from", facts)
+}
+
+fn fetched(protocol: &Protocol) -> String {
+    let mirror = &protocol.mirror;
+    format!("{}, {}, each checked by git {}", count(mirror.refs, "ref"), count(mirror.objects, "object"), git(protocol))
 }
 
 fn git(protocol: &Protocol) -> &str {

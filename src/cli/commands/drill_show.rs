@@ -8,12 +8,13 @@ use super::drill_sheet::{Block, RULES, blocks, took, verdict};
 use crate::cli::Outcome;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::hints;
 use crate::cli::table::{Table, plain};
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui, safe};
 use crate::diff::render::page;
 use crate::inventory::Inventory;
-use crate::ops::drill::{Due, Held, Protocol, Signed, What};
+use crate::ops::drill::{Due, Held, Protocol, Signed};
 
 /// Prints the list.
 pub(super) fn list(ui: &mut Ui, drills: &[Held]) -> Outcome {
@@ -108,10 +109,7 @@ fn sheet(ui: &mut Ui, protocol: &Protocol, blocks: &[Block]) -> Result<(), Comma
     }
     if !protocol.passed() {
         let failing = protocol.findings.iter().filter(|finding| finding.fails).count();
-        let closed = protocol.findings.iter().any(|finding| matches!(finding.what, What::NoIdentity | What::IdentityRefused));
-        let hint = "name an identity of a recipient, with `--identity FILE` or CONFVAULT_IDENTITY".to_owned();
-        let hints: &[String] = if closed { &[hint] } else { &[] };
-        ui.finding(&[format!("The drill failed, by {}", time::count(failing, "finding"))], hints);
+        ui.finding(&[format!("The drill failed, by {}", time::count(failing, "finding"))], &hints::drill_failed(protocol));
     }
     Ok(())
 }

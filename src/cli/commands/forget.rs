@@ -12,7 +12,7 @@ use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::DeviceName;
 use crate::ops::Vault;
-use crate::ops::forget::{LogMonth, finish, forget, months_of, plan};
+use crate::ops::forget::{LogMonth, What, finish, forget, months_of, plan};
 use crate::store::maintain::Maintained;
 
 /// Forget logs and large files past their time, or a retired device
@@ -65,8 +65,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome 
     }
     let mut table = Table::default();
     for going in &going {
-        let what = format!("{:?}", going.what).to_lowercase();
-        table.row(vec![(Look::Dim, what), plain(&going.reference)]);
+        table.row(vec![(Look::Dim, what(going.what).to_owned()), plain(&going.reference)]);
     }
     table.print(ui)?;
     if let Some(device) = &args.device {
@@ -83,9 +82,19 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome 
             Some(maintained) => ui.status(&format!("What was begun before is done, {} freed", time::size(freed(maintained)))),
             None => ui.status("nothing to forget"),
         },
-        None => ui.status("nothing was done; run it again with --yes"),
+        None => ui.status("this would go for good; nothing was done: run it again with --yes"),
     }
     Ok(Exit::Done)
+}
+
+/// What a ref holds, in words.
+fn what(what: What) -> &'static str {
+    match what {
+        What::Logs => "logs of a month",
+        What::Large => "large files of a generation",
+        What::Line => "all generations under a release",
+        What::Name => "name",
+    }
 }
 
 /// Says which logs of a device stay where they are.

@@ -191,8 +191,8 @@ fn forget_on(ui: &mut Ui, context: &Context, args: &ForgetArgs) -> Outcome {
         match (args.yes, done.gone.is_empty()) {
             (_, true) if done.refused.is_empty() => ui.status("nothing to forget there"),
             (_, true) => {}
-            (false, _) => ui.status("nothing was done; run it again with --yes"),
-            (true, _) => {}
+            (false, _) => ui.status("this would go there for good; nothing was done: run it again with --yes"),
+            (true, _) => ui.status(&format!("deleted on {}: {}", place.name, count(done.gone.len(), "ref"))),
         }
         let by_hand = done.by_hand();
         if !by_hand.is_empty() {

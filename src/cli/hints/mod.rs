@@ -457,6 +457,27 @@ fn drill(error: &crate::ops::drill::DrillError) -> Advice {
     }
 }
 
+/// Advice on a drill that failed.
+pub(super) fn drill_failed(protocol: &crate::ops::drill::Protocol) -> Vec<String> {
+    use crate::ops::drill::{Failure, What};
+    let mirror = &protocol.mirror.name;
+    let behind = protocol.findings.iter().any(|finding| matches!(finding.what, What::Behind | What::Missing));
+    match protocol.failure() {
+        None => Vec::new(),
+        Some(Failure::Identity) => {
+            vec!["name an identity of a recipient, with `--identity FILE` or CONFVAULT_IDENTITY".to_owned()]
+        }
+        Some(Failure::Damage) => vec![format!(
+            "compare `confvault check --read-data` here with `confvault mirror status {mirror}`: find out who wrote there"
+        )],
+        Some(Failure::Unreachable) => vec![format!("`confvault mirror status {mirror}` shows whether it answers")],
+        Some(Failure::Partly) if behind => {
+            vec![format!("`confvault mirror push {mirror}` sends what it lacks; then exercise again")]
+        }
+        Some(Failure::Partly) => vec!["mend what FAILS above, and exercise again".to_owned()],
+    }
+}
+
 /// Advice on a job.
 pub(super) fn ops(error: &crate::ops::Error) -> Advice {
     use crate::ops::Error as E;
