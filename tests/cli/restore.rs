@@ -109,7 +109,7 @@ fn secrets_need_an_identity_and_masked_text_none() {
     env.cv(&["-C", "vault", "snapshot"]).succeeded();
     assert_snapshot!(env.cv(&["-C", "vault", "restore", "pbx", "--to", "out"]), @"
     --- stderr
-    error: An identity that opens epoch 1 is needed for files (1), the first: voip/sip.conf
+    error: An identity that opens epoch 1 is needed for 1 file, the first: voip/sip.conf
     hint: the one that `confvault init` made: `--identity $TEST/work/vault-admin/identity.txt`
     hint: name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY
     hint: or put back text with tokens in place of secrets, `--masked`
