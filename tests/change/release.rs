@@ -98,7 +98,8 @@ fn files_and_settings_that_came_and_went() {
     let text = env.cv(&["release", "diff", "pbx", "18.0.0", "20.0.0"]).text();
     assert!(text.starts_with("gone     voip/misdn.conf      1 setting that it sets\n"), "{text}");
     assert!(text.contains("  default  ;shared_lastcall: no -> yes  [general] line 3\n"), "{text}");
-    assert_eq!(env.cv(&["release", "diff", "pbx", "18.0.0", "18.0.0"]).code, 0);
+    let same = env.cv(&["release", "diff", "pbx", "18.0.0", "18.0.0"]);
+    assert_eq!((same.code, &same.stderr[..]), (0, "nothing differs\n"));
     assert_eq!(env.cv(&["release", "diff", "pbx", "18.0.0", "19.0.0"]).code, 2);
 }
 
@@ -154,6 +155,15 @@ fn back_under_the_old_release_the_upgrade_is_over() {
     env.cv(&["snapshot", "--accept=w"]).succeeded();
     let again = env.cv(&["release", "begin", "pbx", "20.0.0", "--why", "w", "--unreviewed", "u"]).succeeded();
     assert!(again.starts_with("pbx@before-20.0.0-2  "), "{again}");
+}
+
+#[test]
+fn an_upgrade_that_changes_nothing_says_so() {
+    let env = pbx("18.0.0", OLD);
+    declare(&env, "18.0.0", "20.0.0");
+    env.cv(&["snapshot"]).succeeded();
+    assert_eq!(env.cv(&["release", "diff", "pbx", "18.0.0", "20.0.0"]).stderr, "nothing differs\n");
+    assert!(env.cv(&["release", "rollback", "pbx"]).succeeded().ends_with("From now to then:\nnothing differs\n"));
 }
 
 /// The folder of the corpus.

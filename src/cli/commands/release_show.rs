@@ -44,6 +44,10 @@ pub(super) fn diff(ui: &mut Ui, device: &DeviceName, diff: &ReleaseDiff) -> Outc
     if ui.json_wished() {
         ui.json("release diff", &json!({ "device": device, "diff": document(diff) }))?;
     } else {
+        if same(diff) {
+            ui.status("nothing differs");
+            return Ok(Exit::Done);
+        }
         print(ui, diff, &|_, _| true)?;
         let count = |test: fn(&Fate) -> bool| diff.settings.iter().filter(|s| test(&s.fate)).count();
         let count = [
@@ -56,8 +60,12 @@ pub(super) fn diff(ui: &mut Ui, device: &DeviceName, diff: &ReleaseDiff) -> Outc
         let counts: Vec<String> = count.iter().map(|(count, word)| format!("{count} {word}")).collect();
         ui.status(&format!("{}; settings: {}", time::count(diff.files.len(), "file"), counts.join(", ")));
     }
-    let same = diff.files.is_empty() && diff.settings.is_empty() && diff.not_compared.is_empty();
-    Ok(if same { Exit::Done } else { Exit::Differs })
+    Ok(if same(diff) { Exit::Done } else { Exit::Differs })
+}
+
+/// Tells whether two releases have the same set, as far as it was compared.
+fn same(diff: &ReleaseDiff) -> bool {
+    diff.files.is_empty() && diff.settings.is_empty() && diff.not_compared.is_empty()
 }
 
 fn parts(fate: &Fate) -> (Look, &'static str, String) {
@@ -304,5 +312,8 @@ pub(super) fn way(ui: &mut Ui, way: &Way, profile: &Profile) -> Outcome {
         time::count(way.lost, "generation"),
     ))?;
     print(ui, &way.diff, &|_, _| true)?;
+    if same(&way.diff) {
+        ui.line("nothing differs")?;
+    }
     Ok(Exit::Done)
 }
