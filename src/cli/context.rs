@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::env::Env;
 use super::error::CommandError;
+use super::exit::Exit;
+use super::hints;
 use crate::inventory::{Inventory, InventoryError, locate};
 use crate::ops::keys::{AdminFolder, KeyRing};
 use crate::profile::Profiles;
@@ -79,7 +81,15 @@ impl Context {
     /// The folder of a store, without need of an inventory: a copy of a store can be read alone.
     pub(crate) fn store_root(&self) -> Result<PathBuf, CommandError> {
         match &self.dir {
-            Some(dir) => self.absolute(dir),
+            Some(dir) => {
+                let dir = self.absolute(dir)?;
+                let is_repository = dir.join("HEAD").is_file() && dir.join("objects").is_dir();
+                if is_repository && !dir.join(crate::inventory::STORE_DIR).exists() {
+                    let text = format!("This is a repository, and not the folder that holds one: {}", dir.display());
+                    return Err(CommandError::new(Exit::NoStore, text, hints::bare_repository()));
+                }
+                Ok(dir)
+            }
             None => Ok(locate(self.here()?, true).or_else(|error| match error {
                 InventoryError::NotFound(at) if at.join(crate::inventory::STORE_DIR).is_dir() => Ok(at),
                 error => Err(error),

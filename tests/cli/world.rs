@@ -170,6 +170,11 @@ fn a_copy_of_a_store_without_keys_and_inventory_can_be_read() {
         $CV restore pbx --to ../out && $CV diff pbx@1 @2 --stat; test $? = 1";
     shell(&env, script).succeeded();
     assert!(env.read("out/sip.conf").contains("canary"));
+    // The repository itself is not the folder that holds one; under the name of a link it is found.
+    shell(&env, "mkdir linked && mv copy/store.git copy.git && ln -s ../copy.git linked/store.git").succeeded();
+    env.cv(&["-C", "linked", "log", "pbx"]).succeeded();
+    let said = env.cv(&["-C", "copy.git", "log", "pbx"]).failed(10);
+    assert!(said.contains("and not the folder that holds one") && said.contains("under the name `store.git`"), "{said}");
 }
 
 /// A snapshot on a disk that is too small says which disk, and what was not kept.

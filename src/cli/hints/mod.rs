@@ -457,6 +457,11 @@ fn drill(error: &crate::ops::drill::DrillError) -> Advice {
     }
 }
 
+/// Advice where `-C` names a repository.
+pub(super) fn bare_repository() -> Vec<String> {
+    vec!["name the folder that it lies in; it is read under the name `store.git`, which may be a link to it".to_owned()]
+}
+
 /// Advice on a drill that failed.
 pub(super) fn drill_failed(protocol: &crate::ops::drill::Protocol) -> Vec<String> {
     use crate::ops::drill::{Failure, What};
