@@ -98,6 +98,25 @@ fn refused(env: &TestEnv, why: &str) {
     assert!(warned.stderr.contains(why), "{warned}");
     warned.succeeded();
     assert_eq!(env.read("out/etc/asterisk/a.conf"), "of=pbx\n");
+    // What shows it warns, with the exit code and the output that it has anyway; of the first one nothing is said.
+    let said = "signed by nobody whom this store trusts: refs/heads/pbx/1.0";
+    for (command, code, warns) in [
+        (&["show", "pbx@2"][..], 0, true),
+        (&["show", "pbx@2", "--json"], 0, true),
+        (&["show", "pbx@2", "etc/asterisk/a.conf"], 0, true),
+        (&["diff", "pbx"], 0, true),
+        (&["diff", "sbc@1", "pbx@2"], 1, true),
+        (&["diff", "pbx@2", "now"], 1, true),
+        (&["show", "pbx@1"], 0, false),
+        (&["show", "pbx@1", "etc/asterisk/a.conf"], 0, false),
+        (&["diff", "sbc@1", "@2"], 1, false),
+    ] {
+        let run = cv(env, command);
+        assert_eq!(run.code, code, "{command:?}: {run}");
+        assert_eq!(run.stderr.contains(said) && run.stderr.contains(why), warns, "{command:?}: {run}");
+        assert!(warns || !run.stderr.contains("signed by"), "{command:?}: {run}");
+    }
+    assert_eq!(cv(env, &["show", "pbx@2", "etc/asterisk/a.conf"]).stdout, b"of=pbx\n");
     // The one before is sound.
     cv(env, &["restore", "pbx@1", "--to", "sound"]).succeeded();
 }

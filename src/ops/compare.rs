@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::signatures::SignatureFinding;
 use super::snapshot::World;
 use super::spool::spool;
 use super::{Error, PathFilter, Reader};
@@ -63,6 +64,8 @@ pub struct Comparison {
     pub difference: Difference,
     /// Texts of the path filter that choose nothing on either side.
     pub unused_paths: Vec<String>,
+    /// The generations that nobody has signed who may.
+    pub foreign: Vec<SignatureFinding>,
 }
 
 /// What differs.
@@ -134,7 +137,8 @@ pub fn compare(
     };
     let entries = sides.0.files().iter().chain(sides.1.files()).map(|file| (file.scope, &file.path));
     let unused_paths = options.paths.unused(entries);
-    Ok(Comparison { old: old.end, new: new.end, difference, unused_paths })
+    let foreign = [&old, &new].into_iter().filter_map(|source| source.foreign(reader, &refs)).collect();
+    Ok(Comparison { old: old.end, new: new.end, difference, unused_paths, foreign })
 }
 
 /// Tells the compiler that a closure borrows its result from the text, whatever its lifetime.
@@ -251,6 +255,13 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
 }
 
 impl Source {
+    fn foreign(&self, reader: &Reader, refs: &Refs) -> Option<SignatureFinding> {
+        match &self.from {
+            From::Stored(stored) => reader.foreign(refs, &stored.0),
+            From::Collected(..) => None,
+        }
+    }
+
     /// The rules that the normalised digests were taken by; those of today for what is not stored.
     fn rules(&self, today: Option<RulesId>) -> Option<RulesId> {
         match &self.from {

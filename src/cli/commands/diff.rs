@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::restore::tell_foreign;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -75,6 +76,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Outcome {
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
     let found = compare(&reader, &words.first, words.second.as_ref(), &options, &world)?;
+    found.foreign.iter().for_each(|foreign| tell_foreign(ui, foreign));
     if !found.unused_paths.is_empty() {
         let texts = found.unused_paths.join(", ");
         let error = CommandError::usage(format!("Nothing on either side matches {texts}"));

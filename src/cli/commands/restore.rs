@@ -19,6 +19,7 @@ use crate::ops::restore::{
     RestoreError, RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file,
     tar_to_writer,
 };
+use crate::ops::signatures::SignatureFinding;
 use crate::ops::{PathFilter, Reader};
 use crate::store::Record;
 
@@ -154,6 +155,11 @@ pub(super) fn tell_accepted(ui: &mut Ui, accepted: &str) {
     ui.warn(&format!("the set was taken on purpose as it was: {accepted}"));
 }
 
+/// Warns of a generation that is shown or put back though nobody has signed it who may.
+pub(super) fn tell_foreign(ui: &mut Ui, found: &SignatureFinding) {
+    ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+}
+
 fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: Option<&Path>) -> Outcome {
     let Some((point, paths)) = args.words.split_first() else {
         return Err(CommandError::usage("A POINT is missing, or --all").hint("`confvault log DEVICE` shows its generations"));
@@ -165,7 +171,7 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
         if !args.unverified {
             return Err(RestoreError::Foreign(found).into());
         }
-        ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+        tell_foreign(ui, &found);
     }
     if let Some(accepted) = &generation.accepted {
         tell_accepted(ui, accepted);
@@ -226,7 +232,7 @@ fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     options.foreign = reader.foreign_devices(&refs);
     if args.unverified {
         for found in std::mem::take(&mut options.foreign).values() {
-            ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
+            tell_foreign(ui, found);
         }
     }
     let fleet = match (to, &args.tar) {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::restore::tell_foreign;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -11,12 +12,13 @@ use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::{Kind, Point};
 use crate::ops::{PathFilter, Reader, near};
-use crate::store::{Decoded, Generation, Line, Name};
+use crate::store::{Decoded, Generation, Line, Name, Refs};
 
 /// Show a generation, or a file as it stood there
 ///
 /// A file goes out byte for byte into a file or pipe; on a terminal its control characters are made
-/// visible. Without an identity, secrets are shown as tokens.
+/// visible. Without an identity, secrets are shown as tokens. A generation that nobody has signed who may
+/// is shown with a warning.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault show pbx@golden\n  confvault show pbx@2026-11-01 voip/pjsip.conf\n  \
@@ -39,12 +41,18 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
         let generation = store.resolve(&refs, &args.point)?;
         let mut names = store.names(&refs, &generation.device)?;
         names.retain(|name| name.number == generation.number);
+        // The facts are shown whatever else of the store does not read.
+        match Reader::open(&context.store_root()?, None) {
+            Ok(reader) => tell(ui, &reader, &refs, &generation),
+            Err(error) => ui.warn(&format!("its signature was not looked at: {error}")),
+        }
         return facts(ui, &generation, &names);
     };
     let identities = args.identity.load(ui, context)?;
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
     let refs = reader.store.refs()?;
     let generation = reader.store.resolve(&refs, &args.point)?;
+    tell(ui, &reader, &refs, &generation);
     let set = reader.store.read_set(&refs, &generation, reader.access())?;
     let line = find(&set.manifest().lines, path)?;
     if ui.json_wished() {
@@ -60,6 +68,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
         ui.status("Secrets are shown as tokens; `--identity FILE` opens them");
     }
     Ok(Exit::Done)
+}
+
+/// Warns if nobody has signed what is shown who may.
+fn tell(ui: &mut Ui, reader: &Reader, refs: &Refs, generation: &Generation) {
+    if let Some(found) = reader.foreign(refs, generation) {
+        tell_foreign(ui, &found);
+    }
 }
 
 /// Finds the one file or link that is meant.
