@@ -161,8 +161,8 @@ pub fn watched(mut child: Child) -> (i32, String, u64) {
     (code, reader.join().unwrap(), peak)
 }
 
-/// A host that never comes to the exchange of keys: it sends banners of a log-in, for ever, as fast as it can.
-fn banners() -> std::net::SocketAddr {
+/// A host that never comes to the exchange of keys: it sends banners of a log-in, for ever, a thousand and then a pause.
+fn banners(pause: Duration) -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -172,6 +172,7 @@ fn banners() -> std::net::SocketAddr {
                 let mut sent = socket.write_all(b"SSH-2.0-x\r\n");
                 while sent.is_ok() {
                     sent = socket.write_all(&packet);
+                    std::thread::sleep(pause);
                 }
             });
         }
@@ -181,8 +182,18 @@ fn banners() -> std::net::SocketAddr {
 
 #[test]
 fn a_host_of_nothing_but_banners_is_ended() {
+    nothing_but_banners(Duration::ZERO);
+}
+
+/// Each read of them comes to an end, so that no single one is too long or brings too much.
+#[test]
+fn a_host_of_banners_that_takes_breath_is_ended() {
+    nothing_but_banners(Duration::from_millis(4));
+}
+
+fn nothing_but_banners(pause: Duration) {
     let env = TestEnv::with_store();
-    let source = format!("ssh://x@{}", banners());
+    let source = format!("ssh://x@{}", banners(pause));
     env.cv(&["device", "add", "x", "--source", &source, "--profile", "cisco-ios", "--credential", "env:PW"]).succeeded();
     env.write("confvault.toml", env.read("confvault.toml") + "timeout = \"60 s\"\n");
     let mut command = env.command(&["snapshot"]);

@@ -22,8 +22,10 @@ const LONGEST_CALL: Duration = Duration::from_secs(25);
 /// What a device may send during one call, in bytes: a few times the window of a channel. What is sent in small packets
 /// takes several times as much memory.
 const MOST_OF_A_CALL: u64 = 6 << 20;
-/// The same until the login is done: a greeting and the exchange of keys.
+/// What it may send until the login is done, in all: a greeting and the exchange of keys.
 const MOST_BEFORE_LOGIN: u64 = 512 << 10;
+/// How many looks of the watchdog lie between two at that sum.
+const LOOKS_BETWEEN: u32 = 5;
 /// How often a waiting connection looks whether the run was cancelled.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -77,7 +79,18 @@ impl Busy {
         let seen = state.clone();
         // The call that was going on at the last look, since when, and what had come when it was first seen to last.
         let mut last = (0, Instant::now(), None);
+        let mut looks = 0_u32;
         let attended = watchdog.attend(move || {
+            // Banners that come with pauses keep no call long, and libssh2 keeps them all.
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_BETWEEN)
+                && !seen.logged_in.load(Ordering::Relaxed)
+                && bytes_received(&socket).is_some_and(|received| received > MOST_BEFORE_LOGIN)
+            {
+                seen.endless.store(true, Ordering::Relaxed);
+                socket.shut();
+                return;
+            }
             let call = seen.call.load(Ordering::Relaxed);
             if call % 2 == 0 {
                 return;
