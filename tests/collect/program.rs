@@ -63,7 +63,7 @@ fn a_device_is_trusted_tested_and_kept() {
     env.run(&mut broken).succeeded();
     let mut refused = env.command(&["device", "test", "gw"]);
     let refused = env.run(refused.env("PW", "wrong"));
-    assert!(refused.text().lines().last().unwrap().ends_with("s  failed"), "{refused}");
+    assert!(refused.text().lines().last().unwrap().contains("s  failed after host key ssh-ed25519 "), "{refused}");
     assert!(
         refused.stderr.starts_with("error: Login failed\ncaused by: Login refused") && !refused.stderr.contains("NAME"),
         "{refused}"

@@ -23,7 +23,7 @@ fn paths_and_scopes_choose_and_what_is_not_chosen_stays() {
     wanted.insert("users.db".into(), lab.good["users.db"].clone());
     assert_eq!(lab.tree(), wanted, "{run}");
     let run = lab.restore(&["no/such.conf"]);
-    assert!(run.code == 1 && run.stderr.contains("No such path in this generation: no/such.conf"), "{run}");
+    assert!(run.code == 2 && run.stderr.contains("No such path in this generation: no/such.conf"), "{run}");
     // What the point does not have can stay.
     fs::write(lab.at.join("extra/new.conf"), "[new]\n").unwrap();
     let run = lab.restore(&["--keep-extra"]);
