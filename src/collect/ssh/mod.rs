@@ -259,7 +259,10 @@ pub(super) fn open_session<'s, 'l, 'a>(
     let replies = Typed { device, user, context, failed: std::cell::Cell::new(None) };
     let terminal = Terminal::open(link, script)?;
     match Session::open(terminal, script, limits, &replies) {
-        Err(SessionError::NoReply { .. }) if let Some(error) = replies.failed.take() => Err(ConnectError::from(error).into()),
+        Err(error @ SessionError::NoReply { .. }) => match replies.failed.take() {
+            Some(failed) => Err(ConnectError::from(failed).into()),
+            None => Err(error.into()),
+        },
         session => Ok(session?),
     }
 }
