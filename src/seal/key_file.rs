@@ -20,6 +20,10 @@ fn read(path: &Path, private: bool) -> Result<Secret, Error> {
     let mut file = File::from(open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))?);
     fcntl_setfl(&file, OFlags::empty()).map_err(|e| failed(e.into()))?;
     let meta = file.metadata().map_err(failed)?;
+    if meta.is_dir() {
+        // Before the rights are looked at, which are not what is wrong with it.
+        return Err(failed(rustix::io::Errno::ISDIR.into()));
+    }
     if private {
         // Asked of the open file, so that nobody can change what was asked about.
         let mode = meta.mode() & 0o7777;

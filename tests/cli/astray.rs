@@ -1,5 +1,7 @@
 //! What is named and is not there: the exit code, and the way on.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::env::TestEnv;
 
 /// A store with the device `pbx` of three generations, the second of them named `golden`.
@@ -69,7 +71,9 @@ fn what_is_not_there_is_a_fault_of_the_command_line() {
         &["key", "remove", "nope"],
     ];
     for args in all {
-        let said = env.cv(args).failed(2);
+        let run = env.cv(&[args, &["--json"][..]].concat());
+        assert_eq!(run.text(), "", "{args:?}: errors are text, with --json too");
+        let said = run.failed(2);
         let named = ["nope", "99", "post/T", "0.1"].iter().any(|word| said.lines().next().unwrap().contains(word));
         assert!(said.starts_with("error: ") && named, "{args:?}: {said}");
         assert!(said.contains("\nhint: "), "{args:?}: {said}");
@@ -139,6 +143,11 @@ fn the_identity_that_init_made_is_named() {
     assert!(restore(&[]).failed(12).contains(made));
     assert!(restore(&["--identity", "nowhere.txt"]).failed(12).contains(made));
     assert!(restore(&["--identity", "cv-admin"]).failed(12).contains("this is a folder; name `"));
+    // A folder that others can read is no key file whose rights are to be taken away.
+    env.write("open/notes.txt", "x");
+    std::fs::set_permissions(env.path("open"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = restore(&["--identity", "open"]).failed(12);
+    assert!(said.contains("this is a folder; name the file in it") && !said.contains("chmod"), "{said}");
     let own = restore(&["--identity", "cv/keys/identity.txt"]).failed(12);
     assert!(own.contains("identity of the collector itself") && own.contains(made), "{own}");
     restore(&["--identity", "cv-admin/identity.txt"]).succeeded();
@@ -163,4 +172,15 @@ fn what_a_word_should_have_been_is_said() {
     // A folder with something in it is no obstacle, but may be the wrong one.
     env.write("etc/sip.conf", "x");
     assert!(env.cv(&["init", "etc"]).stderr.contains("was not empty"));
+}
+
+#[test]
+fn a_command_line_that_does_not_parse_says_nothing_on_standard_output() {
+    let env = named();
+    for args in [&["ls", "--json"][..], &["ls", "pbx", "--bogus", "--json"], &["device", "add", "x", "--source", "/x", "--json"]]
+    {
+        let run = env.cv(args);
+        assert_eq!(run.text(), "", "{args:?}");
+        assert!(run.failed(2).starts_with("error: "), "{args:?}");
+    }
 }
