@@ -64,6 +64,7 @@ fn files_and_settings_that_came_and_went() {
     let releases: Vec<_> =
         list["releases"].as_array().unwrap().iter().map(|r| (r["release"].as_str().unwrap(), &r["current"])).collect();
     assert_eq!(releases, [("20.0.0", &true.into()), ("18.0.0", &false.into())]);
+    assert!(list["releases"].as_array().unwrap().iter().all(|r| r["generations_count"].as_u64() > Some(0)), "{list}");
     let run = env.cv(&["release", "diff", "pbx", "18.0.0", "20.0.0", "--json"]);
     assert_eq!(run.code, 1);
     let found = run.json();

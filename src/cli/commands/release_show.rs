@@ -21,7 +21,7 @@ pub(super) fn list(ui: &mut Ui, device: &DeviceName, lines: &[Line]) -> Outcome 
             .map(|line| {
                 json!({
                     "release": line.release, "current": line.current, "first": line.first, "newest": line.newest,
-                    "count": line.count, "since": time::json(line.since), "until": time::json(line.until),
+                    "generations_count": line.count, "since": time::json(line.since), "until": time::json(line.until),
                 })
             })
             .collect();
