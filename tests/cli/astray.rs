@@ -128,6 +128,9 @@ fn a_path_of_the_device_leads_to_the_one_of_the_set() {
     }
     let said = env.cv(&["diff", "pbx", "golden"]).failed(2);
     assert!(said.contains("`confvault diff pbx @golden`"), "{said}");
+    // Also where the device has nothing before to compare with.
+    let said = env.cv(&["diff", "pbx@1", "golden"]).failed(2);
+    assert!(said.contains("`confvault diff pbx@1 @golden`"), "{said}");
 }
 
 #[test]

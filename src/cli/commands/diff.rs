@@ -75,17 +75,25 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Outcome {
         Options { paths: PathFilter::new(&paths), volatile: args.volatile, context: args.context, semantic: args.semantic };
     let cancel = signals::cancel();
     let world = World { env: &crate::cli::env::variable, home: context.env.home.as_deref(), cancel: &cancel };
-    let found = compare(&reader, &words.first, words.second.as_ref(), &options, &world)?;
+    let device = &words.first.device;
+    let meant = |texts: &[String]| {
+        let name = texts.iter().find(|text| reader.is_name(device, text))?;
+        Some(format!("`@{name}` is the generation of this name: `confvault diff {} @{name}`", args.first))
+    };
+    let found = compare(&reader, &words.first, words.second.as_ref(), &options, &world).map_err(|error| {
+        // A first generation has none before it to compare with, and the name was not meant as a path.
+        let error = CommandError::from(error);
+        match meant(&paths) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
     found.foreign.iter().for_each(|foreign| tell_foreign(ui, foreign));
     if !found.unused_paths.is_empty() {
         let texts = found.unused_paths.join(", ");
         let error = CommandError::usage(format!("Nothing on either side matches {texts}"));
-        let device = &words.first.device;
-        let named = |text: &&String| reader.is_name(device, text);
-        return Err(match found.unused_paths.iter().find(named) {
-            Some(name) => {
-                error.hint(format!("`@{name}` is the generation of this name: `confvault diff {} @{name}`", args.first))
-            }
+        return Err(match meant(&found.unused_paths) {
+            Some(hint) => error.hint(hint),
             None => error.near_path(&reader.near_paths(device, &found.unused_paths)),
         });
     }
