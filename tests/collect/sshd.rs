@@ -403,3 +403,21 @@ fn agent_child() {
     }
     println!("the agent logged in");
 }
+
+#[test]
+fn host_keys_of_every_kind_are_known_again() {
+    assert!(available());
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let sshd = Sshd::with_host_key(kind);
+        sshd.write("tree/a.conf", "alpha\n");
+        let table = table(&sshd, "sftp", &sshd.path("tree").display().to_string());
+        let collected = rig(&sshd).collect(&table).unwrap();
+        assert_eq!(file(&collected, "a.conf"), b"alpha\n", "{kind}");
+        // Another one of the same kind is another one.
+        let other = Sshd::with_host_key(kind);
+        let rig = rig(&sshd);
+        fs::write(rig.path("known_hosts"), format!("gw {}\n", other.public_key())).unwrap();
+        let error = whole(&rig.collect(&table).unwrap_err());
+        assert!(error.contains("Host key") && error.contains("changed"), "{kind}: {error}");
+    }
+}

@@ -32,8 +32,11 @@ impl Drop for Sshd {
 }
 
 pub fn keygen(file: &Path, passphrase: &str) {
-    let status =
-        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f"]).arg(file).status();
+    keygen_of("ed25519", file, passphrase);
+}
+
+fn keygen_of(kind: &str, file: &Path, passphrase: &str) {
+    let status = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-C", "test", "-f"]).arg(file).status();
     assert!(status.unwrap().success());
 }
 
@@ -46,21 +49,26 @@ pub fn available() -> bool {
 
 impl Sshd {
     pub fn start(more: &str) -> Self {
-        Self::with("Subsystem sftp internal-sftp", more)
+        Self::with("ed25519", "Subsystem sftp internal-sftp", more)
+    }
+
+    /// A server whose only host key is of a kind.
+    pub fn with_host_key(kind: &str) -> Self {
+        Self::with(kind, "Subsystem sftp internal-sftp", "")
     }
 
     /// A server that has no SFTP.
     pub fn without_sftp() -> Self {
-        Self::with("", "")
+        Self::with("ed25519", "", "")
     }
 
-    fn with(sftp: &str, more: &str) -> Self {
+    fn with(kind: &str, sftp: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::create_dir_all(at("home")).unwrap();
         fs::create_dir_all(at("bin")).unwrap();
-        keygen(&at("host_key"), "");
+        keygen_of(kind, &at("host_key"), "");
         keygen(&at("login_key"), "");
         keygen(&at("locked_key"), "open sesame");
         let mut keys = fs::read_to_string(at("login_key.pub")).unwrap();
