@@ -3,7 +3,7 @@
 # the list below names; a test that misses its program fails and says which.
 set -eu
 cd "$(dirname "$0")/.."
-needed="age zstd git openssh-server openssh-client patch rsync sudo kamailio frr frr-pythontools netcat-openbsd systemd"
+needed="age zstd git openssh-server openssh-client patch rsync sudo kamailio frr frr-pythontools netcat-openbsd systemd python3-paramiko"
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     missing=
     for package in $needed; do

@@ -1,7 +1,7 @@
 //! How much a fleet takes: addresses, places per site, tries, memory, and a run that is ended.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::process::{Child, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -204,6 +204,37 @@ fn nothing_but_banners(pause: Duration) {
     assert!(begun.elapsed() < Duration::from_secs(15), "it held on for {:?}: {said}", begun.elapsed());
     assert!(said.contains("Device sends without end while shaking hands"), "{said}");
     // The whole time would bring gigabytes.
+    assert!(peak < 64 << 10, "{peak} KiB: {said}");
+}
+
+/// A real server that is not ours, as what it sends is encrypted: the exchange of keys is behind it.
+struct Flooder(Child);
+
+impl Drop for Flooder {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn banners_behind_the_exchange_of_keys_are_ended_too() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/banners.py");
+    let server = std::process::Command::new("/usr/bin/python3").arg(script).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = Flooder(server);
+    let mut line = String::new();
+    std::io::BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (port, key) = line.trim().split_once(' ').expect("python3-paramiko is there");
+    let env = TestEnv::with_store();
+    env.write("known_hosts", format!("x {key}\n"));
+    let source = format!("ssh://x@127.0.0.1:{port}");
+    env.cv(&["device", "add", "x", "--source", &source, "--profile", "cisco-ios", "--credential", "env:PW"]).succeeded();
+    env.write("confvault.toml", env.read("confvault.toml") + "timeout = \"60 s\"\n");
+    let mut command = env.command(&["snapshot"]);
+    command.env("PW", "lab").stdout(Stdio::null()).stderr(Stdio::piped());
+    let (code, said, peak) = watched(command.spawn().unwrap());
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("Device sends without end while asking how to log in"), "{said}");
     assert!(peak < 64 << 10, "{peak} KiB: {said}");
 }
 
