@@ -3,28 +3,11 @@
 use std::collections::HashMap;
 
 use crate::env::{Run, TestEnv};
+use crate::play::gateway_profile;
 use crate::simulator::{Device, Simulator};
 
-/// The profile of the gateway.
-const PROFILE: &str = r#"
-name = "lab"
-release = [{ paths = ["version"], regex = 'Version (?<release>[^\s,]+),' }]
-[session]
-mode = "terminal"
-prompt = '^[\w.()-]+[>#]$'
-setup = ["terminal length 0"]
-refusals = ['^% Invalid input']
-[[command]]
-run = "show version"
-path = "version"
-scope = "system"
-required = true
-[[command]]
-run = "show running-config"
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
+/// What the profile of the gateway counts.
+const HEALTH: &str = r#"
 [[health]]
 what = "registrations"
 run = "show registrations"
@@ -88,7 +71,8 @@ impl Lab {
     pub fn new(device: Device) -> Self {
         let env = TestEnv::with_store();
         let simulator = Simulator::one("gw", device);
-        env.write("profiles/lab.toml", PROFILE);
+        let profile = gateway_profile("refusals = ['^% Invalid input']", HEALTH);
+        env.write("profiles/lab.toml", format!("name = \"lab\"\n{profile}"));
         env.write("known_hosts", format!("gw-1 {}\n", simulator.public_key()));
         let source = format!("ssh://gw@{}", simulator.address);
         env.cv(&["device", "add", "gw-1", "--source", &source, "--profile", "lab", "--credential", "env:PW"]).succeeded();

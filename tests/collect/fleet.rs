@@ -15,33 +15,16 @@ use confvault::ops::Vault;
 use confvault::ops::snapshot::{DeviceReport, Options, Report, Told, World, reason, snapshot, snapshot_telling};
 
 use crate::env::TestEnv;
-use crate::play::Play;
+use crate::play::{Play, gateway_profile};
 use crate::rig::{Rig, whole};
 use crate::simulator::{Device, Fault, Simulator};
 
-const PROFILE: &str = r#"
-release = [{ paths = ["version"], regex = 'Version (?<release>\S+),' }]
-[session]
-mode = "terminal"
-prompt = '^[\w.()-]+[>#]$'
-setup = ["terminal length 0"]
-refusals = ['^% Invalid input', '^% Authorization failed']
-start-ms = 1500
-logout = ["exit"]
-[[command]]
-run = "show version"
-path = "version"
-scope = "system"
-required = true
-[[command]]
-run = "show running-config"
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
-min-bytes = 40
-timeout-s = 2
-"#;
+fn profile() -> String {
+    gateway_profile(
+        "refusals = ['^% Invalid input', '^% Authorization failed']\nstart-ms = 1500\nlogout = [\"exit\"]",
+        "min-bytes = 40\ntimeout-s = 2",
+    )
+}
 
 fn config(name: &str) -> String {
     format!("hostname {name}\n{}end\n", "interface x\n description y\n".repeat(40))
@@ -54,7 +37,7 @@ fn gateway(name: &str) -> Device {
 /// A store whose devices `gw-0`, `gw-1`, … are those of a simulator, with `extra` for each in its table.
 fn fleet(simulator: &Simulator, count: usize, policy: &str, extra: impl Fn(usize) -> Option<String>) -> TestEnv {
     let env = TestEnv::with_store();
-    env.write("profiles/lab.toml", format!("name = \"lab\"\n{PROFILE}"));
+    env.write("profiles/lab.toml", format!("name = \"lab\"\n{}", profile()));
     let mut inventory = format!("collector = \"central\"\n[policy]\n{policy}\n");
     let mut pins = String::new();
     for i in 0..count {
@@ -268,7 +251,7 @@ fn cutter(to: std::net::SocketAddr, messages: usize) -> (std::net::SocketAddr, A
 fn a_connection_cut_at_any_message_gives_no_set() {
     let simulator = Simulator::one("gw", gateway("gw"));
     let rig = Rig::new();
-    rig.profile("lab", PROFILE);
+    rig.profile("lab", &profile());
     rig.pin("gw", &simulator);
     let table =
         |address: std::net::SocketAddr| format!("source = \"ssh://gw@{address}\"\nprofile = \"lab\"\ncredential = \"env:PW\"\n");

@@ -7,30 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::env::TestEnv;
-use crate::play::Play;
+use crate::play::{Play, gateway_profile};
 use crate::rig::{Rig, ssh, whole};
 use crate::simulator::{Device, Fault, Simulator};
 
-const PROFILE: &str = r#"
-release = [{ paths = ["version"], regex = 'Version (?<release>\S+),' }]
-[session]
-mode = "terminal"
-prompt = '^[\w.()-]+[>#]$'
-setup = ["terminal length 0"]
-refusals = ['^% Invalid input']
-logout = ["exit"]
-[[command]]
-run = "show version"
-path = "version"
-scope = "system"
-required = true
-[[command]]
-run = "show running-config"
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
-"#;
+fn profile() -> String {
+    gateway_profile("refusals = ['^% Invalid input']\nlogout = [\"exit\"]", "")
+}
 
 fn config(name: &str) -> String {
     format!("hostname {name}\n{}end\n", "interface x\n description y\n".repeat(40))
@@ -51,7 +34,7 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
 /// A store with the devices of simulators; each with lines for the tables of its devices.
 fn store(policy: &str, parts: &[(&Simulator, &[String], &str)]) -> TestEnv {
     let env = TestEnv::with_store();
-    env.write("profiles/lab.toml", format!("name = \"lab\"\n{PROFILE}"));
+    env.write("profiles/lab.toml", format!("name = \"lab\"\n{}", profile()));
     let mut inventory = format!("collector = \"central\"\n[policy]\n{policy}\n");
     let mut pins = String::new();
     for (simulator, names, more) in parts {
@@ -72,7 +55,7 @@ fn store(policy: &str, parts: &[(&Simulator, &[String], &str)]) -> TestEnv {
 fn connections_come_from_the_address_that_the_entry_names() {
     let simulator = Simulator::one("gw", gateway("gw"));
     let rig = Rig::new();
-    rig.profile("lab", PROFILE);
+    rig.profile("lab", &profile());
     rig.pin("gw", &simulator);
     let table = ssh(&simulator, "lab");
     rig.collect(&table).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use confvault::collect::CollectError;
 use confvault::profile::Profiles;
 
-use crate::play::Play;
+use crate::play::{Play, gateway_profile};
 use crate::rig::{Rig, file, ssh, whole};
 use crate::simulator::{Device, Fault, Simulator};
 
@@ -19,33 +19,16 @@ fn gateway() -> Device {
     Device::new(Play::gateway("gw", CONFIG))
 }
 
-/// Enough of a profile to tell the rules apart from those of the built-in ones.
-const PROFILE: &str = r#"
-release = [{ paths = ["version"], regex = 'Version (?<release>\S+),' }]
-[session]
-mode = "terminal"
-prompt = '^[\w.()-]+[>#]$'
-setup = ["terminal length 0"]
-pager = '^ ?--More--'
-refusals = ['^% Invalid input', '^% Authorization failed', '^% Incomplete command']
-logout = ["exit"]
-[[command]]
-run = "show version"
-path = "version"
-scope = "system"
-required = true
-[[command]]
-run = "show running-config"
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
-min-bytes = 40
-"#;
+fn profile() -> String {
+    gateway_profile(
+        "pager = '^ ?--More--'\nrefusals = ['^% Invalid input', '^% Authorization failed', '^% Incomplete command']\nlogout = [\"exit\"]",
+        "min-bytes = 40",
+    )
+}
 
 fn rig(simulator: &Simulator) -> Rig {
     let rig = Rig::new();
-    rig.profile("lab", PROFILE);
+    rig.profile("lab", &profile());
     rig.pin("gw", simulator);
     rig
 }
@@ -64,7 +47,7 @@ fn a_terminal_session_gives_the_set_and_the_release() {
 fn an_unknown_or_changed_host_key_stops_before_any_credential() {
     let simulator = Simulator::one("gw", gateway());
     let rig = Rig::new();
-    rig.profile("lab", PROFILE);
+    rig.profile("lab", &profile());
     let unknown = rig.collect(&ssh(&simulator, "lab")).unwrap_err();
     assert!(whole(&unknown).contains("Host key is not known: ssh-ed25519 SHA256:"), "{}", whole(&unknown));
     let other = Simulator::one("gw", gateway());
@@ -122,7 +105,7 @@ fn no_half_answer_is_ever_a_set() {
     for (fault, words) in faults {
         let simulator = Simulator::one("gw", gateway().fault(fault.clone()));
         let rig = Rig { timeout: Duration::from_secs(3), ..rig(&simulator) };
-        rig.profile("lab", &PROFILE.replace("mode =", "start-ms = 1000\nmode ="));
+        rig.profile("lab", &profile().replace("mode =", "start-ms = 1000\nmode ="));
         let begun = Instant::now();
         let error = rig.collect(&format!("{}max_size = \"100000 B\"\n", ssh(&simulator, "lab"))).unwrap_err();
         let text = whole(&error);
@@ -136,7 +119,7 @@ fn no_half_answer_is_ever_a_set() {
 fn a_silent_device_is_given_up() {
     let simulator = Simulator::one("gw", gateway().fault(Fault::Hang("show running-config")));
     let rig = rig(&simulator);
-    rig.profile("lab", &PROFILE.replace("end = '^end$'", "end = '^end$'\ntimeout-s = 1"));
+    rig.profile("lab", &profile().replace("end = '^end$'", "end = '^end$'\ntimeout-s = 1"));
     let error = rig.collect(&ssh(&simulator, "lab")).unwrap_err();
     assert!(whole(&error).contains("and 1 s of silence: show running-config"), "{}", whole(&error));
     assert!(!confvault::collect::fleet::MayPass::may_pass(&error), "a hanging device would hold the run up again");
@@ -190,7 +173,7 @@ fn bytes_that_are_no_text_come_as_they_were_sent() {
         play.exchange.iter_mut().find(|e| e.output == config).unwrap().latin1 = true;
         let simulator = Simulator::one("gw", Device::new(play));
         let rig = rig(&simulator);
-        rig.profile("lab", &PROFILE.replace("mode = \"terminal\"", &format!("mode = \"{mode}\"")));
+        rig.profile("lab", &profile().replace("mode = \"terminal\"", &format!("mode = \"{mode}\"")));
         let collected = rig.collect(&ssh(&simulator, "lab")).unwrap_or_else(|e| panic!("{mode}: {}", whole(&e)));
         assert_eq!(file(&collected, "running-config"), bytes, "{mode}");
     }

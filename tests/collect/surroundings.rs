@@ -9,29 +9,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::env::{Run, TestEnv};
-use crate::play::Play;
+use crate::play::{Play, gateway_profile};
 use crate::simulator::{Device, Simulator};
 
-const PROFILE: &str = r#"
-name = "lab"
-release = [{ paths = ["version"], regex = 'Version (?<release>\S+),' }]
-[session]
-mode = "terminal"
-prompt = '^[\w.()-]+[>#]$'
-setup = ["terminal length 0"]
-logout = ["exit"]
-[[command]]
-run = "show version"
-path = "version"
-scope = "system"
-required = true
-[[command]]
-run = "show running-config"
-path = "running-config"
-scope = "voip"
-required = true
-end = '^end$'
-"#;
+fn profile() -> String {
+    gateway_profile("logout = [\"exit\"]", "")
+}
 
 fn fleet(count: usize) -> Simulator {
     let name = |i| format!("gw-{i}");
@@ -57,7 +40,7 @@ fn run(env: &TestEnv, shell: &str, variables: &[(&str, &str)], args: &[&str]) ->
 fn job(simulator: &Simulator, count: usize, shell: &str, variables: &[(&str, &str)]) -> TestEnv {
     let env = TestEnv::new();
     run(&env, shell, variables, &["init", "--collector", "central", "--no-sealing"]).succeeded();
-    env.write("profiles/lab.toml", PROFILE);
+    env.write("profiles/lab.toml", format!("name = \"lab\"\n{}", profile()));
     let list: String = (0..count).map(|i| format!("gw-{i},ssh://gw-{i}@{},lab\n", simulator.address)).collect();
     env.write("fleet.csv", format!("name,source,profile\n{list}"));
     run(&env, shell, variables, &["device", "import", "fleet.csv", "--credential", "env:PW"]).succeeded();

@@ -5,6 +5,33 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+/// A profile of the gateways that are played, but for its name: enough to tell its rules apart from those of the built-in ones.
+/// `session` are more lines of its session, `config` of the command that gives the configuration, and what is to follow.
+pub fn gateway_profile(session: &str, config: &str) -> String {
+    format!(
+        r#"
+release = [{{ paths = ["version"], regex = 'Version (?<release>[^\s,]+),' }}]
+[session]
+mode = "terminal"
+prompt = '^[\w.()-]+[>#]$'
+setup = ["terminal length 0"]
+{session}
+[[command]]
+run = "show version"
+path = "version"
+scope = "system"
+required = true
+[[command]]
+run = "show running-config"
+path = "running-config"
+scope = "voip"
+required = true
+end = '^end$'
+{config}
+"#
+    )
+}
+
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Play {
