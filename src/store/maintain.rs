@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::error::{Error, Result};
 use super::lock::Lock;
 use super::objects::Pack;
+use super::pack::count_objects;
 use super::refs::Refs;
 use super::repo::Repo;
 use super::{git, hints, pending};
@@ -60,7 +61,7 @@ struct OnDisk {
 }
 
 /// How long maintenance waits for a writer.
-const WAIT: Duration = Duration::from_secs(60);
+pub(super) const WAIT: Duration = Duration::from_secs(60);
 
 /// The ends of the names of the files of a pack, its index first: without it, no reader looks at the others.
 const PARTS: &[&str] = &["idx", "pack", "rev", "bitmap", "mtimes"];
@@ -295,21 +296,13 @@ fn list(folder: &Path) -> Result<Vec<OnDisk>> {
                 Err(e) => return Err(read(&path, e)),
             }
         }
-        let objects = count_objects(&path).map_err(|e| read(&path, e))?;
+        let objects = count_objects(&path).map_err(|e| read(&path, e))?.into();
         let keep = path.with_extension("keep").exists() || path.with_extension("promisor").exists();
         let raw = !path.with_extension("rev").exists();
         found.push(OnDisk { stem, objects, bytes, keep, raw });
     }
     found.sort_by(|a, b| a.stem.cmp(&b.stem));
     Ok(found)
-}
-
-/// Reads the number of objects from an index: the last word of the table behind eight bytes.
-fn count_objects(index: &Path) -> io::Result<u64> {
-    use std::os::unix::fs::FileExt;
-    let mut word = [0; 4];
-    fs::File::open(index)?.read_exact_at(&mut word, 8 + 255 * 4)?;
-    Ok(u64::from(u32::from_be_bytes(word)))
 }
 
 /// Removes what a `git` that was killed long ago left among the packs.

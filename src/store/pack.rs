@@ -4,7 +4,8 @@
 //! writer lives, so that another writer can tell what a dead one left. Deltas come when `maintain` folds packs.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,13 +91,23 @@ fn create_locked(path: &Path) -> Result<fsio::Out> {
     Err(Error::Locked { waited_seconds: 0, path: path.to_owned() })
 }
 
+/// The first bytes of a pack: the magic word, the version, and the number of objects, none yet.
+pub(super) const HEAD: [u8; 12] = *b"PACK\0\0\0\x02\0\0\0\0";
+
+/// Reads the number of objects from an index: the last word of the table behind eight bytes.
+pub(super) fn count_objects(index: &Path) -> io::Result<u32> {
+    let mut word = [0; 4];
+    File::open(index)?.read_exact_at(&mut word, 8 + 255 * 4)?;
+    Ok(u32::from_be_bytes(word))
+}
+
 impl PackWriter {
     /// Begins a pack in the folder `objects/pack`.
     pub(super) fn create(folder: &Path) -> Result<Self> {
         let files = Temporary::new(folder);
         let mut out = create_locked(&files.pack)?;
-        out.put(b"PACK\0\0\0\x02\0\0\0\0")?;
-        Ok(Self { out, files, offset: 12, entries: Vec::new() })
+        out.put(&HEAD)?;
+        Ok(Self { out, files, offset: HEAD.len() as u64, entries: Vec::new() })
     }
 
     /// Appends an object: its size in bytes and its bytes as zlib stream.

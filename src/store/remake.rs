@@ -18,15 +18,11 @@ use sha1::{Digest as _, Sha1};
 
 use super::error::{Error, Result};
 use super::lock::Lock;
+use super::maintain::WAIT;
+use super::pack::{HEAD, count_objects};
 use super::repo::Repo;
 use super::{git, pending};
 use crate::fsio;
-
-/// How long is waited for a writer.
-const WAIT: Duration = Duration::from_secs(60);
-
-/// The bytes before the first object: the magic word, the version and the number of objects.
-const HEAD: usize = 12;
 
 /// The bytes behind the last object: the checksum.
 const TRAILER: usize = 20;
@@ -80,13 +76,16 @@ fn mend_ends(repo: &Repo, path: &Path) -> Result<bool> {
     let named = stem.strip_prefix("pack-").and_then(|hash| ObjectId::from_hex(hash.as_bytes()).ok());
     let (Some(named), Ok(pack)) = (named, File::open(path)) else { return Ok(false) };
     let Ok(length) = pack.metadata().map(|meta| meta.len()) else { return Ok(false) };
-    let (mut head, mut trailer) = ([0; HEAD], [0; TRAILER]);
+    let (mut right, mut head, mut trailer) = (HEAD, HEAD, [0; TRAILER]);
     let from = length.saturating_sub(TRAILER as u64);
-    if from < HEAD as u64 || pack.read_exact_at(&mut head, 0).is_err() || pack.read_exact_at(&mut trailer, from).is_err() {
+    if from < HEAD.len() as u64 || pack.read_exact_at(&mut head, 0).is_err() || pack.read_exact_at(&mut trailer, from).is_err() {
         return Ok(false);
     }
-    let mut right = *b"PACK\0\0\0\x02\0\0\0\0";
-    right[8..].copy_from_slice(&index_count(&path.with_extension("idx")).unwrap_or([head[8], head[9], head[10], head[11]]));
+    let index = path.with_extension("idx");
+    match is_whole(&index).then(|| count_objects(&index)) {
+        Some(Ok(count)) => right[8..].copy_from_slice(&count.to_be_bytes()),
+        _ => right[8..].copy_from_slice(&head[8..]),
+    }
     if head == right && trailer == named.as_slice() {
         return Ok(false);
     }
@@ -110,15 +109,9 @@ fn mend_ends(repo: &Repo, path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads the number of objects from an index that is whole.
-fn index_count(index: &Path) -> Option<[u8; 4]> {
-    let bytes = fs::read(index).ok().filter(|bytes| sums_up(bytes))?;
-    bytes.get(8 + 255 * 4..)?.first_chunk().copied()
-}
-
 /// Finds where the objects of a pack end: the place at `from`, or up to the length of a trailer behind it, before
 /// which all bytes, with the right ones at their head, have the checksum.
-fn proven(pack: &File, head: &[u8; HEAD], from: u64, sum: &ObjectId) -> io::Result<Option<u64>> {
+fn proven(pack: &File, head: &[u8], from: u64, sum: &ObjectId) -> io::Result<Option<u64>> {
     let mut hash = Sha1::new_with_prefix(head);
     let Ok(()) = each_part(pack, from, |part| {
         hash.update(part);
@@ -137,8 +130,8 @@ fn proven(pack: &File, head: &[u8; HEAD], from: u64, sum: &ObjectId) -> io::Resu
 
 /// Reads what is behind the head of a pack, up to a place.
 fn each_part<E>(mut pack: &File, to: u64, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> io::Result<Result<(), E>> {
-    pack.seek(SeekFrom::Start(HEAD as u64))?;
-    let mut rest = fsio::Patient(Read::take(&mut pack, to - HEAD as u64));
+    pack.seek(SeekFrom::Start(HEAD.len() as u64))?;
+    let mut rest = fsio::Patient(Read::take(&mut pack, to - HEAD.len() as u64));
     let mut buffer = vec![0; 1 << 17];
     loop {
         let n = match rest.read(&mut buffer)? {
@@ -154,11 +147,8 @@ fn each_part<E>(mut pack: &File, to: u64, mut take: impl FnMut(&[u8]) -> Result<
 
 /// Tells whether an index is there, and is what its own checksum says.
 fn is_whole(index: &Path) -> bool {
-    fs::read(index).is_ok_and(|bytes| sums_up(&bytes))
-}
-
-fn sums_up(index: &[u8]) -> bool {
-    index.split_last_chunk::<20>().is_some_and(|(body, sum)| <[u8; 20]>::from(Sha1::digest(body)) == *sum)
+    let sums_up = |(body, sum): (&[u8], &[u8; TRAILER])| <[u8; TRAILER]>::from(Sha1::digest(body)) == *sum;
+    fs::read(index).is_ok_and(|bytes| bytes.split_last_chunk().is_some_and(sums_up))
 }
 
 /// Makes an index beside the caches and moves it to its pack; says whether the pack was whole.

@@ -75,7 +75,7 @@ impl Repo {
     /// Opens a repository and refuses what could run a program or hide refs and objects.
     ///
     /// # Errors
-    /// [`Error::NoStore`], `CorruptFile` where `HEAD` or `config` is gone, `Read`, `ForeignOwner`, `RefusedSetting`, `CorruptFile`.
+    /// [`Error::NoStore`], `Read`, `ForeignOwner`, `RefusedSetting`, `CorruptFile` also where `HEAD` or `config` is gone.
     pub fn open(dir: &Path) -> Result<Self> {
         let no_store = || Error::NoStore { path: dir.to_owned() };
         // A folder that nobody may look into is not an empty one.

@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, exit_codes};
 use crate::cli::identity::AdminArgs;
 use crate::cli::signals;
 use crate::cli::table::{Table, plain};
+use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::inventory::STORE_DIR;
 use crate::mirror::{self, GitEnv, GitUrl, Limits, Remote, fetch_facts};
@@ -257,12 +258,7 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Outcome {
         last = change(ui, context, &args.admin, &KeyChange::AddAdministrator(key.clone()))?;
         ui.status(&format!("administrator added: {}", key.fingerprint()));
     }
-    print(
-        ui,
-        "key add",
-        &last,
-        &format!("{} added; what is sealed is in epoch {}", crate::model::count(count, "recipient"), last.epoch),
-    )
+    print(ui, "key add", &last, &format!("{} added; what is sealed is in epoch {}", time::count(count, "recipient"), last.epoch))
 }
 
 fn remove(ui: &mut Ui, context: &Context, args: &RemoveArgs) -> Outcome {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Cursor, Read};
 
-use crate::fsio::Patient;
 use fastcdc::v2020::{Normalization, StreamCDC};
 use gix::ObjectId;
 use gix::objs::Kind as ObjectKind;
@@ -16,6 +15,7 @@ use super::super::manifest::{Body, Form, Line};
 use super::compare::{bytes, is_text, normal, read_error, shown};
 use super::previous::{Known, Previous};
 use super::{CHUNK_SIZES, EncodeContext};
+use crate::fsio::Patient;
 use crate::model::{Content, Digest, Entry, Kind, Scope};
 use crate::seal::{DeviceKeys, SecretMap, mask};
 
