@@ -236,18 +236,13 @@ pub fn collect(
 ) -> Result<Collected, CollectError> {
     let rules = look_rules(device, profile, context.stored_as);
     let look = look.filter(|look| look.rules == rules);
-    if let Some(archive) = context.pushed {
-        let mut collected = pushed::collect(archive, device, profile, rules, context)?;
-        told(&mut collected, profile, context);
-        return Ok(collected);
-    }
-    let mut collected = match &device.source {
-        SourceUrl::Dir(folder) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
-        SourceUrl::DrsDir(folder) => drs::collect_dir(&context.root.join(folder), device, profile, look, rules, context),
-        SourceUrl::DrsSftp(remote) => drs::collect_sftp(remote, device, profile, look, rules, context),
-        SourceUrl::Sftp(remote) => sftp::collect(remote, device, profile, look, rules, context),
-        SourceUrl::Ssh(remote) => ssh::collect(remote, device, profile, look, rules, context),
-        SourceUrl::Push => Err(CollectError::NotPushed),
+    let mut collected = match (context.pushed, &device.source) {
+        (Some(archive), _) => pushed::collect(archive, device, profile, rules, context),
+        (None, SourceUrl::Dir(folder)) => dir::collect(&context.root.join(folder), device, profile, look, rules, context),
+        (None, SourceUrl::DrsDir(_) | SourceUrl::DrsSftp(_)) => drs::collect(device, profile, look, rules, context),
+        (None, SourceUrl::Sftp(remote)) => sftp::collect(remote, device, profile, look, rules, context),
+        (None, SourceUrl::Ssh(remote)) => ssh::collect(remote, device, profile, look, rules, context),
+        (None, SourceUrl::Push) => Err(CollectError::NotPushed),
     }?;
     told(&mut collected, profile, context);
     Ok(collected)

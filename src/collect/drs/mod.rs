@@ -12,7 +12,9 @@ mod remedy;
 mod remote;
 mod set;
 
-use crate::inventory::{Device, Remote, SourceUrl};
+use std::path::Path;
+
+use crate::inventory::{Device, SourceUrl};
 use crate::model::{ConfigPath, Digest, Kind, Look, Stamp};
 use crate::profile::Profile;
 
@@ -57,30 +59,15 @@ struct Fetched {
     read_bytes: u64,
 }
 
-/// Collects from a folder of this machine.
-pub(super) fn collect_dir(
-    folder: &std::path::Path,
+/// Collects from the backup folder of a device.
+pub(super) fn collect(
     device: &Device,
     profile: &Profile,
     look: Option<&Look>,
     rules: Digest,
     context: &Context<'_>,
 ) -> Result<Collected, CollectError> {
-    collect(&mut local::Local::open(folder)?, folder, device, profile, look, rules, context)
-}
-
-/// Collects from a folder of a host.
-pub(super) fn collect_sftp(
-    remote: &Remote,
-    device: &Device,
-    profile: &Profile,
-    look: Option<&Look>,
-    rules: Digest,
-    context: &Context<'_>,
-) -> Result<Collected, CollectError> {
-    let link = super::ssh::connect(device, remote, context)?;
-    let mut folder = remote::Far::open(&link, remote)?;
-    collect(&mut folder, remote.path.as_ref(), device, profile, look, rules, context)
+    with_folder(device, context, |folder, place| collect_from(folder, place, device, profile, look, rules, context))
 }
 
 /// Names the newest set in the folder of a device, whole or not, by its time stamp.
@@ -88,7 +75,7 @@ pub(super) fn collect_sftp(
 /// # Errors
 /// The source is no backup folder, or it cannot be listed.
 pub fn newest(device: &Device, context: &Context<'_>) -> Result<Option<String>, CollectError> {
-    with_folder(device, context, |folder| Ok(sets(folder.items()?).pop().map(|set| set.stamp)))
+    with_folder(device, context, |folder, _| Ok(sets(folder.items()?).pop().map(|set| set.stamp)))
 }
 
 /// Names the oldest set in the folder of a device that is newer than `than` and is not being written any more;
@@ -102,7 +89,7 @@ pub fn ended(
     stamp: Option<&str>,
     context: &Context<'_>,
 ) -> Result<Option<String>, CollectError> {
-    with_folder(device, context, |folder| {
+    with_folder(device, context, |folder, _| {
         for set in sets(folder.items()?) {
             let looked_for = than.is_none_or(|than| *set.stamp > *than) && stamp.is_none_or(|stamp| set.stamp == stamp);
             if looked_for && !matches!(whole_or_fault(folder, &set)?, Judged::Running) {
@@ -113,17 +100,20 @@ pub fn ended(
     })
 }
 
-/// Opens the folder of a device for a look at it.
+/// Opens the backup folder of a device and does something with it; the path is for messages.
 fn with_folder<T>(
     device: &Device,
     context: &Context<'_>,
-    look: impl FnOnce(&mut dyn Folder) -> Result<T, CollectError>,
+    job: impl FnOnce(&mut dyn Folder, &Path) -> Result<T, CollectError>,
 ) -> Result<T, CollectError> {
     match &device.source {
-        SourceUrl::DrsDir(folder) => look(&mut local::Local::open(&context.root.join(folder))?),
+        SourceUrl::DrsDir(folder) => {
+            let folder = context.root.join(folder);
+            job(&mut local::Local::open(&folder)?, &folder)
+        }
         SourceUrl::DrsSftp(remote) => {
             let link = super::ssh::connect(device, remote, context)?;
-            look(&mut remote::Far::open(&link, remote)?)
+            job(&mut remote::Far::open(&link, remote)?, remote.path.as_ref())
         }
         SourceUrl::Dir(_) | SourceUrl::Sftp(_) | SourceUrl::Ssh(_) | SourceUrl::Push => {
             Err(CollectError::NotBackups(device.source.clone()))
@@ -131,9 +121,9 @@ fn with_folder<T>(
     }
 }
 
-fn collect(
+fn collect_from(
     folder: &mut dyn Folder,
-    place: &std::path::Path,
+    place: &Path,
     device: &Device,
     profile: &Profile,
     look: Option<&Look>,
