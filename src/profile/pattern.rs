@@ -14,7 +14,13 @@ pub struct Pattern {
     text: Arc<str>,
     at: usize,
     regex: Arc<OnceLock<Option<regex::bytes::Regex>>>,
-    line: Arc<OnceLock<Option<regex::bytes::Regex>>>,
+    line: Arc<OnceLock<Option<LineRegex>>>,
+}
+
+/// An expression for single lines, and a byte that a line must have to match.
+struct LineRegex {
+    regex: regex::bytes::Regex,
+    needs: Option<u8>,
 }
 
 impl Pattern {
@@ -45,8 +51,18 @@ impl Pattern {
     /// As [`Pattern::regex`], for a single line without its end: `^` and `$` are the ends of the
     /// haystack, so that an anchored expression fails at the first byte.
     pub(crate) fn line_regex(&self) -> Option<&regex::bytes::Regex> {
-        let builder = || regex::bytes::RegexBuilder::new(&self.text).unicode(false).size_limit(1 << 22).build();
-        self.line.get_or_init(|| builder().ok()).as_ref()
+        self.line().map(|line| &line.regex)
+    }
+
+    /// As [`Pattern::line_regex`], for a line that can match: most are passed over for a byte that they do not have.
+    pub(crate) fn line_regex_for(&self, line: &[u8]) -> Option<&regex::bytes::Regex> {
+        let LineRegex { regex, needs } = self.line()?;
+        needs.is_none_or(|byte| memchr::memchr(byte, line).is_some()).then_some(regex)
+    }
+
+    fn line(&self) -> Option<&LineRegex> {
+        let regex = || regex::bytes::RegexBuilder::new(&self.text).unicode(false).size_limit(1 << 22).build().ok();
+        self.line.get_or_init(|| Some(LineRegex { regex: regex()?, needs: needed(&self.text) })).as_ref()
     }
 
     /// Tells whether the expression is found in the bytes.
@@ -82,6 +98,34 @@ pub(crate) fn spelt(text: &str) -> Spelt {
         Spelt::InPart
     } else {
         Spelt::No
+    }
+}
+
+/// What is worth to be looked for before an expression is tried, the rarest in configurations first.
+const TELLING: &[u8] = b"@$?{}~%+!*;|&'#()[]<>\":/,=";
+
+/// Gives the rarest byte that stands in whatever an expression matches.
+fn needed(text: &str) -> Option<u8> {
+    let hir = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(text).ok()?;
+    let all = in_every_match(&hir);
+    TELLING.iter().copied().find(|byte| all & (1 << byte) != 0)
+}
+
+/// Gives the bytes of ASCII that stand in every match, each as a bit.
+fn in_every_match(hir: &Hir) -> u128 {
+    let bit = |byte: u8| if byte.is_ascii() { 1 << byte } else { 0 };
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.iter().fold(0, |all, byte| all | bit(*byte)),
+        HirKind::Class(Class::Bytes(class)) => match class.ranges() {
+            [range] if range.start() == range.end() => bit(range.start()),
+            _ => 0,
+        },
+        HirKind::Class(Class::Unicode(_)) | HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Repetition(repetition) if repetition.min == 0 => 0,
+        HirKind::Repetition(repetition) => in_every_match(&repetition.sub),
+        HirKind::Capture(capture) => in_every_match(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().fold(0, |all, part| all | in_every_match(part)),
+        HirKind::Alternation(parts) => parts.iter().fold(u128::MAX, |all, part| all & in_every_match(part)),
     }
 }
 
@@ -179,7 +223,25 @@ impl Eq for Pattern {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Spelt, spelt};
+    use super::{Spelt, needed, spelt};
+
+    #[test]
+    fn the_rarest_byte_of_every_match_is_told() {
+        for (text, byte) in [
+            (r"^auth\s*=>?\s*[^\s:#@]+[:#](?<secret>[^\s@]+)@", Some(b'@')),
+            (r"(?i)^key=(?<secret>\S+)", Some(b'=')),
+            (r"(?:a|b:)c=?", None),
+            (r"(?:a:|b@:){2}", Some(b':')),
+            (r"(?:@x)*,", Some(b',')),
+            (r"[@]+x", Some(b'@')),
+            (r"[@:]+x", None),
+            ("\u{e4}@", Some(b'@')),
+            ("password", None),
+            ("(", None),
+        ] {
+            assert_eq!(needed(text), byte, "{text}");
+        }
+    }
 
     #[test]
     fn an_expression_that_has_the_secret_in_it_is_told() {

@@ -139,9 +139,13 @@ impl Finder {
         let mut search = Search::new(self, text, syntax);
         let mut blocks = Vec::new();
         self.words.find(text, |word, hit| {
+            let mut around = None;
             for job in &self.jobs[word] {
                 match job {
-                    Job::Keys { rule, globs } if applies.bits[*rule] => search.key(*rule, globs, hit.clone()),
+                    Job::Keys { rule, globs } if applies.bits[*rule] => {
+                        let key = around.get_or_insert_with(|| key_around(text, hit.clone()));
+                        search.key(*rule, globs, key.clone());
+                    }
                     Job::Line { rule } if applies.bits[*rule] => search.line(*rule, hit.start),
                     Job::Block { rule } if applies.bits[*rule] => blocks.push((hit.clone(), *rule)),
                     _ => {}
@@ -173,6 +177,10 @@ impl Finder {
         if !spans.is_empty() && applies.clear.contains(&true) {
             let set = self.clear_set.get_or_init(|| set(self.clear.iter().map(|rule| rule.regex.as_str())));
             drop_inside(text, &mut spans, "clear", |line| {
+                // Most lines match none, which is cheaper to know than which.
+                if !set.is_match(line) {
+                    return Vec::new();
+                }
                 let matching = set.matches(line).into_iter().filter(|at| applies.clear[*at]);
                 matching.filter_map(|at| self.clear[at].regex.line_regex()).collect()
             });
@@ -296,8 +304,7 @@ impl<'s> Search<'s> {
         }
     }
 
-    fn key(&mut self, rule: usize, globs: &[KeyGlob], hit: Range<usize>) {
-        let key = key_around(self.text, hit);
+    fn key(&mut self, rule: usize, globs: &[KeyGlob], key: Range<usize>) {
         let name = &self.text[key.clone()];
         let known = &self.finder.rules[rule];
         if !globs.iter().any(|glob| glob.matches(name)) || known.not_keys.iter().any(|glob| glob.matches(name)) {
@@ -321,7 +328,9 @@ impl<'s> Search<'s> {
     fn line_rule(&mut self, rule: usize, line: Range<usize>) {
         let finder = self.finder;
         let known = &finder.rules[rule];
-        let Some(regex) = known.source.regex.as_ref().and_then(Pattern::line_regex) else { return };
+        let Some(regex) = known.source.regex.as_ref().and_then(|regex| regex.line_regex_for(&self.text[line.clone()])) else {
+            return;
+        };
         // Places of groups are kept for the next line: making them costs as much as the match.
         let mut groups = self.groups[rule].take().unwrap_or_else(|| regex.capture_locations());
         let text = &self.text[line.clone()];

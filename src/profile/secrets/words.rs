@@ -4,10 +4,11 @@
 //! three bytes of the text whether they can be these; only then words are compared. Other than in an automaton no
 //! step waits for the one before.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// How many places are asked for at once.
-const STRIDE: usize = 8;
+/// How many places are asked for at once: those of two loads of eight bytes.
+const STRIDE: usize = 12;
 /// Bits of the hash of three bytes.
 const BITS: u32 = 15;
 
@@ -19,6 +20,7 @@ pub(super) struct Words {
 }
 
 /// A word that can stand where its three letters stand.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     /// In lower case.
     word: Box<[u8]>,
@@ -28,57 +30,84 @@ struct Candidate {
 }
 
 /// Letters from the most to the least frequent in configurations; what is not among them is rarer.
-const FREQUENT: &[u8] = b"etaoinsrldcpumg =h_y.f";
+const FREQUENT: &[u8] = b" =etaoinsrldcpumgh_y.f:,/-0123456789";
 
-/// Gives the place of three bytes in the table; letters have one in any case, and a few other characters too.
-fn place(bytes: [u8; 3]) -> usize {
-    let folded = (u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) | 0x0020_2020) << 8;
-    (folded.wrapping_mul(0x9E37_79B1) >> (u32::BITS - BITS)) as usize
+/// Gives eight bytes of which [`place`] is asked; letters become the same in any case, and a few other characters too.
+fn folded(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020
+}
+
+/// Gives the place in the table of the three bytes that begin `skip` bytes into eight folded ones.
+#[inline]
+fn place(folded: u64, skip: usize) -> usize {
+    // Shifted back, so that what stands behind the three does not count.
+    let three = ((folded >> (8 * skip)) << 40) >> 32;
+    ((three as u32).wrapping_mul(0x9E37_79B1) >> (u32::BITS - BITS)) as usize
+}
+
+/// Gives the place of three bytes that stand alone.
+fn place_of(three: [u8; 3]) -> usize {
+    place(folded([three[0], three[1], three[2], 0, 0, 0, 0, 0]), 0)
 }
 
 impl Words {
     /// Takes words of two or more bytes; shorter ones are never found.
     pub(super) fn new(words: impl Iterator<Item = Vec<u8>>) -> Self {
-        let mut out = Self { table: vec![0; 1 << BITS].try_into().expect("it has that length"), lists: Vec::new() };
+        let mut at_place: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
         for (index, word) in words.enumerate() {
             let word = word.to_ascii_lowercase().into_boxed_slice();
+            let mut add = |place: usize, offset| {
+                let list = at_place.entry(place).or_default();
+                if list.last().is_none_or(|last| last.index != index) {
+                    list.push(Candidate { word: word.clone(), index, offset });
+                }
+            };
             match *word {
                 [] | [_] => {}
                 // Whatever stands behind it.
-                [a, b] => (0..=u8::MAX).for_each(|c| out.add(place([a, b, c]), &word, index, 0)),
+                [a, b] => (0..=u8::MAX).for_each(|c| add(place_of([a, b, c]), 0)),
                 _ => {
-                    let (offset, bytes) = rarest(&word);
-                    out.add(place(bytes), &word, index, offset);
+                    let (offset, three) = rarest(&word);
+                    add(place_of(three), offset);
                 }
             }
         }
+        // Places of equal lists share a number, as all those of a word of two bytes do.
+        let mut numbers: BTreeMap<Vec<Candidate>, usize> = BTreeMap::new();
+        let mut out = Self { table: vec![0; 1 << BITS].try_into().expect("it has that length"), lists: Vec::new() };
+        for (place, list) in at_place {
+            let number = *numbers.entry(list).or_insert_with_key(|list| {
+                // With more lists than numbers, the last ones are one.
+                if out.lists.len() < usize::from(u8::MAX) {
+                    out.lists.push(Vec::new());
+                }
+                let number = out.lists.len();
+                let shared = &mut out.lists[number - 1];
+                for candidate in list {
+                    if !shared.contains(candidate) {
+                        shared.push(candidate.clone());
+                    }
+                }
+                number
+            });
+            out.table[place] = u8::try_from(number).unwrap_or(u8::MAX);
+        }
         out
-    }
-
-    fn add(&mut self, place: usize, word: &[u8], index: usize, offset: usize) {
-        if self.table[place] == 0 {
-            // With more places than numbers, the last ones share a list.
-            if self.lists.len() < usize::from(u8::MAX) {
-                self.lists.push(Vec::new());
-            }
-            self.table[place] = u8::try_from(self.lists.len()).unwrap_or(u8::MAX);
-        }
-        let list = &mut self.lists[usize::from(self.table[place]) - 1];
-        if list.last().is_none_or(|last| last.index != index) {
-            list.push(Candidate { word: word.into(), index, offset });
-        }
     }
 
     /// Gives each word that stands in the text to `hit`: its index and its place. Words come in the order of
     /// the lines that they stand in, and those of one index by their places.
     pub(super) fn find(&self, text: &[u8], mut hit: impl FnMut(usize, Range<usize>)) {
         let mut at = 0;
-        while let Some(window) = text.get(at..at + STRIDE + 2) {
-            let mut lists = [0; STRIDE];
-            for (list, three) in lists.iter_mut().zip(window.windows(3)) {
-                *list = self.table[place([three[0], three[1], three[2]])];
-            }
-            if u64::from_le_bytes(lists) != 0 {
+        while let Some((window, _)) = text.get(at..).and_then(|rest| rest.split_first_chunk::<14>()) {
+            let [low @ .., _, _, _, _, _, _] = *window;
+            let [_, _, _, _, _, _, high @ ..] = *window;
+            let (low, high) = (folded(low), folded(high));
+            let lists: [u8; STRIDE] = std::array::from_fn(|i| {
+                let half = if i < STRIDE / 2 { low } else { high };
+                self.table[place(half, i % (STRIDE / 2))]
+            });
+            if lists.iter().fold(0, |any, list| any | list) != 0 {
                 for (i, list) in lists.into_iter().enumerate().filter(|(_, list)| *list != 0) {
                     self.compare(text, at + i, list, &mut hit);
                 }
@@ -86,7 +115,7 @@ impl Words {
             at += STRIDE;
         }
         for at in at..text.len().saturating_sub(1) {
-            let list = self.table[place([text[at], text[at + 1], text.get(at + 2).copied().unwrap_or(0)])];
+            let list = self.table[place_of([text[at], text[at + 1], text.get(at + 2).copied().unwrap_or(0)])];
             if list != 0 {
                 self.compare(text, at, list, &mut hit);
             }
@@ -97,8 +126,7 @@ impl Words {
         for candidate in &self.lists[usize::from(list) - 1] {
             let Some(start) = at.checked_sub(candidate.offset) else { continue };
             let range = start..start + candidate.word.len();
-            let same = |found: &[u8]| found.iter().zip(&candidate.word).all(|(a, b)| a.to_ascii_lowercase() == *b);
-            if text.get(range.clone()).is_some_and(same) {
+            if text.get(range.clone()).is_some_and(|found| found.eq_ignore_ascii_case(&candidate.word)) {
                 hit(candidate.index, range);
             }
         }
@@ -146,7 +174,8 @@ mod tests {
 
     #[test]
     fn more_words_than_there_are_lists_are_all_found() {
-        let words: Vec<Vec<u8>> = (b'a'..=b'z').flat_map(|a| (b'a'..=b'z').map(move |b| vec![a, b, a])).collect();
+        let pairs = || (b'a'..=b'z').flat_map(|a| (b'a'..=b'z').map(move |b| (a, b)));
+        let words: Vec<Vec<u8>> = pairs().map(|(a, b)| vec![a, b, a]).chain(pairs().map(|(a, b)| vec![a, b])).collect();
         let text: Vec<u8> = words.iter().flatten().flat_map(|b| [b.to_ascii_uppercase(), *b]).collect();
         assert_eq!(found(&words, &text), naive(&words, &text));
     }
