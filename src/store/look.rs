@@ -124,6 +124,13 @@ mod tests {
         for at in 0..bytes.len() {
             assert_eq!(form::read(&bytes[..at]), None);
         }
+        let mut extreme = kept();
+        let entries = &mut Arc::make_mut(&mut extreme.look).entries;
+        entries[0].plain = Digest([0; 32]);
+        entries[1].stamp = Stamp { mtime_ns: i64::MIN, ctime_ns: i64::MAX, inode: u64::MAX, size: u64::MAX };
+        (entries[1].owner, entries[1].mode) = (None, u32::MAX);
+        distrust(&mut entries[2].stamp);
+        assert_eq!(form::read(&record(&Digest([1; 32]), &extreme)).unwrap().1, extreme);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::fsio;
 use crate::model::DeviceName;
 use crate::store::repo::Repo;
 
-const MAGIC: &[u8; 8] = b"cvlook2\n";
-/// The number of files. Of 100,000 devices with 20 files each, one then has 4 MB.
+const MAGIC: &[u8; 8] = b"cvlook3\n";
+/// The number of files. Of 100,000 devices with 20 files each, one then has 2 MB.
 const SHARDS: u8 = 64;
 const SUM: usize = 16;
 
