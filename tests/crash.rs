@@ -17,6 +17,8 @@
 // Release builds have no faults to test with.
 #![cfg(debug_assertions)]
 
+#[path = "support/kills.rs"]
+mod kills;
 mod support;
 
 use std::fs;
@@ -28,6 +30,7 @@ use std::sync::Mutex;
 use confvault::store::maintain::{Effort, maintain};
 use confvault::store::verify::{Damage, verify};
 use confvault::store::{Batch, Error, ObjectId, ObjectKind, Repo};
+use kills::Kills;
 use support::{edit, fsck, garbage, git_ok, put_tag, rounds, try_put_commit};
 
 const TASK: &str = "CONFVAULT_CRASH_TASK";
@@ -292,15 +295,10 @@ fn everything_is_synced_before_the_refs_move() {
 fn random_kills_leave_a_store_that_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = base(dir.path());
-    let mut seed = 12345u64;
-    let mut killed = 0;
+    let mut kills = Kills::new(12345);
     for round in 0..rounds(60, 200) {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let task = ["commit", "commit", "commit", "fold", "thorough"][(seed >> 33) as usize % 5];
-        let mut running = child(task, &store, 100 + round, "").spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_micros((seed >> 40) % 40_000));
-        drop(running.kill());
-        killed += usize::from(running.wait().unwrap().signal() == Some(9));
+        let task = ["commit", "commit", "commit", "fold", "thorough"][kills.draw() % 5];
+        kills.kill(child(task, &store, 100 + round, "").spawn().unwrap());
         // All refs of a run stand at the same run.
         let repo = Repo::open(&store).unwrap();
         let now = repo.refs().unwrap();
@@ -311,7 +309,7 @@ fn random_kills_leave_a_store_that_goes_on() {
         let tops = ["refs/heads/gw/1", "refs/heads/pbx/1", "refs/heads/_journal/c/2026-01"].map(subject);
         assert!(tops.iter().all(|t| *t == tops[0]), "{tops:?}");
     }
-    assert!(killed > 10, "only {killed} were killed in time");
+    assert!(kills.killed > 10, "only {} were killed in time", kills.killed);
     fsck(&store);
     let repo = Repo::open(&store).unwrap();
     commit(&repo, 999).unwrap();

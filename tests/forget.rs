@@ -15,18 +15,19 @@
 mod env;
 #[path = "support/git_server.rs"]
 mod git_server;
+#[path = "support/kills.rs"]
+mod kills;
 #[path = "sealing/lab.rs"]
 mod lab;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use env::{Run, TestEnv};
 use git_server::GitServer;
+use kills::Kills;
 
 fn cv(env: &TestEnv, args: &[&str]) -> Run {
     let mut all = vec!["-C", "cv"];
@@ -282,22 +283,17 @@ fn random_kills_of_all_that_writes_need_no_hand() {
     cv(&env, &["snapshot"]).succeeded();
     names.iter().for_each(|name| drop(cv(&env, &["device", "remove", name]).succeeded()));
 
-    let mut seed = 4711u64;
-    let (mut killed, mut generations) = (0, 0);
+    let (mut kills, mut generations) = (Kills::new(4711), 0);
     for round in 0..rounds {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         env.write("stays/etc/asterisk/sip.conf", format!("; UNIQUE-stays-text {round}\n"));
-        let name = &names[(seed >> 50) as usize % names.len()];
-        let args: &[&str] = match (seed >> 33) % 5 {
+        let name = &names[kills.draw() % names.len()];
+        let args: &[&str] = match kills.draw() % 5 {
             0 | 1 => &["snapshot"],
             2 => &["maintain"],
             _ => &["forget", name, "--yes"],
         };
         let mut running = env.command(&[&["-C", "cv"], args].concat());
-        let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros((seed >> 40) % 250_000));
-        drop(running.kill());
-        killed += usize::from(running.wait().unwrap().signal() == Some(9));
+        kills.kill(running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         // Nobody has to do anything: what reads reads, what writes writes.
         let log = cv(&env, &["log", "stays", "--json"]);
         assert_eq!(log.code, 0, "round {round} after {args:?}: {log}");
@@ -309,8 +305,8 @@ fn random_kills_of_all_that_writes_need_no_hand() {
             cv(&env, &["check"]).succeeded();
         }
     }
-    println!("{killed} of {rounds} were killed in time, {generations} generations");
-    assert!(killed > rounds / 10, "only {killed} were killed in time");
+    println!("{} of {rounds} were killed in time, {generations} generations", kills.killed);
+    assert!(kills.killed > rounds / 10, "only {} were killed in time", kills.killed);
     for name in &names {
         // What was begun is ended, and what was ended has nothing left to be named.
         let run = cv(&env, &["forget", name, "--yes"]);
