@@ -69,7 +69,12 @@ fn a_parent_swapped_for_a_link_leads_nowhere() {
             }
         });
         let _stop = Stop(&stop);
-        for round in 0..rounds(3_000, 10_000) {
+        let enough = rounds(3_000, 10_000);
+        for round in 0..20 * enough {
+            // Until the race was one, on a machine of whatever speed.
+            if round >= enough && placed > 100 && failed > 100 {
+                break;
+            }
             let overwrite = round % 2 == 0;
             let mut out =
                 TreeWriter::open(&to, TreeOptions { overwrite, sync: Durability::Never, ..TreeOptions::default() }).unwrap();

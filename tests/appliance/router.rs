@@ -1,6 +1,6 @@
 //! A router of Juniper's: candidate, check, commit that must be confirmed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::junos::Junos;
 use crate::lab::{CHANGED, Lab, ROUTER};
@@ -40,15 +40,17 @@ fn a_killed_restore_is_taken_back_by_the_device_itself() {
     let lab = Lab::router();
     lab.live.world().family.minute = Duration::from_millis(100);
     let mut child = lab.begin(&[]);
-    for _ in 0..600 {
-        if lab.live.world().family.waits() {
-            break;
+    let until = |waits: bool| {
+        let begun = Instant::now();
+        while lab.live.world().family.waits() != waits {
+            assert!(begun.elapsed() < Duration::from_secs(60), "waits: {}", !waits);
+            std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    };
+    until(true);
     child.kill().unwrap();
     child.wait().unwrap();
-    std::thread::sleep(Duration::from_millis(1200));
+    until(false);
     assert_eq!(lab.live.world().family.active(), CHANGED);
     // `rollback 1` would now be the wrong one; the way back is what was kept.
     let undone = lab.cv(&["restore", "--undo", "gw"]);

@@ -178,7 +178,7 @@ fn a_set_that_never_comes_is_waited_for_without_a_trace() {
     // Neither an older set nor one that is being written is the one.
     lab.set(OLD, "SUCCESS");
     let taken = std::thread::scope(|scope| {
-        let backup = scope.spawn(|| lab.backup("cucm", Duration::from_secs(3)));
+        let backup = scope.spawn(|| lab.backup("cucm", Duration::from_secs(8)));
         lab.wait_for_looks(2);
         lab.archives(NEW, "SUCCESS");
         backup.join().unwrap().unwrap()

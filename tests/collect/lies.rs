@@ -119,12 +119,14 @@ fn a_server_without_end_is_ended() {
     ] {
         let simulator = liar(lie.clone());
         let (rig, table) = rig(&simulator);
-        let rig = Rig { timeout: Duration::from_secs(6), ..rig };
+        // The others come to their end by themselves, however slow the machine is.
+        let by_time = matches!(lie, Lie::Silent | Lie::HugePacket | Lie::Noise);
+        let rig = Rig { timeout: Duration::from_secs(if by_time { 6 } else { 90 }), ..rig };
         let before = tree(&rig.path("spool"));
         let begun = Instant::now();
         let text = whole(&rig.collect(&table).unwrap_err());
         assert!(words.split('|').any(|words| text.contains(words)), "{lie:?}: {text}");
-        assert!(begun.elapsed() < Duration::from_secs(30), "{lie:?} held on for {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(80), "{lie:?} held on for {:?}", begun.elapsed());
         assert_eq!(tree(&rig.path("spool")), before, "{lie:?} left something");
     }
 }

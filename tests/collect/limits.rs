@@ -184,7 +184,7 @@ fn nothing_but_banners(pause: Duration) {
     let begun = Instant::now();
     let (code, said, peak) = watched(command.spawn().unwrap());
     assert_eq!(code, 3, "{said}");
-    assert!(begun.elapsed() < Duration::from_secs(15), "it held on for {:?}: {said}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(50), "it held on for {:?}: {said}", begun.elapsed());
     assert!(said.contains("Device sends without end while shaking hands"), "{said}");
     // The whole time would bring gigabytes.
     assert!(peak < 64 << 10, "{peak} KiB: {said}");
@@ -245,8 +245,14 @@ fn floods_cost_little_memory_and_nobody_else() {
     };
     let (_, (code, said, least)) = run(&[(&simulator, &good, "")]);
     assert!(code == 0 && least > 0, "{said}");
-    let (env, (code, said, most)) =
-        run(&[(&simulator, &good, ""), (&simulator, &bad, "timeout = \"20 s\""), (&flood, &banners, "timeout = \"5 s\"")]);
+    // What floods is ended by how much it sends; what trickles by its time.
+    let parts: [(&Simulator, &[String], &str); 4] = [
+        (&simulator, &good, ""),
+        (&simulator, &bad[..2], "timeout = \"300 s\""),
+        (&simulator, &bad[2..], "timeout = \"20 s\""),
+        (&flood, &banners, "timeout = \"5 s\""),
+    ];
+    let (env, (code, said, most)) = run(&parts);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("20 new, 0 unchanged, 4 failed"), "{said}");
     for words in [
@@ -285,7 +291,7 @@ fn the_first_ctrl_c_keeps_what_is_there_and_names_the_rest() {
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     let begun = Instant::now();
     let (code, said, _) = watched(child);
-    assert!(begun.elapsed() < Duration::from_secs(10), "the end took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "the end took {:?}", begun.elapsed());
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("4 new, 0 unchanged, 13 failed"), "{said}");
     for name in hangs.iter().chain(&queue) {

@@ -80,7 +80,7 @@ fn frr_gives_its_running_configuration_and_its_files() {
     let mut daemon = Command::new("/usr/lib/frr/bgpd");
     daemon.args(["-Z", "-n", "-p", "0", "-A", "127.0.0.1", "-f"]).arg(place.join("bgpd.conf"));
     let mut daemon = daemon.arg("--vty_socket").arg(&place).arg("-i").arg(place.join("pid")).spawn().unwrap();
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if place.join("bgpd.vty").exists() {
             break;
         }

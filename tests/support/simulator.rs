@@ -142,7 +142,16 @@ impl Simulator {
         let devices = Arc::new(devices);
         let (shared, address) = (counts.clone(), address.to_owned());
         let address = runtime.block_on(async move {
-            let listener = TcpListener::bind(address).await.unwrap();
+            // Where another one stood, its place is free in a moment.
+            let mut bound = TcpListener::bind(&address).await;
+            for _ in 0..600 {
+                if bound.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                bound = TcpListener::bind(&address).await;
+            }
+            let listener = bound.unwrap();
             let address = listener.local_addr().unwrap();
             tokio::spawn(async move {
                 while let Ok((mut socket, peer)) = listener.accept().await {

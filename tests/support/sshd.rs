@@ -103,7 +103,7 @@ impl Sshd {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let user = if root { "cv".to_owned() } else { std::env::var("USER").unwrap_or_else(|_| "root".into()) };
         let sshd = Self { child, port, dir, user, with_password: root };
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return sshd;
             }
