@@ -43,6 +43,8 @@ mod limits;
 mod live;
 #[path = "collect/old_algorithms.rs"]
 mod old_algorithms;
+#[path = "collect/own_backup.rs"]
+mod own_backup;
 #[path = "support/play.rs"]
 mod play;
 #[path = "collect/program.rs"]

@@ -27,6 +27,9 @@ pub enum Error {
     /// Keys of the installation or of the store.
     #[error(transparent)]
     Key(#[from] super::keys::KeyError),
+    /// A backup that a device makes of itself.
+    #[error(transparent)]
+    Backup(#[from] super::backup::BackupError),
     /// A change.
     #[error(transparent)]
     Change(#[from] super::change::ChangeError),

@@ -4,6 +4,7 @@
 //! job stands in the command line or in a page. A failure of one device is a line of the report, never an
 //! error of the job.
 
+pub mod backup;
 pub mod change;
 pub mod check;
 pub mod compare;

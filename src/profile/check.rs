@@ -2,7 +2,7 @@
 
 use super::error::ProfileError;
 use super::globs::glob;
-use super::language::{Action, ProfileFile, Restore, RestoreMethod, SecretRule, Step};
+use super::language::{Action, Backup, ProfileFile, Restore, RestoreMethod, SecretRule, Step};
 use super::pattern::{Pattern, Spelt, compile, spelt};
 use super::secrets::shortest_literal;
 
@@ -56,6 +56,7 @@ impl ProfileFile {
         self.unverified.extend(base.unverified);
         self.collect = self.collect.or(base.collect);
         self.session = self.session.or(base.session);
+        self.backup = self.backup.or(base.backup);
         self.restore = self.restore.or(base.restore);
         self
     }
@@ -90,6 +91,7 @@ impl ProfileFile {
         for command in &self.command {
             mark(command.unverified, format!("command: {}", command.run));
         }
+        mark(self.backup.as_ref().is_some_and(|b| b.unverified), "backup: all of it".into());
         mark(self.restore.as_ref().is_some_and(|r| r.unverified), "restore: all of it".into());
         for health in &self.health {
             mark(health.unverified, format!("health: {}", health.run));
@@ -143,10 +145,15 @@ impl ProfileFile {
             let all = command.end.iter().chain(&command.refusals).chain(&command.drop_head);
             all.into_iter().try_for_each(|p| check.pattern(&format!("command ({})", command.run), p, Is::Loose))?;
         }
+        if let Some(backup) = &self.backup {
+            backup.run.iter().try_for_each(|action| check.action("backup", action))?;
+            backup.job.iter().try_for_each(|p| check.pattern("backup.job", p, Is::With("job")))?;
+            check.backup(backup)?;
+        }
         if let Some(restore) = &self.restore {
             let actions =
                 restore.check.iter().chain(&restore.apply).chain(&restore.save).chain(&restore.undo).chain(&restore.clean);
-            actions.into_iter().try_for_each(|action| check.action(action))?;
+            actions.into_iter().try_for_each(|action| check.action("restore", action))?;
             check.sending(restore)?;
             restore.cannot.iter().try_for_each(|cannot| check.globs("restore.cannot.paths", &cannot.paths))?;
         }
@@ -248,8 +255,20 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn action(&self, action: &Action) -> Result<(), ProfileError> {
-        let key = format!("restore ({})", action.run);
+    /// What a backup needs to be begun.
+    fn backup(&self, backup: &Backup) -> Result<(), ProfileError> {
+        let named = backup.run.iter().any(|action| action.run.contains("{job}"));
+        if backup.run.is_empty() {
+            return Err(self.wrong("backup.run", None, "says what makes the backup"));
+        }
+        if backup.list.is_some() != backup.job.is_some() || backup.list.is_some() != named {
+            return Err(self.wrong("backup", backup.job.as_ref(), "`list`, `job` and `{job}` in a command go together"));
+        }
+        Ok(())
+    }
+
+    fn action(&self, table: &str, action: &Action) -> Result<(), ProfileError> {
+        let key = format!("{table} ({})", action.run);
         action.ok.iter().chain(&action.fails).chain(&action.busy).try_for_each(|p| self.pattern(&key, p, Is::Regex))?;
         self.steps(&key, &action.answers)?;
         self.globs(&key, &action.when)

@@ -44,6 +44,8 @@ pub(crate) struct ProfileFile {
     /// Commands whose output is part of the set.
     #[serde(default)]
     pub(crate) command: Vec<Command>,
+    /// How the device makes a backup of its own.
+    pub(crate) backup: Option<Backup>,
     /// How a set is put back.
     pub(crate) restore: Option<Restore>,
     /// Commands that tell whether the device is well.
@@ -378,11 +380,26 @@ pub struct Restore {
     pub unverified: bool,
 }
 
-/// A command of a restore.
+/// How a device makes a backup of its own: one of what `[[collect.expect]]` names.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Backup {
+    /// What lists the jobs that the device has; without it there is one, and it has no name.
+    pub list: Option<String>,
+    /// Regular expression for the list; its group `job` is the name of a job.
+    pub job: Option<Pattern>,
+    /// What makes the backup, in turn.
+    pub run: Vec<Action>,
+    /// Not verified on a device.
+    #[serde(default)]
+    pub unverified: bool,
+}
+
+/// A command of a restore, or of a backup.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Action {
-    /// What is run; `{root}`, `{file}` and `{lines}` stand for what is put back.
+    /// What is run; `{root}`, `{file}` and `{lines}` stand for what is put back, `{job}` for the name of a backup's job.
     pub run: String,
     /// Regular expression that the output must have; without it the exit status counts, in a
     /// terminal the absence of a refusal.

@@ -23,7 +23,7 @@ mod volatile;
 pub use error::ProfileError;
 pub(crate) use globs::matcher;
 pub use language::{
-    Action, Cannot, Collect, Command, Expect, Health, Module, Restore, RestoreMethod, Session, SessionMode, Step,
+    Action, Backup, Cannot, Collect, Command, Expect, Health, Module, Restore, RestoreMethod, Session, SessionMode, Step,
 };
 pub use pattern::Pattern;
 pub use profiles::{Origin, Profiles, Summary};

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::globs::{as_path, glob};
-use super::language::{Collect, Command, Health, Module, ProfileFile, Restore, Session};
+use super::language::{Backup, Collect, Command, Health, Module, ProfileFile, Restore, Session};
 use super::pattern::Pattern;
 use super::secrets::{Applies, Finder, MaskOverrides, SecretSpan, suspects};
 use super::syntax::{Syntax, guess};
@@ -331,6 +331,12 @@ impl Profile {
     #[must_use]
     pub fn restore(&self) -> Option<&Restore> {
         self.file.restore.as_ref()
+    }
+
+    /// Gives how the device makes a backup of its own.
+    #[must_use]
+    pub fn backup(&self) -> Option<&Backup> {
+        self.file.backup.as_ref()
     }
 
     /// Gives the modules whose parts have names of their own in the vendor's notes.

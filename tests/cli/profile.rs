@@ -99,7 +99,7 @@ fn a_profile_of_ones_own_stands_over_the_built_in_one() {
     assert_snapshot!(env.cv(&["profile", "list"]), @"
     --- stderr
     error: Profile is not in the language: $TEST/work/profiles/mine.toml
-    caused by: TOML parse error at line 2, column 1: unknown field `colour`, expected one of `name`, `title`, `extends`, `file`, `release`, `volatile`, `secret`, `clear`, `collect`, `session`, `command`, `restore`, `health`, `module`, `unverified`
+    caused by: TOML parse error at line 2, column 1: unknown field `colour`, expected one of `name`, `title`, `extends`, `file`, `release`, `volatile`, `secret`, `clear`, `collect`, `session`, `command`, `backup`, `restore`, `health`, `module`, `unverified`
     --- exit 2
     ");
 }

@@ -143,15 +143,14 @@ impl Simulator {
         let (shared, address) = (counts.clone(), address.to_owned());
         let address = runtime.block_on(async move {
             // Where another one stood, its place is free in a moment.
-            let mut bound = TcpListener::bind(&address).await;
-            for _ in 0..600 {
-                if bound.is_ok() {
-                    break;
+            let mut tries = 0..600;
+            let listener = loop {
+                match TcpListener::bind(&address).await {
+                    Ok(listener) => break listener,
+                    Err(error) => assert!(tries.next().is_some(), "{error}"),
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                bound = TcpListener::bind(&address).await;
-            }
-            let listener = bound.unwrap();
+            };
             let address = listener.local_addr().unwrap();
             tokio::spawn(async move {
                 while let Ok((mut socket, peer)) = listener.accept().await {

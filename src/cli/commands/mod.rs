@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod backup;
 mod change;
 mod change_abort;
 mod change_show;
@@ -69,6 +70,7 @@ pub(super) enum Command {
     Name(name::NameArgs),
     Unname(unname::UnnameArgs),
     Restore(restore::RestoreArgs),
+    Backup(backup::BackupArgs),
     Drs(drs::DrsArgs),
     Mirror(mirror::MirrorArgs),
     Check(check::CheckArgs),
@@ -100,6 +102,7 @@ impl Command {
             Self::Init(args) => init::run(ui, context, args),
             Self::Device(args) => device::run(ui, context, args),
             Self::Credential(args) => credential::run(ui, context, args),
+            Self::Backup(args) => backup::run(ui, context, args),
             Self::Drs(args) => drs::run(ui, context, args),
             Self::Profile(args) => profile::run(ui, context, args),
             Self::Import(args) => import::run(ui, context, args),

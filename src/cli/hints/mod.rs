@@ -501,6 +501,7 @@ pub(super) fn ops(error: &crate::ops::Error) -> Advice {
         E::Restore(error) => restore(error),
         E::DeviceRestore(error) => put_back::device_restore(error),
         E::Upgrade(error) => upgrade(error),
+        E::Backup(error) => put_back::backup(error),
         E::Replace(error) => replace(error),
         E::Review(error) => review(error),
         E::Drill(error) => drill(error),

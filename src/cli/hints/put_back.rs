@@ -3,6 +3,7 @@
 use super::{Advice, IDENTITY, advice, collect, ops, restore};
 use crate::cli::exit::Exit;
 use crate::collect::act::ActError;
+use crate::ops::backup::BackupError;
 use crate::ops::device_restore::DeviceRestoreError;
 
 /// Advice on putting a set back to a device.
@@ -60,6 +61,37 @@ pub(super) fn device_restore(error: &DeviceRestoreError) -> Advice {
         E::Health { .. } => advice(Exit::Failed, &["without `--require-health` the set stays, whatever the health"]),
         E::Restore(error) => restore(error),
         E::Job(error) => ops(error),
+    }
+}
+
+/// Advice on a backup that a device makes of itself.
+pub(super) fn backup(error: &BackupError) -> Advice {
+    use BackupError as E;
+    match error {
+        E::NotKnown { profile, .. } => (
+            Exit::Failed,
+            vec![
+                format!("`confvault profile show {profile}` shows what the profile knows; `[backup]` of your own says how"),
+                "a call manager is told by `confvault drs backup`".to_owned(),
+            ],
+        ),
+        E::NotAJob(_) => advice(Exit::Usage, &["it has letters, digits, `-`, `_` and `.`, as the device lists it"]),
+        E::Which { jobs, .. } if jobs.is_empty() => {
+            advice(Exit::Failed, &["set one up on the device, with this device itself as a place where it is stored"])
+        }
+        E::Which { .. } => advice(Exit::Usage, &["choose one with `--job NAME`"]),
+        E::Failed { source, .. } => match source {
+            ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => advice(
+                Exit::Failed,
+                &["run the command on the device itself, and read what it says; nothing of it was kept here"],
+            ),
+            ActError::Busy { .. } => advice(Exit::Failed, &["run it again when the other backup has ended"]),
+            other => act(other),
+        },
+        E::NothingNew { .. } => advice(
+            Exit::Failed,
+            &["let the job store its backups on the device too, where its source reads them (`confvault ls NAME`)"],
+        ),
     }
 }
 
