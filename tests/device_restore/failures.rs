@@ -61,6 +61,14 @@ fn a_program_that_is_not_there_is_in_the_plan() {
     let needs =
         "needs    no-such-checker    it is not on the PATH of this machine, where `no-such-checker -c {root}/main.conf` runs\n";
     assert!(plan.text().contains(needs), "{plan}");
+    // It is not begun: what runs behind the files would be missed when they were moved already.
+    let before = lab.tree();
+    let run = lab.restore(&[]);
+    let refused =
+        "error: Program is not on the PATH of this machine: no-such-checker, where `no-such-checker -c {root}/main.conf` runs";
+    assert!(run.code == 1 && run.stderr.contains(refused) && run.stderr.contains("hint: install it here"), "{run}");
+    assert_eq!(lab.tree(), before);
+    assert!(!lab.cv(&["log", "pbx", "--json"]).text().contains("\"pre\""), "a restore was begun");
 }
 
 #[test]

@@ -18,6 +18,13 @@ pub(super) fn device_restore(error: &DeviceRestoreError) -> Advice {
             ],
         ),
         E::NeedsIdentity => advice(Exit::Key, &[IDENTITY]),
+        E::NoProgram { .. } => advice(
+            Exit::Failed,
+            &[
+                "install it here, or put the set back where it is: by a source `sftp://`",
+                "a profile of your own says what is run; nothing was done",
+            ],
+        ),
         E::OtherRelease { .. } => advice(
             Exit::Failed,
             &[

@@ -42,6 +42,14 @@ pub enum DeviceRestoreError {
     /// The way back is kept sealed, and could not be opened.
     #[error("An identity is needed to put a set back to a device: what stands there is kept sealed for the way back")]
     NeedsIdentity,
+    /// A command of this machine has no program, which would be found out when files were moved already.
+    #[error("Program is not on the PATH of this machine: {program}, where `{command}` runs")]
+    NoProgram {
+        /// The program.
+        program: String,
+        /// The command that begins with it.
+        command: String,
+    },
     /// The device runs another release than the point.
     #[error("Device runs another release: {} in place of {wanted}", .runs.as_ref().map_or("one that cannot be told", Release::as_str))]
     OtherRelease {

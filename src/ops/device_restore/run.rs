@@ -210,6 +210,11 @@ fn guard(prepared: &Prepared<'_>, options: &Options) -> Result<(), DeviceRestore
     if options.require_health && !health::can_measure(prepared.site.device, &prepared.site.profile) {
         return Err(DeviceRestoreError::NoHealth(plan.device.clone()));
     }
+    if let Some((program, command)) =
+        plan.commands.iter().find_map(|one| Some((prepared.site.lacks_program(&one.run)?, &one.run)))
+    {
+        return Err(DeviceRestoreError::NoProgram { program, command: command.clone() });
+    }
     match &plan.lacks {
         Some(why) if !options.incomplete => Err(DeviceRestoreError::NotWhole { why: why.clone() }),
         _ if plan.locked > 0 => Err(DeviceRestoreError::NeedsIdentity),
