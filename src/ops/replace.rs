@@ -104,6 +104,7 @@ impl Replacement {
 /// in the report.
 pub fn replace(root: &Path, name: &DeviceName, wanted: &Wanted, world: &World<'_>) -> Result<Replacement, Error> {
     let vault = Vault::open(root)?;
+    vault.inventory.device(name)?;
     let last = match vault.store.newest(&vault.store.refs()?, name) {
         Err(crate::store::Error::NoDevice { .. }) => return Err(ReplaceError::Nothing(name.clone()).into()),
         last => last?,

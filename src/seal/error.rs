@@ -64,7 +64,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file that holds no key of a known kind.
-    #[error("Not a {what}: {}", path.display())]
+    #[error("Not {} {what}: {}", article(what), path.display())]
     NotAKey {
         /// What was expected.
         what: &'static str,
@@ -72,7 +72,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A text that is no key of the expected kind.
-    #[error("Not a {what}")]
+    #[error("Not {} {what}", article(what))]
     Malformed {
         /// What was expected.
         what: &'static str,
@@ -132,4 +132,10 @@ pub enum Error {
     /// Reading or writing failed.
     #[error("Reading or writing failed while sealing")]
     Io(#[source] io::Error),
+}
+
+/// Gives the article of a word as it is said.
+fn article(word: &str) -> &'static str {
+    let vowel = word.starts_with(['a', 'e', 'i', 'o', 'u']) || word.starts_with("ssh");
+    if vowel { "an" } else { "a" }
 }

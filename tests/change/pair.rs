@@ -48,8 +48,8 @@ fn a_change_begun_anew_is_counted_from_where_it_was_open() {
     let refused = env.cv(&["change", "open", "gw-1", "gw-2", "--ticket", "T", "--why", "w"]).failed(3);
     assert!(refused.contains("change T is not open: a snapshot before it failed"), "{refused}");
     assert_eq!(env.cv(&["change", "list"]).succeeded(), "");
-    let none = env.cv(&["change", "close", "T"]).failed(1);
-    assert!(none.starts_with("error: No change is open under ticket T\n"), "{none}");
+    let none = env.cv(&["change", "close", "T"]).failed(2);
+    assert!(none.starts_with("error: No change has the ticket T\n"), "{none}");
     std::fs::rename(env.path("away"), env.path("gw-2")).unwrap();
     set(&env, "gw-1", "port=2\n");
     env.cv(&["snapshot"]).succeeded();

@@ -104,6 +104,7 @@ fn the_hook_is_proven() {
     assert_eq!(proof.code, 3, "{proof}");
     assert!(proof.text().contains("NOT append-only"), "{proof}");
     let hook = env.cv(&["mirror", "hook"]).succeeded();
+    assert_eq!(env.cv(&["mirror", "hook", "--json"]).json()["hook"], hook.as_str());
     env.write("off.git/hooks/update", hook);
     std::fs::set_permissions(env.path("off.git/hooks/update"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let proof = env.cv(&["mirror", "status", "--prove"]);

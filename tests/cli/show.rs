@@ -90,3 +90,20 @@ fn without_an_identity_secrets_are_tokens() {
     env.cv(&["-C", "vault", "show", "pbx", "sip.conf", "--identity", "wrong.txt"]).failed(12);
     env.cv(&["-C", "vault", "show", "pbx", "sip.conf", "--identity", "not-there.txt"]).failed(12);
 }
+
+#[test]
+fn a_file_of_text_has_a_json_form() {
+    let env = TestEnv::with_history();
+    let shown = env.cv(&["show", "pbx@2", "sip.conf"]).succeeded();
+    let told = env.cv(&["show", "pbx@2", "sip.conf", "--json"]).json();
+    assert_eq!(
+        (&told["number"], &told["file"]["path"], &told["file"]["text"]),
+        (&2.into(), &"sip.conf".into(), &shown.as_str().into())
+    );
+    assert_eq!(told["file"]["masked"], false);
+    env.write("bin/x.bin", b"\xff\xfe");
+    env.cv(&["device", "add", "bin", "--source", "dir:bin", "--release", "1"]).succeeded();
+    env.cv(&["snapshot", "bin"]).succeeded();
+    let refused = env.cv(&["show", "bin", "x.bin", "--json"]).failed(2);
+    assert!(refused.contains("No text, and so without a JSON form: voip/x.bin"), "{refused}");
+}

@@ -36,3 +36,14 @@ fn a_folder_with_something_in_it_is_left_alone() {
     assert!(said.contains("must be new or empty"), "{said}");
     assert_eq!(std::fs::read_dir(env.path("mine")).unwrap().count(), 1);
 }
+
+#[test]
+fn its_steps_are_told_as_json() {
+    let env = TestEnv::new();
+    let told = env.cv(&["tour", "tour", "--json"]).json();
+    let steps = told["steps"].as_array().unwrap();
+    assert!(steps.len() > 20 && steps.iter().all(|step| step["exit_code"].is_i64()), "{told}");
+    let check = steps.iter().find(|step| step["command"] == "confvault -C rebuilt check --read-data").unwrap();
+    assert!(check["output"].as_str().unwrap().starts_with("clean"), "{check}");
+    assert!(told["dir"].as_str().unwrap().ends_with("/tour"), "{told}");
+}

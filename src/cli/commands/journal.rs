@@ -62,7 +62,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &JournalArgs) -> Outcome
         collector: args.collector.clone(),
         limit: args.limit,
     };
-    let records = store.journal(&store.refs()?, &query)?;
+    let refs = store.refs()?;
+    let records = store.journal(&refs, &query)?;
+    if let Some(device) = args.device.as_ref().filter(|_| records.is_empty())
+        && context.inventory().is_ok_and(|known| known.device(device).is_err())
+    {
+        // One that left nothing behind, neither here nor in the store, is a mistake.
+        store.newest(&refs, device)?;
+    }
     if ui.json_wished() {
         for record in &records {
             ui.json_line(record)?;

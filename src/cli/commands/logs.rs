@@ -51,8 +51,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogsArgs) -> Outcome {
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
     let refs = reader.store.refs()?;
     let filed = reader.store.logs(&refs, Some(&args.device))?;
-    if filed.is_empty() && reader.inventory.as_ref().is_none_or(|known| known.device(&args.device).is_err()) {
-        // A device that has neither logs nor a generation, nor an entry, is a mistake.
+    if filed.is_empty() {
+        // A device that has neither logs nor a generation is a mistake, or was never taken.
         reader.store.newest(&refs, &args.device)?;
     }
     let Some(to) = &args.to else { return list(ui, &reader, args, &filed) };

@@ -146,6 +146,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &MirrorArgs) -> Outcome 
         MirrorCommand::Remove(args) => remove(ui, context, args),
         MirrorCommand::Push(args) => push_all(ui, context, args),
         MirrorCommand::Status(args) => status_all(ui, context, args),
+        MirrorCommand::Hook(_) if ui.json_wished() => {
+            ui.json("mirror hook", &json!({ "hook": hook() }))?;
+            Ok(Exit::Done)
+        }
         MirrorCommand::Hook(_) => {
             ui.raw().write_all(hook().as_bytes())?;
             Ok(Exit::Done)

@@ -56,7 +56,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
     let set = reader.store.read_set(&refs, &generation, reader.access())?;
     let line = find(&set.manifest().lines, path)?;
     if ui.json_wished() {
-        return Err(CommandError::usage("A file has no JSON form; leave out --json, or the path"));
+        let decoded = set.read(line)?;
+        let text = std::str::from_utf8(decoded.bytes())
+            .map_err(|_| CommandError::usage(format!("No text, and so without a JSON form: {}", line.shown())))?;
+        let (number, masked) = (generation.number, matches!(decoded, Decoded::Masked(_)));
+        let file = json!({ "scope": line.scope, "path": line.path.to_string(), "masked": masked, "text": text });
+        ui.json("show", &json!({ "device": generation.device, "number": number, "file": file }))?;
+        return Ok(Exit::Done);
     }
     if ui.is_terminal() {
         let decoded = set.read(line)?;

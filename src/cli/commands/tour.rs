@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -49,8 +51,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TourArgs) -> Outcome {
         return Err(CommandError::usage(format!("The folder of a tour must be new or empty: {}", dir.display())));
     }
     let program = std::env::current_exe()?;
-    let mut tour = Tour { ui, program, dir };
+    let steps = ui.json_wished().then(Vec::new);
+    let mut tour = Tour { ui, program, dir, steps };
     tour.walk()?;
+    if let Some(steps) = tour.steps.take() {
+        let dir = tour.dir.display().to_string();
+        ui.json("tour", &json!({ "dir": dir, "steps": steps }))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -58,6 +65,8 @@ struct Tour<'a> {
     ui: &'a mut Ui,
     program: PathBuf,
     dir: PathBuf,
+    /// What was done, where JSON is wished in place of showing it.
+    steps: Option<Vec<Value>>,
 }
 
 impl Tour<'_> {
@@ -140,16 +149,22 @@ impl Tour<'_> {
         let path = self.dir.join("devices").join(device).join(file);
         let text = fs::read_to_string(&path)?.replace(old, new);
         fsio::write_file(&path, text.as_bytes(), 0o640).map_err(disk)?;
-        self.ui.row(&[(Look::Dim, &format!("# on {device}, {file} is edited"))])
+        let text = format!("# on {device}, {file} is edited");
+        self.show(&[(Look::Dim, &text)])
     }
 
     fn title(&mut self, text: &str) -> Result<(), CommandError> {
-        self.ui.line("")?;
-        self.ui.row(&[(Look::Strong, &format!("== {text}"))])
+        self.show(&[])?;
+        self.show(&[(Look::Strong, &format!("== {text}"))])
     }
 
     fn say(&mut self, text: &str) -> Result<(), CommandError> {
-        self.ui.line(text)
+        self.show(&[(Look::Plain, text)])
+    }
+
+    /// Shows a line, unless all is told at the end.
+    fn show(&mut self, pieces: &[(Look, &str)]) -> Result<(), CommandError> {
+        if self.steps.is_some() { Ok(()) } else { self.ui.row(pieces) }
     }
 
     fn confvault(&mut self, args: &[&str], accept: &[i32]) -> Result<(), CommandError> {
@@ -164,16 +179,24 @@ impl Tour<'_> {
     /// Shows a command and runs it; an exit code that the step does not expect ends the tour.
     fn call(&mut self, program: &Path, shown: &str, args: &[&str], accept: &[i32]) -> Result<(), CommandError> {
         let words: Vec<String> = std::iter::once(shown).chain(args.iter().copied()).map(quoted).collect();
-        self.ui.row(&[(Look::Strong, &format!("$ {}", words.join(" ")))])?;
+        self.show(&[(Look::Strong, &format!("$ {}", words.join(" ")))])?;
         self.ui.flush()?;
         let mut command = Command::new(program);
         command.args(args.iter().map(OsStr::new)).current_dir(&self.dir).stdin(Stdio::null());
         // The tour shows this store, whatever store the user has at hand.
         command.env_remove("CONFVAULT_DIR").env_remove("CONFVAULT_IDENTITY").env_remove("CONFVAULT_ADMIN");
         command.env("GIT_PAGER", "cat");
-        let status = command.status().map_err(|error| {
-            CommandError::failed(format!("Cannot run {shown}: {error}")).hint(format!("Install {shown} and begin again"))
-        })?;
+        let cannot =
+            |error| CommandError::failed(format!("Cannot run {shown}: {error}")).hint(format!("Install {shown} and begin again"));
+        let status = match &mut self.steps {
+            None => command.status().map_err(cannot)?,
+            Some(steps) => {
+                let out = command.stderr(Stdio::inherit()).output().map_err(cannot)?;
+                let text = String::from_utf8_lossy(&out.stdout);
+                steps.push(json!({ "command": words.join(" "), "exit_code": out.status.code(), "output": text }));
+                out.status
+            }
+        };
         match status.code() {
             Some(code) if accept.contains(&code) => Ok(()),
             _ => Err(CommandError::failed(format!("A step of the tour ended with {status}: {}", words.join(" ")))),

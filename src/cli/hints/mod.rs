@@ -265,7 +265,7 @@ fn change(error: &crate::ops::change::ChangeError) -> Advice {
             Exit::Failed,
             vec![format!("`confvault restore --resume {device}` ends the restore at the point, `--undo {device}` takes it back")],
         ),
-        E::Unknown(_) => advice(Exit::Usage, &["`confvault change list --all` shows what there is"]),
+        E::Unknown(_) | E::NoTicket(_) => advice(Exit::Usage, &["`confvault change list --all` shows what there is"]),
         E::NotOpen(_) => advice(Exit::Failed, &["`confvault change list --all` shows what there is"]),
         E::Elsewhere { .. } => advice(Exit::Failed, &["run the command on that collector"]),
     }

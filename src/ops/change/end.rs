@@ -15,7 +15,7 @@ use crate::store::{ChangeEnd, ChangeItem, GenerationKind, Open};
 /// Takes the snapshots after a change, and closes it if all were taken.
 ///
 /// # Errors
-/// [`ChangeError::NotOpen`], `Elsewhere`, `Restoring`; what stops a run of snapshots as a whole. A device that could not be
+/// [`ChangeError::NotOpen`], `NoTicket`, `Elsewhere`, `Restoring`; what stops a run of snapshots as a whole. A device that could not be
 /// collected is in the report, and the change stays open.
 pub fn close(
     vault: &Vault,
@@ -128,6 +128,9 @@ pub(super) fn end(
 pub(super) fn opened(vault: &Vault, ticket: &Ticket) -> Result<ChangeItem, Error> {
     let refs = vault.store.refs()?;
     let mut open: Vec<ChangeItem> = vault.store.changes(&refs, Some(ticket))?;
+    if open.is_empty() {
+        return Err(ChangeError::NoTicket(ticket.clone()).into());
+    }
     open.retain(|item| item.end.is_none());
     match open.iter().position(|item| item.collector == vault.inventory.collector) {
         Some(at) => Ok(open.swap_remove(at)),

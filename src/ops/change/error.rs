@@ -32,6 +32,9 @@ pub enum ChangeError {
         /// The change.
         change: ChangeId,
     },
+    /// No change has the ticket, open or not.
+    #[error("No change has the ticket {0}")]
+    NoTicket(Ticket),
     /// No change under the ticket is open.
     #[error("No change is open under ticket {0}")]
     NotOpen(Ticket),

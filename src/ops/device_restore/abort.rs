@@ -13,7 +13,11 @@ use crate::ops::change::ChangeError;
 /// No change is open under the ticket; a device cannot be looked at.
 pub fn prepare_change<'a>(tools: Tools<'a>, ticket: &Ticket) -> Result<Vec<Prepared<'a>>, Error> {
     let store = &tools.vault.store;
-    let open = store.changes(&store.refs()?, Some(ticket))?.into_iter().find(|item| item.end.is_none());
+    let all = store.changes(&store.refs()?, Some(ticket))?;
+    if all.is_empty() {
+        return Err(ChangeError::NoTicket(ticket.clone()).into());
+    }
+    let open = all.into_iter().find(|item| item.end.is_none());
     let item = open.ok_or_else(|| ChangeError::NotOpen(ticket.clone()))?;
     if item.collector != tools.vault.inventory.collector {
         return Err(ChangeError::Elsewhere { change: item.change, collector: item.collector }.into());

@@ -351,6 +351,7 @@ pub(crate) fn upgrading(store: &Store, refs: &Refs, device: &DeviceName) -> Resu
 }
 
 fn own(vault: &Vault, device: &DeviceName) -> Result<Upgrading, Error> {
+    vault.inventory.device(device)?;
     let open = upgrading(&vault.store, &vault.store.refs()?, device)?;
     let own = open.filter(|open| open.collector == vault.inventory.collector);
     own.ok_or_else(|| UpgradeError::NotOpen(device.clone()).into())
