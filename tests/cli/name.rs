@@ -63,3 +63,17 @@ fn git_shows_what_lies_between_two_names() {
     let text = git(&["diff", "pbx/before", "pbx/after", "--", "voip/sip.conf"]);
     assert!(text.contains("\n-allow=alaw\n+allow=alaw,g722\n"), "{text}");
 }
+
+/// Names are tags, and git compares what they stand for as the files stood.
+#[test]
+fn git_compares_names() {
+    let env = TestEnv::with_history();
+    for (point, name) in [("pbx@1", "one"), ("pbx@2", "two")] {
+        env.cv(&["name", point, name]).succeeded();
+    }
+    let git =
+        std::process::Command::new("git").arg("-C").arg(env.path("store.git")).args(["diff", "pbx/one", "pbx/two"]).output();
+    let shown = String::from_utf8(git.unwrap().stdout).unwrap();
+    let [changed, by] = ["--- a/voip/sip.conf\n+++ b/voip/sip.conf\n", "\n-allow=alaw\n+allow=alaw,g722\n"];
+    assert!(shown.contains(changed) && shown.contains(by), "{shown}");
+}
