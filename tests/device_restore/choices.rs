@@ -149,7 +149,7 @@ fn a_change_that_is_given_up_puts_back_what_stood_before_it() {
     let document = run.json();
     assert_eq!((&document["state"], &document["restored"][0]["outcome"]), (&"open".into(), &"went-back".into()));
     assert_eq!(fs::read_to_string(lab.at.join("main.conf")).unwrap(), "worse\n");
-    assert_eq!(lab.cv(&["change", "abort", "CHG-9", "--restore", "--yes"]).code, 1);
+    assert_eq!(lab.cv(&["change", "abort", "CHG-9", "--restore", "--yes"]).code, 2);
 }
 
 #[test]
