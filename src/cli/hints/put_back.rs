@@ -90,7 +90,9 @@ pub(super) fn backup(error: &BackupError) -> Advice {
         E::Failed { source, .. } => match source {
             ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => advice(
                 Exit::Failed,
-                &["run the command on the device itself, and read what it says; nothing of it was kept here"],
+                &[
+                    "run the command on the device itself, and read what it says; remove what it left before the next snapshot takes it",
+                ],
             ),
             ActError::Busy { .. } => advice(Exit::Failed, &["run it again when the other backup has ended"]),
             other => act(other),
