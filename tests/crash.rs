@@ -296,8 +296,8 @@ fn random_kills_leave_a_store_that_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = base(dir.path());
     let mut kills = Kills::new(12345);
-    for round in 0..rounds(60, 200) {
-        let task = ["commit", "commit", "commit", "fold", "thorough"][kills.draw() % 5];
+    while kills.go_on(rounds(60, 200)) {
+        let (round, task) = (kills.rounds(), ["commit", "commit", "commit", "fold", "thorough"][kills.draw() % 5]);
         kills.kill(child(task, &store, 100 + round, "").spawn().unwrap());
         // All refs of a run stand at the same run.
         let repo = Repo::open(&store).unwrap();
@@ -309,7 +309,6 @@ fn random_kills_leave_a_store_that_goes_on() {
         let tops = ["refs/heads/gw/1", "refs/heads/pbx/1", "refs/heads/_journal/c/2026-01"].map(subject);
         assert!(tops.iter().all(|t| *t == tops[0]), "{tops:?}");
     }
-    assert!(kills.killed > 10, "only {} were killed in time", kills.killed);
     fsck(&store);
     let repo = Repo::open(&store).unwrap();
     commit(&repo, 999).unwrap();

@@ -379,7 +379,7 @@ fn hostile_key_material_is_refused_at_once_and_runs_nothing() {
     // One that has a writer is read, however late it writes: a shell gives `<(pass show …)` so.
     let (pipe, ready) = (env.path("pipe"), env.path("ready"));
     let late = format!(
-        ": >'{2}'; exec 3>'{0}'; sleep 0.3; cat '{1}' >&3",
+        "exec 3<>'{0}'; : >'{2}'; sleep 0.3; cat '{1}' >&3",
         pipe.display(),
         env.path(IDENTITY).display(),
         ready.display()
@@ -388,8 +388,6 @@ fn hostile_key_material_is_refused_at_once_and_runs_nothing() {
     while !ready.exists() {
         std::thread::sleep(Duration::from_millis(10));
     }
-    // Its next step is to open the pipe.
-    std::thread::sleep(Duration::from_millis(500));
     env.cv(&["-C", "cv", "secrets", "pbx", "--identity", "pipe"]).succeeded();
     assert!(writer.wait().unwrap().success());
 }

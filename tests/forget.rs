@@ -284,7 +284,8 @@ fn random_kills_of_all_that_writes_need_no_hand() {
     names.iter().for_each(|name| drop(cv(&env, &["device", "remove", name]).succeeded()));
 
     let (mut kills, mut generations) = (Kills::new(4711), 0);
-    for round in 0..rounds {
+    while kills.go_on(rounds) {
+        let round = kills.rounds();
         env.write("stays/etc/asterisk/sip.conf", format!("; UNIQUE-stays-text {round}\n"));
         let name = &names[kills.draw() % names.len()];
         let args: &[&str] = match kills.draw() % 5 {
@@ -305,8 +306,7 @@ fn random_kills_of_all_that_writes_need_no_hand() {
             cv(&env, &["check"]).succeeded();
         }
     }
-    println!("{} of {rounds} were killed in time, {generations} generations", kills.killed);
-    assert!(kills.killed > rounds / 10, "only {} were killed in time", kills.killed);
+    println!("{} of {} were killed in time, {generations} generations", kills.killed, kills.rounds());
     for name in &names {
         // What was begun is ended, and what was ended has nothing left to be named.
         let run = cv(&env, &["forget", name, "--yes"]);

@@ -144,7 +144,10 @@ fn writers_and_readers_go_on_beside_maintenance() {
             });
         }
         let mut round = 0;
-        while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) || round < 4 {
+        // Until the readers had their share, too.
+        let begun = std::time::Instant::now();
+        let enough = || reads.load(Ordering::Relaxed) > rounds(2, 1000) || begun.elapsed().as_secs() > 3600;
+        while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) || round < 4 || !enough() {
             let effort = if round % 2 == 0 { Effort::Thorough } else { Effort::Fold };
             maintain(&repo, effort).unwrap();
             round += 1;

@@ -1,6 +1,8 @@
 //! A store with a device with a command line of its own, which has a generation and was changed since.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::env::{Run, TestEnv};
 use crate::ios::Ios;
@@ -61,6 +63,26 @@ impl<F: Family> Lab<F> {
         let args: Vec<&str> = ["restore", "gw@1", "--device", "--yes", "--wait", "6"].iter().chain(more).copied().collect();
         let mut command = self.command(&args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Begins to put generation 1 back; the device does the `at`th thing, and the process is killed before it hears of it.
+    pub fn begin_killed(&self, at: usize) -> Child {
+        let number = Arc::new(AtomicI32::new(0));
+        let shared = number.clone();
+        self.live.world().arm(at, Trouble::CutAfter);
+        self.live.world().on_strike = Some(Box::new(move || {
+            // It can be here before who began it knows its number.
+            let pid = loop {
+                match rustix::process::Pid::from_raw(shared.load(Ordering::SeqCst)) {
+                    Some(pid) => break pid,
+                    None => std::thread::sleep(std::time::Duration::from_millis(1)),
+                }
+            };
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }));
+        let child = self.begin(&[]);
+        number.store(i32::try_from(child.id()).unwrap(), Ordering::SeqCst);
+        child
     }
 
     /// Puts generation 1 back.

@@ -39,19 +39,20 @@ fn what_does_not_check_never_becomes_active() {
 fn a_killed_restore_is_taken_back_by_the_device_itself() {
     let lab = Lab::router();
     lab.live.world().family.minute = Duration::from_millis(100);
-    let mut child = lab.begin(&[]);
-    let until = |waits: bool| {
-        let begun = Instant::now();
-        while lab.live.world().family.waits() != waits {
-            assert!(begun.elapsed() < Duration::from_secs(60), "waits: {}", !waits);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    };
-    until(true);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    until(false);
+    // Killed between the commit and its confirmation, however fast it comes from the one to the other.
+    let at = lab.steps().iter().position(|step| step.starts_with("commit confirmed")).unwrap();
+    lab.live.world().family.set(CHANGED);
+    let before = lab.live.world().family.committed.len();
+    let child = lab.begin_killed(at);
+    assert_eq!(lab.env.ended(child.wait_with_output().unwrap()).code, -1);
+    let begun = Instant::now();
+    while lab.live.world().family.waits() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not go back");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    lab.live.world().disarm();
     assert_eq!(lab.live.world().family.active(), CHANGED);
+    assert_eq!(lab.live.world().family.committed.len(), before + 2, "it was never active");
     // `rollback 1` would now be the wrong one; the way back is what was kept.
     let undone = lab.cv(&["restore", "--undo", "gw"]);
     assert_eq!(undone.code, 0, "{undone}");

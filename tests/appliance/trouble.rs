@@ -1,7 +1,6 @@
 //! Refusals, cut connections, restarts and kills at every step: the device ends as before or as the point, or the error says
 //! what stands where and one command takes it back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::ios::{Ios, body};
@@ -169,15 +168,7 @@ fn a_router_that_restarts() {
 /// The process is killed at every step; one command finishes the restore, or takes it back.
 fn killed<D: Device>(command: &str, ends: State) {
     at_steps::<D>(false, |lab, at, steps| {
-        let pid = Arc::new(AtomicI32::new(0));
-        let shared = pid.clone();
-        lab.live.world().arm(at, Trouble::CutAfter);
-        lab.live.world().on_strike = Some(Box::new(move || {
-            let pid = rustix::process::Pid::from_raw(shared.load(Ordering::SeqCst)).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        }));
-        let child = lab.begin(&[]);
-        pid.store(i32::try_from(child.id()).unwrap(), Ordering::SeqCst);
+        let child = lab.begin_killed(at);
         let run = lab.env.ended(child.wait_with_output().unwrap());
         lab.live.world().disarm();
         let told = format!("killed at {at} ({}): {run}", steps[at]);

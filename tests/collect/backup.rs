@@ -95,7 +95,7 @@ impl Lab {
     pub fn wait_for_looks(&self, looks: usize) {
         let begun = std::time::Instant::now();
         while self.simulator.counts.times.lock().unwrap().get(STATUS).is_none_or(|times| *times < looks) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "fewer than {looks} looks");
+            assert!(begun.elapsed() < Duration::from_secs(120), "fewer than {looks} looks");
             sleep(Duration::from_millis(50));
         }
     }

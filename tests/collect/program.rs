@@ -105,26 +105,44 @@ fn a_first_contact_is_accepted_loudly_and_recorded() {
     env.run(&mut command).succeeded();
 }
 
-/// A store with a device that had one good snapshot, and what a simulator needs to take its place.
-fn once_good(device: Device) -> (TestEnv, russh::keys::PrivateKey, String) {
-    let env = TestEnv::with_store();
-    let (key, address) = once_good_in(&env, device);
-    (env, key, address)
+/// An address that one simulator after the other has, and nobody in between.
+struct Place {
+    address: String,
+    /// Holds the port: bound, and never listening, so that who reuses an address can listen there.
+    _held: std::os::fd::OwnedFd,
 }
 
-fn once_good_in(env: &TestEnv, device: Device) -> (russh::keys::PrivateKey, String) {
-    let good = Simulator::one("gw", device);
+impl Place {
+    fn new() -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt::set_socket_reuseaddr};
+        let held = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        set_socket_reuseaddr(&held, true).unwrap();
+        bind(&held, &std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = std::net::SocketAddr::try_from(getsockname(&held).unwrap()).unwrap();
+        Self { address: address.to_string(), _held: held }
+    }
+}
+
+/// A store with a device that had one good snapshot, and what a simulator needs to take its place.
+fn once_good(device: Device) -> (TestEnv, russh::keys::PrivateKey, Place) {
+    let env = TestEnv::with_store();
+    let (key, place) = once_good_in(&env, device);
+    (env, key, place)
+}
+
+fn once_good_in(env: &TestEnv, device: Device) -> (russh::keys::PrivateKey, Place) {
+    let (place, key) = (Place::new(), Simulator::one("x", device.clone()).key.clone());
+    let good = again(device, &key, &place);
     add(env, &good, "env:PW");
     env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
     let mut command = env.command(&["snapshot"]);
     env.run(command.env("PW", "lab")).succeeded();
-    (good.key.clone(), good.address.to_string())
+    (key, place)
 }
 
 /// The device again, at its address and with its key.
-fn again(device: Device, key: &russh::keys::PrivateKey, address: &str) -> Simulator {
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    Simulator::with_key([("gw".to_owned(), device)].into(), key.clone(), address)
+fn again(device: Device, key: &russh::keys::PrivateKey, place: &Place) -> Simulator {
+    Simulator::with_key([("gw".to_owned(), device)].into(), key.clone(), &place.address)
 }
 
 /// A device whose pager does not wipe out what it draws.
@@ -137,7 +155,7 @@ fn paged() -> Device {
 #[test]
 fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
     const RUN: &str = "show running-config";
-    let (env, key, address) = once_good(device());
+    let (env, key, place) = once_good(device());
     let refuse = |text| device().fault(Fault::Refuse(RUN, text));
     let mut shrunk = device();
     shrunk.play.exchange.retain(|e| e.command != RUN);
@@ -160,7 +178,7 @@ fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
     device_file = device_file.replace("[policy]\n", "[policy]\nmax_shrink = \"20 %\"\n");
     env.write("confvault.toml", device_file);
     for (words, device) in cases {
-        let _simulator = again(device, &key, &address);
+        let _simulator = again(device, &key, &place);
         let mut command = env.command(&["snapshot"]);
         let said = env.run(command.env("PW", "lab")).failed(3);
         assert!(said.to_lowercase().contains(&words.to_lowercase()), "{words}: {said}");
@@ -172,7 +190,7 @@ fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
     }
     let journal = env.cv(&["journal"]).succeeded();
     assert_eq!(journal.lines().filter(|line| line.contains("failed")).count(), count, "{journal}");
-    let _good = again(device(), &key, &address);
+    let _good = again(device(), &key, &place);
     let mut command = env.command(&["snapshot"]);
     assert!(env.run(command.env("PW", "lab")).succeeded().contains("unchanged 1"));
 }
@@ -181,7 +199,7 @@ fn nothing_partial_makes_a_generation_and_each_failure_is_recorded() {
 #[test]
 fn an_answer_that_is_not_whole_is_taken_on_purpose_and_once() {
     const RUN: &str = "show running-config";
-    let (env, key, address) = once_good(device());
+    let (env, key, place) = once_good(device());
     let snapshot = |more: &[&str]| {
         let mut command = env.command(&["snapshot", "gw"]);
         env.run(command.args(more).env("PW", "lab"))
@@ -193,7 +211,7 @@ fn an_answer_that_is_not_whole_is_taken_on_purpose_and_once() {
         ("The answer is paged: ", paged()),
     ];
     for (at, (words, device)) in cases.into_iter().enumerate() {
-        let _simulator = again(device, &key, &address);
+        let _simulator = again(device, &key, &place);
         let said = snapshot(&[]).failed(3);
         assert!(words.contains("paged") || said.contains("`confvault snapshot gw --accept=WHY`"), "{said}");
         snapshot(&["--accept=it is all that we get"]).succeeded();
@@ -206,7 +224,7 @@ fn an_answer_that_is_not_whole_is_taken_on_purpose_and_once() {
         assert!(restored.stderr.contains(&taken), "{restored}");
         assert!(snapshot(&["--full"]).failed(3).contains(words));
     }
-    let _good = again(device(), &key, &address);
+    let _good = again(device(), &key, &place);
     snapshot(&[]).succeeded();
     assert_eq!(env.cv(&["diff", "gw@1", "gw"]).code, 0);
 }
@@ -227,12 +245,12 @@ fn a_first_set_that_is_not_whole_says_so() {
 /// What confvault itself accepts is a set that is smaller, and nothing that is not whole.
 #[test]
 fn only_who_names_the_device_takes_what_is_not_whole() {
-    let (env, key, address) = once_good(device());
+    let (env, key, place) = once_good(device());
     let run = |args: &[&str]| env.run(env.command(args).env("PW", "lab"));
-    let good = again(device(), &key, &address);
+    let good = again(device(), &key, &place);
     run(&["release", "begin", "gw", "15.8(1)M", "--why", "x", "--unreviewed", "x"]).succeeded();
     drop(good);
-    let half = again(device().fault(Fault::Half("show running-config")), &key, &address);
+    let half = again(device().fault(Fault::Half("show running-config")), &key, &place);
     let before = env.cv(&["log", "gw", "--json"]).json()["generations"].as_array().unwrap().len();
     for args in
         [&["snapshot", "--accept=so it is"][..], &["snapshot", "--accept=so it is", "--full"], &["release", "finish", "gw"]]
@@ -258,12 +276,12 @@ fn an_answer_that_is_refused_later_is_no_smaller_generation() {
         device.play.exchange.push(Exchange { command: RUN.into(), output, ..Exchange::default() });
         device
     };
-    let (env, key, address) = once_good(saved());
+    let (env, key, place) = once_good(saved());
     let snapshot = |more: &[&str]| {
         let mut command = env.command(&["snapshot", "gw"]);
         env.run(command.args(more).env("PW", "lab"))
     };
-    let refusing = again(saved().fault(Fault::Refuse(RUN, "% Authorization failed.")), &key, &address);
+    let refusing = again(saved().fault(Fault::Refuse(RUN, "% Authorization failed.")), &key, &place);
     for more in [&[][..], &["--full"]] {
         let said = snapshot(more).failed(3);
         let words = "is refused now: startup-config";
@@ -276,7 +294,7 @@ fn an_answer_that_is_refused_later_is_no_smaller_generation() {
     // It is not in the last generation any more, so it may be missing; and when it is back, it is taken.
     snapshot(&[]).succeeded();
     drop(refusing);
-    let _simulator = again(saved(), &key, &address);
+    let _simulator = again(saved(), &key, &place);
     let said = snapshot(&[]).succeeded();
     assert!(said.contains("generation 3"), "{said}");
 }
@@ -301,10 +319,10 @@ fn a_configuration_in_latin_1_is_masked_and_given_back() {
 /// Nothing on the command line, in the inventory or in the ssh configuration makes a changed key a good one.
 #[test]
 fn no_switch_makes_a_changed_host_key_good() {
-    let (env, key, address) = once_good(device());
+    let (env, key, place) = once_good(device());
     let other = Simulator::one("x", device()).key.clone();
     assert_ne!(other.public_key(), key.public_key());
-    let imposter = again(device(), &other, &address);
+    let imposter = again(device(), &other, &place);
     fs::create_dir(env.path("sets")).unwrap();
     env.cv(&["device", "add", "sets", "--source", "drs:sets", "--profile", "cucm"]).succeeded();
     env.write("../home/.ssh/config", "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n");
@@ -335,7 +353,7 @@ fn no_switch_makes_a_changed_host_key_good() {
     // The key of before is still the one that counts.
     drop(imposter);
     env.cv(&["device", "remove", "sets"]).succeeded();
-    let _good = again(device(), &key, &address);
+    let _good = again(device(), &key, &place);
     let mut command = env.command(&["snapshot"]);
     assert!(env.run(command.env("PW", "lab")).succeeded().contains("unchanged 1"));
 }

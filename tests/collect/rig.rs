@@ -35,7 +35,7 @@ impl Rig {
             dir,
             policy: Policy::default(),
             env,
-            timeout: Duration::from_secs(20),
+            timeout: Duration::from_secs(120),
             cancel: AtomicBool::new(false),
             network: Network::new(),
             accept: false,

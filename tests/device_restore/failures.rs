@@ -259,7 +259,7 @@ fn two_at_a_time_are_refused() {
 
 #[test]
 fn an_interrupt_takes_the_device_back() {
-    let lab = Lab::new("[[restore.apply]]\nrun = \"grep -q 5061 {root}/main.conf || { touch ../applying; sleep 20; }\"\n");
+    let lab = Lab::new("[[restore.apply]]\nrun = \"grep -q 5061 {root}/main.conf || { touch ../applying; sleep 120; }\"\n");
     let first =
         lab.restore_command(&[]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     while !lab.env.path("applying").exists() {

@@ -45,7 +45,7 @@ impl Frr {
         command.args(["-n", "sh", "-c", &script]).process_group(0);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let frr = Self { child, dir: dir.to_owned() };
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if frr.vtysh(&["-c", "show running-config"]).is_some_and(|shown| shown.contains("frr version")) {
                 return frr;
             }

@@ -1,11 +1,12 @@
 //! A real server that lets one key in for git alone, on a port of its own, without any setting of this machine.
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "listening.rs"]
+mod listening;
+
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::Duration;
 
 pub struct GitServer {
     child: Child,
@@ -34,24 +35,19 @@ impl GitServer {
         // What docs/mirror.md says: who pushes has git-shell and no other.
         let command = "command=\"git-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\",restrict";
         fs::write(dir.join("authorized"), format!("{command} {public}")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\nPidFile none\n\
+            "ListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n",
             dir.display()
         );
         fs::write(dir.join("config"), config).unwrap();
         fs::create_dir_all("/run/sshd").ok();
-        let log = fs::File::create(dir.join("log")).unwrap();
-        let child = Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f"]).arg(dir.join("config")).stderr(log).spawn();
-        let server = Self { child: child.expect("openssh-server is needed; see tests/all.sh"), port, dir };
-        for _ in 0..400 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return server;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("sshd does not answer: {}", fs::read_to_string(server.dir.join("log")).unwrap());
+        let (child, port) = listening::start(&dir.join("log"), |port| {
+            let mut command = Command::new("/usr/sbin/sshd");
+            command.args(["-D", "-e", "-f"]).arg(dir.join("config")).args(["-p", &port.to_string()]);
+            command
+        });
+        Self { child, port, dir }
     }
 
     pub fn url(&self, repo: &Path) -> String {

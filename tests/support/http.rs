@@ -37,7 +37,7 @@ impl Server {
 }
 
 fn serve(mut socket: TcpStream, log: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> Answer) -> std::io::Result<()> {
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    socket.set_read_timeout(Some(Duration::from_secs(120)))?;
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && head.len() < 65536 && socket.read(&mut byte)? == 1 {
         head.push(byte[0]);

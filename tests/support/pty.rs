@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -18,6 +19,7 @@ pub struct Terminal {
     shown: Arc<Mutex<Vec<u8>>>,
     seen: usize,
     child: Child,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -37,13 +39,13 @@ impl Terminal {
         let keys = File::from(master);
         let (mut screen, shown) = (keys.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let to = shown.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = screen.read(&mut buffer) {
                 to.lock().unwrap().extend_from_slice(&buffer[..n]);
             }
         });
-        Self { keys, shown, seen: 0, child }
+        Self { keys, shown, seen: 0, child, reader }
     }
 
     /// Waits for a text that was not waited for before.
@@ -81,8 +83,11 @@ impl Terminal {
     /// Waits for the end; gives the exit code and all that was shown.
     pub fn end(mut self) -> (i32, String) {
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        // What the program wrote last is still on its way through the terminal.
-        std::thread::sleep(Duration::from_millis(50));
+        // What the program wrote last may be on its way still; the terminal ends when nobody holds its other side.
+        let begin = Instant::now();
+        while !self.reader.is_finished() && begin.elapsed() < WAIT {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let shown = self.shown.lock().unwrap();
         (code, String::from_utf8_lossy(&shown).into_owned())
     }

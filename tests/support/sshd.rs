@@ -3,12 +3,13 @@
 //! the tests, by key only.
 #![allow(dead_code)]
 
+#[path = "listening.rs"]
+mod listening;
+
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command};
 
 /// `lab`, as crypt(3) has it.
 const LAB: &str = "$6$saltsalt$o9BDZcqOvA9gBm8IDhbfwz8GxnHOOltC..bw9GzAtlAI2ea/cjxjAwWEukk5P5pWjH7ZwG86iB73QT/8bzqlv0";
@@ -74,42 +75,35 @@ impl Sshd {
         let mut keys = fs::read_to_string(at("login_key.pub")).unwrap();
         keys.push_str(&fs::read_to_string(at("locked_key.pub")).unwrap());
         fs::write(at("authorized_keys"), keys).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let root = rustix::process::geteuid().is_root();
         let text = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {d}/host_key\nAuthorizedKeysFile {d}/authorized_keys\nPidFile none\n\
+            "ListenAddress 127.0.0.1\nHostKey {d}/host_key\nAuthorizedKeysFile {d}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication {}\nKbdInteractiveAuthentication no\nMaxAuthTries 20\nMaxStartups 200\n\
              PermitRootLogin yes\n{sftp}\nSetEnv PATH={d}/bin:/usr/bin:/bin\nLogLevel DEBUG\n{more}\n",
             if root { "yes" } else { "no" },
             d = dir.path().display(),
         );
         fs::write(at("config"), text).unwrap();
-        let log = fs::File::create(at("log")).unwrap();
-        let sshd = format!("exec /usr/sbin/sshd -D -e -f {}/config", dir.path().display());
-        let mut command = if root {
+        if root {
             namespace(dir.path());
+        }
+        let d = dir.path().display();
+        let (child, port) = listening::start(&at("log"), |port| {
+            let sshd = format!("exec /usr/sbin/sshd -D -e -f {d}/config -p {port}");
+            if !root {
+                let mut command = Command::new("sh");
+                command.args(["-c", &sshd]);
+                return command;
+            }
             let mut command = Command::new("unshare");
-            let d = dir.path().display();
             command.args(["-m", "sh", "-c"]).arg(format!(
                 "mount --bind {d}/passwd /etc/passwd && mount --bind {d}/shadow /etc/shadow && mount -t tmpfs tmpfs /run && \
                  {{ [ ! -e /etc/sudoers ] || mount --bind {d}/sudoers /etc/sudoers; }} && mkdir /run/sshd && {sshd}"
             ));
             command
-        } else {
-            let mut command = Command::new("sh");
-            command.args(["-c", &sshd]);
-            command
-        };
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        });
         let user = if root { "cv".to_owned() } else { std::env::var("USER").unwrap_or_else(|_| "root".into()) };
-        let sshd = Self { child, port, dir, user, with_password: root };
-        for _ in 0..1200 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return sshd;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("sshd did not start: {}", sshd.log());
+        Self { child, port, dir, user, with_password: root }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
