@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::backup::{Lab, NEW, STATUS, exchange, none_yet, status};
 use crate::env::{Run, TestEnv};
@@ -14,26 +15,30 @@ use crate::play::{Exchange, Play};
 use crate::simulator::{Device, Simulator};
 use crate::sshd_server::{Sshd, available};
 
-const PASSWORD: &str = "pw-canary-7f3a91";
-const ENABLE: &str = "en-canary-52cc08";
-const PASSPHRASE: &str = "ph-canary-9b1d44";
-/// What is looked for by each test; the processes of another may have its own.
-const PASSWORDS: &[&str] = &[PASSWORD, ENABLE];
-const PASSPHRASES: &[&str] = &[PASSPHRASE];
-const DRS: &[&str] = &["drs-canary-41b7e0"];
-const TOKENS: &[&str] = &["tk-canary-c6d215"];
-const CONTROL: &str = "ct-canary-30fe77";
+/// What is looked for by each test; the processes of another may have its own, and those of another run of the tests.
+static PASSWORDS: LazyLock<[String; 2]> = LazyLock::new(|| ["pw", "en"].map(own));
+static PASSPHRASES: LazyLock<[String; 1]> = LazyLock::new(|| ["ph"].map(own));
+static DRS: LazyLock<[String; 1]> = LazyLock::new(|| ["drs"].map(own));
+static TOKENS: LazyLock<[String; 1]> = LazyLock::new(|| ["tk"].map(own));
+static CONTROL: LazyLock<[String; 1]> = LazyLock::new(|| ["ct"].map(own));
+
+fn own(kind: &str) -> String {
+    format!("{kind}-canary-{:06x}", std::process::id())
+}
 
 /// Reads the arguments and the environment of every process of the machine, over and over.
 struct Sampler {
     stop: Arc<AtomicBool>,
+    /// Whether something was found so far.
+    met: Arc<AtomicBool>,
     thread: JoinHandle<(usize, Vec<String>)>,
 }
 
 impl Sampler {
-    fn start(canaries: &'static [&'static str]) -> Self {
+    fn start(canaries: &'static [String]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let ended = stop.clone();
+        let (ended, met) = (stop.clone(), Arc::new(AtomicBool::new(false)));
+        let meets = met.clone();
         let thread = std::thread::spawn(move || {
             let (mut rounds, mut found) = (0, Vec::new());
             while !ended.load(Ordering::SeqCst) {
@@ -44,9 +49,10 @@ impl Sampler {
                     let Some(before) = program() else { continue };
                     for file in ["cmdline", "environ"] {
                         let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
-                        let leaks = |canary: &&&str| memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
+                        let leaks = |canary: &&String| memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
                         let leak = canaries.iter().find(leaks);
                         if let Some(canary) = leak.filter(|_| program().as_ref() == Some(&before)) {
+                            meets.store(true, Ordering::SeqCst);
                             found.push(format!("{canary} in {file} of {id} {}", before.display()));
                         }
                     }
@@ -57,7 +63,7 @@ impl Sampler {
             found.dedup();
             (rounds, found)
         });
-        Self { stop, thread }
+        Self { stop, met, thread }
     }
 
     fn finish(self) -> Vec<String> {
@@ -74,11 +80,11 @@ fn private(env: &TestEnv, name: &str, text: &str) {
 }
 
 /// Runs a command under the eyes of the sampler. What it prints has no canary either.
-fn watched(env: &TestEnv, canaries: &'static [&'static str], args: &[&str], stdin: Option<&str>, user: bool) -> Run {
+fn watched(env: &TestEnv, canaries: &'static [String], args: &[&str], stdin: Option<&str>, user: bool) -> Run {
     let sampler = Sampler::start(canaries);
     let mut command = env.command(args);
     if user {
-        command.env("GW_PASSWORD", PASSWORD).env("GW_ENABLE", ENABLE);
+        command.env("GW_PASSWORD", &PASSWORDS[0]).env("GW_ENABLE", &PASSWORDS[1]);
     }
     if let Some(name) = stdin {
         command.stdin(fs::File::open(env.path(name)).unwrap());
@@ -90,23 +96,29 @@ fn watched(env: &TestEnv, canaries: &'static [&'static str], args: &[&str], stdi
     found.retain(|place| !user || !place.contains(" in environ of ") || !place.ends_with("/confvault"));
     assert!(found.is_empty(), "{args:?}: {found:?}");
     let said = format!("{}{}", run.stderr, String::from_utf8_lossy(&run.stdout));
-    assert!(!canaries.iter().any(|canary| said.contains(canary)), "{args:?}: {said}");
+    assert!(!canaries.iter().any(|canary| said.contains(canary.as_str())), "{args:?}: {said}");
     run
 }
 
 #[test]
 fn the_sampler_sees_what_it_looks_for() {
     for (arguments, environment) in [(true, false), (false, true)] {
-        let sampler = Sampler::start(&[CONTROL]);
+        let sampler = Sampler::start(&*CONTROL);
         let mut command = Command::new("sh");
-        command.args(["-c", "sleep 0.4; true"]);
+        command.args(["-c", "read line; true"]).stdin(Stdio::piped());
         if arguments {
-            command.arg(format!("x{CONTROL}x"));
+            command.arg(format!("x{}x", CONTROL[0]));
         }
         if environment {
-            command.env("X", CONTROL);
+            command.env("X", &CONTROL[0]);
         }
-        assert!(command.status().unwrap().success());
+        // It stands there until it was seen.
+        let (mut child, begun) = (command.spawn().unwrap(), Instant::now());
+        while !sampler.met.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_secs(120) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
         assert!(!sampler.finish().is_empty());
     }
 }
@@ -124,15 +136,15 @@ fn gateway() -> Device {
         prompt: Some("gw#".into()),
         ..Exchange::default()
     });
-    Device { password: PASSWORD.into(), enable: ENABLE.into(), ..Device::new(play) }
+    Device { password: PASSWORDS[0].clone(), enable: PASSWORDS[1].clone(), ..Device::new(play) }
 }
 
 #[test]
 fn no_password_is_an_argument_or_in_the_environment_of_a_child() {
     let simulator = Simulator::one("gw", gateway());
     let env = TestEnv::with_store();
-    private(&env, "password", &format!("{PASSWORD}\n"));
-    private(&env, "enable", &format!("{ENABLE}\n"));
+    private(&env, "password", &format!("{}\n", PASSWORDS[0]));
+    private(&env, "enable", &format!("{}\n", PASSWORDS[1]));
     // The way to the device leads through a child that notes what it was given.
     let config = format!(
         "Host gw\n  HostName 127.0.0.1\n  Port {}\n  ProxyCommand sh -c 'env >> proxy-env; exec nc %h %p'\n",
@@ -140,7 +152,7 @@ fn no_password_is_an_argument_or_in_the_environment_of_a_child() {
     );
     env.write("../home/.ssh/config", config);
     env.cv(&["device", "add", "gw", "--source", "ssh://gw@gw", "--profile", "cisco-ios"]).succeeded();
-    watched(&env, PASSWORDS, &["device", "trust", "--all", "--accept-new"], None, true).succeeded();
+    watched(&env, &*PASSWORDS, &["device", "trust", "--all", "--accept-new"], None, true).succeeded();
 
     let commands: [&[&str]; 4] =
         [&["snapshot", "-vvv"], &["snapshot", "--full"], &["device", "test", "gw"], &["diff", "gw", "now"]];
@@ -153,11 +165,11 @@ fn no_password_is_an_argument_or_in_the_environment_of_a_child() {
     for (first, second, user) in kinds {
         env.cv(&["device", "set", "gw", "--credential", first, "--credential2", second]).succeeded();
         if first == "store" {
-            watched(&env, PASSWORDS, &["credential", "set", "gw"], Some("password"), false).succeeded();
-            watched(&env, PASSWORDS, &["credential", "set", "gw", "--second"], Some("enable"), false).succeeded();
+            watched(&env, &*PASSWORDS, &["credential", "set", "gw"], Some("password"), false).succeeded();
+            watched(&env, &*PASSWORDS, &["credential", "set", "gw", "--second"], Some("enable"), false).succeeded();
         }
         for args in commands {
-            let run = watched(&env, PASSWORDS, args, None, user);
+            let run = watched(&env, &*PASSWORDS, args, None, user);
             assert_eq!(run.code, 0, "{first} {args:?}: {run}");
         }
         // A password that is refused is not shown either, in any way of saying it.
@@ -166,20 +178,20 @@ fn no_password_is_an_argument_or_in_the_environment_of_a_child() {
             private(&env, name, &format!("{}-wrong\n", good.trim()));
             if first == "store" {
                 let second: &[&str] = if name == "enable" { &["--second"] } else { &[] };
-                watched(&env, PASSWORDS, &[&["credential", "set", "gw"], second].concat(), Some(name), false).succeeded();
+                watched(&env, &*PASSWORDS, &[&["credential", "set", "gw"], second].concat(), Some(name), false).succeeded();
             }
-            let run = watched(&env, PASSWORDS, &["snapshot", "-vvv"], None, user);
+            let run = watched(&env, &*PASSWORDS, &["snapshot", "-vvv"], None, user);
             assert!(user || run.code == 3, "{first} {name}: {run}");
             private(&env, name, &good);
         }
     }
     for file in ["proxy-env", "command-env"] {
         let text = env.read(file);
-        assert!(text.contains("PATH=") && !PASSWORDS.iter().any(|canary| text.contains(canary)), "{file}: {text}");
+        assert!(text.contains("PATH=") && !PASSWORDS.iter().any(|canary| text.contains(canary.as_str())), "{file}: {text}");
         assert!(!text.contains("GW_PASSWORD"), "{file}: {text}");
     }
     let journal = env.cv(&["journal", "--json"]).succeeded();
-    assert!(!PASSWORDS.iter().any(|canary| journal.contains(canary)));
+    assert!(!PASSWORDS.iter().any(|canary| journal.contains(canary.as_str())));
 }
 
 #[test]
@@ -189,22 +201,22 @@ fn no_passphrase_is_an_argument_or_in_an_environment() {
     }
     let sshd = Sshd::start("");
     let env = TestEnv::with_store();
-    crate::sshd_server::keygen(&env.path("key"), PASSPHRASE);
+    crate::sshd_server::keygen(&env.path("key"), &PASSPHRASES[0]);
     let mut keys = fs::read_to_string(sshd.path("authorized_keys")).unwrap();
     keys.push_str(&env.read("key.pub"));
     sshd.write("authorized_keys", keys);
-    private(&env, "passphrase", &format!("{PASSPHRASE}\n"));
+    private(&env, "passphrase", &format!("{}\n", PASSPHRASES[0]));
     sshd.write("tree/a.conf", "alpha\n");
     let source = format!("sftp://{}@127.0.0.1:{}{}", sshd.user, sshd.port, sshd.path("tree").display());
     let add = ["device", "add", "host", "--source", &source, "--profile", "generic", "--release", "1"];
     env.cv(&[&add[..], &["--credential", "key:key", "--credential2", "file:passphrase"]].concat()).succeeded();
     env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
-    let run = watched(&env, PASSPHRASES, &["snapshot", "-vvv"], None, false);
+    let run = watched(&env, &*PASSPHRASES, &["snapshot", "-vvv"], None, false);
     assert!(run.stderr.contains("1 new"), "{run}");
     // Files with credentials that others may read are refused, whatever they hold.
     for name in ["key", "passphrase"] {
         fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o644)).unwrap();
-        let said = watched(&env, PASSPHRASES, &["snapshot"], None, false).failed(3);
+        let said = watched(&env, &*PASSPHRASES, &["snapshot"], None, false).failed(3);
         assert!(said.contains("can be read by others (mode 0644)"), "{said}");
         fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -212,7 +224,7 @@ fn no_passphrase_is_an_argument_or_in_an_environment() {
 
 #[test]
 fn no_password_is_seen_while_a_call_manager_makes_a_backup() {
-    let lab = Lab::with_password(vec![none_yet(), exchange(STATUS, &status(100, "SUCCESS"))], DRS[0]);
+    let lab = Lab::with_password(vec![none_yet(), exchange(STATUS, &status(100, "SUCCESS"))], &DRS[0]);
     private(&lab.env, "password", &format!("{}\n", DRS[0]));
     lab.env.cv(&["device", "set", "pub", "--credential", "command:sleep 0.3; cat password"]).succeeded();
     let run = std::thread::scope(|scope| {
@@ -221,7 +233,7 @@ fn no_password_is_seen_while_a_call_manager_makes_a_backup() {
             lab.set(NEW, "SUCCESS");
         });
         let args = ["drs", "backup", "cucm", "--via", "pub", "--target", "NAS", "-vvv"];
-        watched(&lab.env, DRS, &args, None, false)
+        watched(&lab.env, &*DRS, &args, None, false)
     });
     assert!(run.succeeded().contains("generation 1"));
 }
@@ -235,7 +247,7 @@ fn no_token_is_seen_while_an_inventory_is_fetched() {
         ok(r#"{"count": 0, "next": null, "previous": null, "results": []}"#)
     });
     let args = ["device", "import", "--netbox", &server.url, "--token", "file:token", "--user", "backup", "-vvv"];
-    watched(&env, TOKENS, &args, None, false).succeeded();
+    watched(&env, &*TOKENS, &args, None, false).succeeded();
     // It was sent, so the sampler had something to miss.
-    assert!(server.asked().iter().all(|head| head.contains(TOKENS[0])) && server.asked().len() == 1);
+    assert!(server.asked().iter().all(|head| head.contains(TOKENS[0].as_str())) && server.asked().len() == 1);
 }

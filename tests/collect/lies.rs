@@ -137,6 +137,16 @@ fn is_plain(text: &str) -> bool {
     !text.contains(|c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
+/// The profile of the built-in one that does not wait long for a prompt.
+fn impatient() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/profile/builtin/cisco-ios.toml");
+    let profile: toml::Table = fs::read_to_string(file).unwrap().parse().unwrap();
+    let mut session = profile["session"].as_table().unwrap().clone();
+    session.insert("start-ms".to_owned(), 2000.into());
+    let own = toml::Table::from_iter([("session".to_owned(), session.into())]);
+    format!("name = \"impatient\"\nextends = \"cisco-ios\"\n{own}")
+}
+
 #[test]
 fn no_control_character_of_a_device_reaches_the_terminal_or_a_log() {
     let config = format!(
@@ -158,11 +168,13 @@ fn no_control_character_of_a_device_reaches_the_terminal_or_a_log() {
         good.clone().fault(Fault::Half("show running-config")),
     ] {
         let whole = device == good;
+        let profile = if device.play.prompt == good.play.prompt { "cisco-ios" } else { "impatient" };
         let shown = format!("{} {:?}", device.play.prompt.escape_debug(), device.fault);
         let simulator = Simulator::one("gw", device);
         let env = TestEnv::with_store();
+        env.write("profiles/impatient.toml", impatient());
         let source = format!("ssh://gw@{}", simulator.address);
-        env.cv(&["device", "add", "gw", "--source", &source, "--profile", "cisco-ios", "--credential", "env:PW"]).succeeded();
+        env.cv(&["device", "add", "gw", "--source", &source, "--profile", profile, "--credential", "env:PW"]).succeeded();
         env.cv(&["device", "trust", "--all", "--accept-new"]).succeeded();
         for args in [&["device", "test", "gw", "-vvv"][..], &["snapshot", "-vvv"], &["journal"], &["log", "gw"], &["ls", "gw"]] {
             let mut command = env.command(args);
