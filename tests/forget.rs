@@ -327,7 +327,7 @@ fn random_kills_of_all_that_writes_need_no_hand() {
 
 #[test]
 fn a_mirror_behind_ssh_is_cleaned_as_far_as_its_host_allows() {
-    let (env, _) = store(2);
+    let (env, _) = store(1);
     let server = GitServer::start(&env.path(""));
     let far = |args: &[&str]| {
         let mut command = env.command(&[&["-C", "cv"], args].concat());

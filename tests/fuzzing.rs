@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// What one input may compute. Of the clock of its thread, as the machine has other things to do, too.
 const COMPUTES: Duration = Duration::from_secs(5);
 /// What one input may take in all, before it is called hanging.
-const HANGS: Duration = Duration::from_secs(60);
+const HANGS: Duration = Duration::from_secs(300);
 /// Memory of the whole process, in KiB.
 const MEMORY: u64 = 512 << 10;
 

@@ -74,8 +74,8 @@ fn a_device_is_trusted_tested_and_kept() {
     let other = env.cv(&["device", "test", "gw"]).failed(1);
     assert!(other.contains("the profile is not that of the device") && other.contains("device set gw --profile"), "{other}");
     env.cv(&["device", "set", "gw", "--profile", "cisco-ios"]).succeeded();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    env.cv(&["device", "set", "gw", "--source", &format!("ssh://gw@127.0.0.1:{port}")]).succeeded();
+    let nobody = Place::new();
+    env.cv(&["device", "set", "gw", "--source", &format!("ssh://gw@{}", nobody.address)]).succeeded();
     let closed = env.cv(&["device", "test", "gw"]).failed(1);
     assert!(
         closed.contains("Device cannot be reached")
