@@ -133,7 +133,7 @@ fn what_a_killed_run_had_collected_goes_with_the_next() {
         assert_eq!(left(), Vec::<String>::new(), "killed at step {n}");
         true
     });
-    assert!(met.count() > 0, "no kill left anything");
+    assert!(met.take(3).count() > 0, "no kill left anything");
 }
 
 fn with_mirror(env: &TestEnv) {
