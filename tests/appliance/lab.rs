@@ -60,7 +60,7 @@ impl<F: Family> Lab<F> {
 
     /// Begins to put generation 1 back, in a process of its own.
     pub fn begin(&self, more: &[&str]) -> Child {
-        let args: Vec<&str> = ["restore", "gw@1", "--device", "--yes", "--wait", "6"].iter().chain(more).copied().collect();
+        let args: Vec<&str> = ["restore", "gw@1", "--device", "--yes", "--wait", "30"].iter().chain(more).copied().collect();
         let mut command = self.command(&args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }

@@ -174,7 +174,7 @@ fn killed<D: Device>(command: &str, ends: State) {
         let told = format!("killed at {at} ({}): {run}", steps[at]);
         assert_eq!(run.code, -1, "{told}");
         let before = D::state(lab);
-        let run = lab.cv(&["restore", command, "--wait", "6"]);
+        let run = lab.cv(&["restore", command, "--wait", "30"]);
         match run.code {
             0 => assert_eq!(D::state(lab), ends, "{told}\n{run}"),
             // It was killed before it was begun, or when it had ended.
