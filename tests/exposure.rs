@@ -21,9 +21,10 @@ mod pty;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -377,17 +378,19 @@ fn hostile_key_material_is_refused_at_once_and_runs_nothing() {
     assert!(!env.path("executed").exists(), "a plugin was run");
     assert!(before == lab::walk(&env.path("cv")), "something was written");
     // One that has a writer is read, however late it writes: a shell gives `<(pass show …)` so.
-    let (pipe, ready) = (env.path("pipe"), env.path("ready"));
-    let late = format!(
-        "exec 3<>'{0}'; : >'{2}'; sleep 0.3; cat '{1}' >&3",
-        pipe.display(),
-        env.path(IDENTITY).display(),
-        ready.display()
-    );
-    let mut writer = Command::new("sh").args(["-c", &late]).spawn().unwrap();
-    while !ready.exists() {
-        std::thread::sleep(Duration::from_millis(10));
+    let pipe = env.path("pipe");
+    // Opened for both, so that it has a writer before there is one who reads.
+    let mut writer = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let mut command = env.command(&["-C", "cv", "secrets", "pbx", "--identity", "pipe"]);
+    let mut reader = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let held = format!("/proc/{}/fd", reader.id());
+    let holds =
+        || fs::read_dir(&held).is_ok_and(|fds| fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == pipe)));
+    while reader.try_wait().unwrap().is_none() && !holds() {
+        std::thread::sleep(Duration::from_millis(1));
     }
-    env.cv(&["-C", "cv", "secrets", "pbx", "--identity", "pipe"]).succeeded();
-    assert!(writer.wait().unwrap().success());
+    std::thread::sleep(Duration::from_millis(300));
+    writer.write_all(&fs::read(env.path(IDENTITY)).unwrap()).unwrap();
+    drop(writer);
+    env.ended(reader.wait_with_output().unwrap()).succeeded();
 }
