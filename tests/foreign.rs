@@ -107,6 +107,16 @@ fn refused(env: &TestEnv, why: &str) {
         (&["diff", "pbx"], 0, true),
         (&["diff", "sbc@1", "pbx@2"], 1, true),
         (&["diff", "pbx@2", "now"], 1, true),
+        (&["log", "pbx"], 0, true),
+        (&["log", "pbx", "-n", "1", "--json"], 0, true),
+        (&["ls", "pbx@2"], 0, true),
+        (&["ls", "pbx", "--json"], 0, true),
+        (&["search", "of="], 0, true),
+        (&["search", "of=", "pbx", "--all-generations"], 0, true),
+        (&["log", "sbc"], 0, false),
+        (&["ls", "pbx@1"], 0, false),
+        (&["search", "of=", "sbc"], 0, false),
+        (&["search", "no such line"], 0, false),
         (&["show", "pbx@1"], 0, false),
         (&["show", "pbx@1", "etc/asterisk/a.conf"], 0, false),
         (&["diff", "sbc@1", "@2"], 1, false),
@@ -117,6 +127,22 @@ fn refused(env: &TestEnv, why: &str) {
         assert!(warns || !run.stderr.contains("signed by"), "{command:?}: {run}");
     }
     assert_eq!(cv(env, &["show", "pbx@2", "etc/asterisk/a.conf"]).stdout, b"of=pbx\n");
+    let word = if why.contains("unknown") { "unknown-signer" } else { "revoked" };
+    let json =
+        |args: &[&str]| serde_json::from_slice::<serde_json::Value>(&cv(env, &[args, &["--json"]].concat()).stdout).unwrap();
+    assert_eq!(json(&["show", "pbx@2"])["generation"]["signature"], word);
+    assert_eq!(json(&["show", "pbx@1"])["generation"]["signature"], "good");
+    assert_eq!(json(&["show", "pbx@2", "etc/asterisk/a.conf"])["signature"], word);
+    assert_eq!(json(&["ls", "pbx@2"])["signature"], word);
+    let diff = json(&["diff", "sbc@1", "pbx@2"]);
+    assert_eq!((&diff["old"]["signature"], &diff["new"]["signature"]), (&"good".into(), &word.into()));
+    assert_eq!(json(&["diff", "pbx@2", "now"])["new"]["signature"], serde_json::Value::Null);
+    // The newest one of a release vouches for the rest.
+    let log = json(&["log", "pbx"]);
+    assert_eq!(
+        (&log["generations"][0]["signature"], &log["generations"][1]["signature"]),
+        (&word.into(), &serde_json::Value::Null)
+    );
     // The one before is sound.
     cv(env, &["restore", "pbx@1", "--to", "sound"]).succeeded();
 }

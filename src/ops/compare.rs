@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::signatures::SignatureFinding;
 use super::snapshot::World;
 use super::spool::spool;
+use super::vouch::Signature;
 use super::{Error, PathFilter, Reader};
 use crate::collect::{Collected, Context, Network, collect};
 use crate::diff::semantic::{SemanticDiff, compare_settings};
@@ -51,6 +51,8 @@ pub struct End {
     pub number: Option<u64>,
     /// When it was collected.
     pub time: DateTime<Utc>,
+    /// What its signature is worth; nothing for the device as it is now.
+    pub signature: Option<Signature>,
 }
 
 /// Two points, compared.
@@ -64,8 +66,6 @@ pub struct Comparison {
     pub difference: Difference,
     /// Texts of the path filter that choose nothing on either side.
     pub unused_paths: Vec<String>,
-    /// The generations that nobody has signed who may.
-    pub foreign: Vec<SignatureFinding>,
 }
 
 /// What differs.
@@ -137,8 +137,7 @@ pub fn compare(
     };
     let entries = sides.0.files().iter().chain(sides.1.files()).map(|file| (file.scope, &file.path));
     let unused_paths = options.paths.unused(entries);
-    let foreign = [&old, &new].into_iter().filter_map(|source| source.foreign(reader, &refs)).collect();
-    Ok(Comparison { old: old.end, new: new.end, difference, unused_paths, foreign })
+    Ok(Comparison { old: old.end, new: new.end, difference, unused_paths })
 }
 
 /// Tells the compiler that a closure borrows its result from the text, whatever its lifetime.
@@ -224,6 +223,7 @@ fn load(reader: &Reader, refs: &Refs, point: &Point, world: &World<'_>) -> Resul
         release: Some(generation.release.clone()),
         number: Some(generation.number),
         time: generation.time,
+        signature: Some(reader.signature(refs, &generation)),
     };
     let manifest = reader.store.manifest(&generation)?;
     Ok(Source { end, from: From::Stored(Box::new((generation, manifest))) })
@@ -250,18 +250,11 @@ fn now(reader: &Reader, name: &DeviceName, world: &World<'_>) -> Result<Source, 
         &network,
     );
     let collected = collect(device, &profile, None, &context)?;
-    let end = End { device: name.clone(), release: collected.set.release.clone(), number: None, time };
+    let end = End { device: name.clone(), release: collected.set.release.clone(), number: None, time, signature: None };
     Ok(Source { end, from: From::Collected(Box::new(collected), spool) })
 }
 
 impl Source {
-    fn foreign(&self, reader: &Reader, refs: &Refs) -> Option<SignatureFinding> {
-        match &self.from {
-            From::Stored(stored) => reader.foreign(refs, &stored.0),
-            From::Collected(..) => None,
-        }
-    }
-
     /// The rules that the normalised digests were taken by; those of today for what is not stored.
     fn rules(&self, today: Option<RulesId>) -> Option<RulesId> {
         match &self.from {

@@ -1,7 +1,7 @@
 //! Names of generations, given and removed.
 
 use super::keys::{KeyError, check_names};
-use super::vouch::wrong_generation;
+use super::vouch::signature_of;
 use super::{Error, Vault};
 use crate::model::{DeviceName, NameTag, Point};
 use crate::store::Generation;
@@ -14,7 +14,7 @@ pub fn name(vault: &Vault, point: &Point, name: &NameTag, note: Option<&str>) ->
     let transaction = vault.begin(&Vault::new_run())?;
     check_names(&vault.ring.seen()?, &vault.store, transaction.refs(), &point.device)?;
     let generation = vault.store.resolve(transaction.refs(), point)?;
-    if let Some(found) = wrong_generation(&vault.store, transaction.refs(), &vault.trusted.trust, &generation) {
+    if let Some(found) = signature_of(&vault.store, transaction.refs(), &vault.trusted.trust, &generation).wrong() {
         return Err(KeyError::Foreign(found).into());
     }
     transaction.name(&generation, name, note)?;

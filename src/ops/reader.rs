@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Error;
-use super::keys::{KeyRing, trusted_to_read};
+use super::keys::KeyRing;
 use super::signatures::SignatureFinding;
-use super::vouch::wrong_generation;
+use super::vouch::{Signature, signature_of, trust_of};
 use crate::inventory::{FILE_NAME, Inventory, PROFILES_DIR, STORE_DIR};
 use crate::model::DeviceName;
 use crate::profile::{MaskOverrides, Profile, Profiles};
@@ -64,10 +64,7 @@ impl Reader {
         };
         let profiles = Profiles::load(Some(&root.join(PROFILES_DIR)))?;
         let ring = KeyRing::at(root);
-        let trust = match ring.is_there() {
-            true => trusted_to_read(&store, &ring)?,
-            false => Trust::parse(store.facts().files())?,
-        };
+        let trust = trust_of(&store, root)?;
         let (keys, opener) = match identities {
             Some(own) => (Some(trust.store_keys(own)?), Some(trust.unlock(own)?)),
             None => (Self::own_keys(&trust, &ring, inventory.as_ref()).or(store.facts().clear_keys()?), None),
@@ -93,10 +90,16 @@ impl Reader {
         Access { keys: self.keys.as_ref(), opener: None }
     }
 
+    /// Says what the signature of a generation is worth.
+    #[must_use]
+    pub fn signature(&self, refs: &Refs, generation: &Generation) -> Signature {
+        signature_of(&self.store, refs, &self.trust, generation)
+    }
+
     /// Says what is wrong with the signature of a generation, if anything is.
     #[must_use]
     pub fn foreign(&self, refs: &Refs, generation: &Generation) -> Option<SignatureFinding> {
-        wrong_generation(&self.store, refs, &self.trust, generation)
+        self.signature(refs, generation).wrong()
     }
 
     /// The newest generations that nobody has signed who may, by device.

@@ -3,11 +3,12 @@
 //! What is masked stays masked: a search finds that there is a secret, never its value. Equal contents
 //! of one device are read once, however many generations hold them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use regex::bytes::Regex;
 
+use super::signatures::SignatureFinding;
 use super::{Error, PathFilter, Reader};
 use crate::model::{ConfigPath, DeviceName, Digest, Kind, Scope};
 use crate::store::{self, Generation, Refs, Store};
@@ -73,6 +74,8 @@ pub struct Searched {
     pub unread: usize,
     /// Lines found.
     pub hits: usize,
+    /// Of the generations that lines are shown of, each line's newest: those that nobody has signed who may.
+    pub foreign: Vec<SignatureFinding>,
     /// What is damaged or could not be read.
     pub lost: Vec<Lost>,
 }
@@ -96,6 +99,13 @@ pub fn search<E: From<Error>>(
         let generations = generations(store, &refs, device, options.all_generations, &mut searched.lost).map_err(Error::from)?;
         // Newest first: what a generation shares with the one before it in the list is one hit.
         let mut runs: HashMap<(Scope, ConfigPath), Run> = HashMap::new();
+        let mut shown = BTreeSet::new();
+        let mut tell = |run: Run, key: &(Scope, ConfigPath)| {
+            if !run.lines.is_empty() {
+                shown.insert(run.last);
+            }
+            run.tell(device, key, found)
+        };
         for generation in &generations {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Stopped.into());
@@ -122,7 +132,7 @@ pub fn search<E: From<Error>>(
                         still.insert(key, run);
                         continue;
                     }
-                    searched.hits += run.tell(device, &key, found)?;
+                    searched.hits += tell(run, &key)?;
                 }
                 if body.form.sealed() || body.size > LARGEST_BYTES {
                     searched.unread += 1;
@@ -139,13 +149,15 @@ pub fn search<E: From<Error>>(
                 still.insert(key, Run { stored: body.stored, first: generation.number, last: generation.number, lines });
             }
             for (key, run) in sorted(runs) {
-                searched.hits += run.tell(device, &key, found)?;
+                searched.hits += tell(run, &key)?;
             }
             runs = still;
         }
         for (key, run) in sorted(runs) {
-            searched.hits += run.tell(device, &key, found)?;
+            searched.hits += tell(run, &key)?;
         }
+        let shown = generations.iter().filter(|generation| shown.contains(&generation.number));
+        searched.foreign.extend(shown.filter_map(|generation| reader.foreign(&refs, generation)));
     }
     Ok(searched)
 }

@@ -1,7 +1,10 @@
 //! Whether one generation, name or head is signed by who may: asked before it is put back, built on or sent on. What
 //! stands behind it is [`check`](super::check)'s.
 
-use super::keys::{KeyError, Seen, reaches};
+use std::path::Path;
+
+use super::Error;
+use super::keys::{KeyError, KeyRing, Seen, reaches, trusted_to_read};
 use super::signatures::{SignatureFinding, Wrong, group, owner};
 use crate::model::DeviceName;
 use crate::seal::{Error as SealError, Trust, principal, verify};
@@ -11,6 +14,37 @@ use crate::store::object::{Commit, Tag, split_commit, split_tag};
 use crate::store::{Feature, Generation, ObjectId, Refs, Store};
 
 const TAGS: &str = "refs/tags/";
+
+/// What the signature of a generation is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signature {
+    /// The store asks for no signatures.
+    NotAsked,
+    /// Signed by who may.
+    Good,
+    /// Signed by nobody who may.
+    Wrong(SignatureFinding),
+}
+
+impl Signature {
+    /// What is wrong, if anything is.
+    #[must_use]
+    pub fn wrong(self) -> Option<SignatureFinding> {
+        match self {
+            Self::Wrong(found) => Some(found),
+            Self::Good | Self::NotAsked => None,
+        }
+    }
+}
+
+/// Whom a store trusts: by the keys of the installation in `root`, or, of a copy without them, by what it says of itself.
+///
+/// # Errors
+/// `_store` is not what administrators signed, or the keys cannot be read.
+pub fn trust_of(store: &Store, root: &Path) -> Result<Trust, Error> {
+    let ring = KeyRing::at(root);
+    if ring.is_there() { Ok(trusted_to_read(store, &ring)?) } else { Ok(Trust::parse(store.facts().files())?) }
+}
 
 /// Says what is wrong with the signature of a commit or tag on `reference`; nothing in a store without signatures.
 #[must_use]
@@ -57,11 +91,15 @@ fn signature(store: &Store, refs: &Refs, trust: &Trust, reference: &str, id: Obj
     Ok(())
 }
 
-/// As [`wrong`], of a generation.
+/// Says what the signature of a generation is worth.
 #[must_use]
-pub fn wrong_generation(store: &Store, refs: &Refs, trust: &Trust, generation: &Generation) -> Option<SignatureFinding> {
+pub fn signature_of(store: &Store, refs: &Refs, trust: &Trust, generation: &Generation) -> Signature {
     let line = format!("refs/heads/{}/{}", generation.device, generation.release.to_ref());
-    wrong(store, refs, trust, &line, generation.id)
+    match wrong(store, refs, trust, &line, generation.id) {
+        Some(found) => Signature::Wrong(found),
+        None if store.facts().has(Feature::Signing) => Signature::Good,
+        None => Signature::NotAsked,
+    }
 }
 
 /// Gives what is wrong with heads that this installation has not written, taken over or accepted, below a prefix.

@@ -75,13 +75,15 @@ fn two_generations_as_git_shows_them() {
         "device": "pbx",
         "release": "18.1",
         "generation": 1,
-        "time": "[TIME]"
+        "time": "[TIME]",
+        "signature": "good"
       },
       "new": {
         "device": "pbx",
         "release": "18.1",
         "generation": 2,
-        "time": "[TIME]"
+        "time": "[TIME]",
+        "signature": "good"
       },
       "diff": {
         "format": "confvault-diff",

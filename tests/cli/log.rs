@@ -40,7 +40,8 @@ fn generations_of_all_releases_newest_first() {
           "accepted": null,
           "imported": null,
           "set_digest": "[ID]",
-          "commit": "[ID]"
+          "commit": "[ID]",
+          "signature": "good"
         }
       ],
       "broken": false

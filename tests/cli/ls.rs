@@ -20,6 +20,7 @@ fn files_with_mode_size_and_form() {
       "device": "pbx",
       "generation": 1,
       "release": "18.1",
+      "signature": "good",
       "entries": [
         {
           "scope": "voip",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::tell_foreign;
+use super::signed;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -88,7 +88,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Outcome {
             None => error,
         }
     })?;
-    found.foreign.iter().for_each(|foreign| tell_foreign(ui, foreign));
+    [&found.old, &found.new].into_iter().filter_map(|end| end.signature.as_ref()).for_each(|found| signed::tell(ui, found));
     if !found.unused_paths.is_empty() {
         let texts = found.unused_paths.join(", ");
         let error = CommandError::usage(format!("Nothing on either side matches {texts}"));
@@ -152,5 +152,11 @@ fn name(end: &End) -> String {
 }
 
 fn end(end: &End) -> serde_json::Value {
-    json!({ "device": end.device, "release": end.release, "generation": end.number, "time": time::json(end.time) })
+    json!({
+        "device": end.device,
+        "release": end.release,
+        "generation": end.number,
+        "time": time::json(end.time),
+        "signature": signed::document(end.signature.as_ref()),
+    })
 }

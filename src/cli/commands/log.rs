@@ -1,9 +1,10 @@
 //! `confvault log`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::signed::{self, Look as Signatures};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -12,11 +13,13 @@ use crate::cli::table::{Table, plain};
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::{DeviceName, Release};
+use crate::ops::vouch::Signature;
 use crate::store::{Generation, Name};
 
 /// List the generations of a device over all its releases, newest first
 ///
-/// CHANGED counts the files that were added, changed and removed against the generation before.
+/// CHANGED counts the files that were added, changed and removed against the generation before. There is a warning where
+/// nobody who may has signed the newest one shown of a release; it vouches for those before it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!("Examples:\n  confvault log gw-1\n  confvault log gw-1 -n 10 --json\n", exit_codes!()))]
 pub(crate) struct LogArgs {
@@ -42,7 +45,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
             Err(error) => broken = Some(CommandError::from(error)),
         }
     }
-    let mut shown = Vec::new();
+    let signatures = Signatures::new(ui, context, &store, &refs)?;
+    let (mut shown, mut releases) = (Vec::new(), BTreeSet::new());
     let mut history = store.history(&refs, &args.device)?;
     while shown.len() < args.limit.unwrap_or(usize::MAX)
         && let Some(generation) = history.next()
@@ -56,16 +60,19 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
         };
         if args.release.as_ref().is_none_or(|release| generation.release == *release) {
             let names = names.remove(&generation.number).unwrap_or_default();
-            shown.push((generation, names));
+            // A signature is good for all that its commit leads to.
+            let newest = releases.insert(generation.release.clone());
+            let signature = if newest { signatures.at(ui, &generation) } else { None };
+            shown.push((generation, names, signature));
         }
     }
     if ui.json_wished() {
-        let generations: Vec<_> = shown.iter().map(|(generation, names)| document(generation, names)).collect();
+        let generations: Vec<_> = shown.iter().map(|(one, names, signature)| document(one, names, signature.as_ref())).collect();
         ui.json("log", &json!({ "device": args.device, "generations": generations, "broken": broken.is_some() }))?;
         return broken.map_or(Ok(Exit::Done), Err);
     }
     let mut table = Table::new(&["NO", "TIME", "RELEASE", "KIND", "CHANGED", "NAMES", "NOTE"]);
-    for (generation, names) in &shown {
+    for (generation, names, _) in &shown {
         let kind = match &generation.change {
             Some(change) => format!("{} {change}", generation.kind),
             None => generation.kind.to_string(),
@@ -86,7 +93,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LogArgs) -> Outcome {
 }
 
 /// A generation for JSON.
-pub(super) fn document(generation: &Generation, names: &[Name]) -> serde_json::Value {
+pub(super) fn document(generation: &Generation, names: &[Name], signature: Option<&Signature>) -> serde_json::Value {
     json!({
         "number": generation.number,
         "time": time::json(generation.time),
@@ -102,5 +109,6 @@ pub(super) fn document(generation: &Generation, names: &[Name]) -> serde_json::V
         "imported": generation.imported,
         "set_digest": generation.set_digest,
         "commit": generation.id.to_string(),
+        "signature": signed::document(signature),
     })
 }

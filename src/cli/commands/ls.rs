@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::signed::{self, Look as Signatures};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -30,7 +31,8 @@ pub(crate) struct LsArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LsArgs) -> Outcome {
     let store = context.store()?;
-    let generation = store.resolve(&store.refs()?, &args.point)?;
+    let refs = store.refs()?;
+    let generation = store.resolve(&refs, &args.point)?;
     let manifest = store.manifest(&generation)?;
     let filter = PathFilter::new(&args.paths);
     let lines: Vec<&Line> = manifest.lines.iter().filter(|line| filter.matches(line.scope, &line.path)).collect();
@@ -38,11 +40,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &LsArgs) -> Outcome {
         let near = near(&args.paths, manifest.lines.iter().map(|line| (line.scope, &line.path)));
         return Err(CommandError::usage(format!("Nothing of this generation matches {}", args.paths.join(" "))).near_path(&near));
     }
+    let signature = Signatures::new(ui, context, &store, &refs)?.at(ui, &generation);
     if ui.json_wished() {
         let entries: Vec<_> = lines.iter().map(|line| document(line)).collect();
-        let head = json!({ "device": generation.device, "generation": generation.number, "release": generation.release });
-        let mut document = head;
-        document["entries"] = json!(entries);
+        let document = json!({
+            "device": generation.device,
+            "generation": generation.number,
+            "release": generation.release,
+            "signature": signed::document(signature.as_ref()),
+            "entries": entries,
+        });
         ui.json("ls", &document)?;
         return Ok(Exit::Done);
     }

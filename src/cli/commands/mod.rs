@@ -41,6 +41,7 @@ mod restore_show;
 mod search;
 mod secrets;
 mod show;
+mod signed;
 mod snapshot;
 mod tour;
 mod unname;

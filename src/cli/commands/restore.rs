@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::journal::note;
 use super::restore_device::{self, DeviceArgs};
 use super::restore_show::{compared_document, document, fleet_document, planned, print_compared, print_plan, tell};
+use super::signed;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -19,7 +20,6 @@ use crate::ops::restore::{
     RestoreError, RestoreOptions, compare, plan, restore, restore_all, tar_all_to_file, tar_all_to_writer, tar_to_file,
     tar_to_writer,
 };
-use crate::ops::signatures::SignatureFinding;
 use crate::ops::{PathFilter, Reader};
 use crate::store::Record;
 
@@ -155,11 +155,6 @@ pub(super) fn tell_accepted(ui: &mut Ui, accepted: &str) {
     ui.warn(&format!("the set was taken on purpose as it was: {accepted}"));
 }
 
-/// Warns of a generation that is shown or put back though nobody has signed it who may.
-pub(super) fn tell_foreign(ui: &mut Ui, found: &SignatureFinding) {
-    ui.warn(&format!("signed by nobody whom this store trusts: {found}"));
-}
-
 fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: Option<&Path>) -> Outcome {
     let Some((point, paths)) = args.words.split_first() else {
         return Err(CommandError::usage("A POINT is missing, or --all").hint("`confvault log DEVICE` shows its generations"));
@@ -171,7 +166,7 @@ fn one(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
         if !args.unverified {
             return Err(RestoreError::Foreign(found).into());
         }
-        tell_foreign(ui, &found);
+        signed::warn(ui, &found);
     }
     if let Some(accepted) = &generation.accepted {
         tell_accepted(ui, accepted);
@@ -232,7 +227,7 @@ fn all(ui: &mut Ui, context: &Context, args: &RestoreArgs, reader: &Reader, to: 
     options.foreign = reader.foreign_devices(&refs);
     if args.unverified {
         for found in std::mem::take(&mut options.foreign).values() {
-            tell_foreign(ui, found);
+            signed::warn(ui, found);
         }
     }
     let fleet = match (to, &args.tar) {

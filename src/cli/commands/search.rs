@@ -3,6 +3,7 @@
 use regex::bytes::RegexBuilder;
 use serde_json::json;
 
+use super::signed;
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -17,7 +18,8 @@ use crate::ops::{PathFilter, Reader};
 /// Search the text of the newest generations, or of all
 ///
 /// Prints DEVICE@GENERATION, the file, the number of the line, and the line. Secrets are tokens here:
-/// a search never finds or shows the value of one. With --json, each line found is one line of JSON.
+/// a search never finds or shows the value of one. There is a warning where nobody who may has signed the newest generation
+/// that a line is shown of. With --json, each line found is one line of JSON.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = concat!(
     "Examples:\n  confvault search 'snmp-server (host|community)'\n  confvault search -i 'allow=.*g729' pbx-1 pbx-2\n  \
@@ -57,6 +59,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &SearchArgs) -> Outcome 
     let cancel = signals::cancel();
     let mut searched = search(&reader, &options, &cancel, &mut |hit| print(ui, &hit))?;
     let lost = std::mem::take(&mut searched.lost);
+    searched.foreign.iter().for_each(|found| signed::warn(ui, found));
     if !ui.json_wished() {
         let unread = match searched.unread {
             0 => String::new(),

@@ -1,8 +1,10 @@
 //! `confvault show`
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::restore::tell_foreign;
+use super::signed::{self, Look as Signatures};
 use crate::cli::Outcome;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -11,8 +13,9 @@ use crate::cli::identity::IdentityArgs;
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
 use crate::model::{Kind, Point};
+use crate::ops::vouch::Signature;
 use crate::ops::{PathFilter, Reader, near};
-use crate::store::{Decoded, Generation, Line, Name, Refs};
+use crate::store::{Decoded, Generation, Line, Name};
 
 /// Show a generation, or a file as it stood there
 ///
@@ -41,27 +44,32 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
         let generation = store.resolve(&refs, &args.point)?;
         let mut names = store.names(&refs, &generation.device)?;
         names.retain(|name| name.number == generation.number);
-        // The facts are shown whatever else of the store does not read.
-        match Reader::open(&context.store_root()?, None) {
-            Ok(reader) => tell(ui, &reader, &refs, &generation),
-            Err(error) => ui.warn(&format!("its signature was not looked at: {error}")),
-        }
-        return facts(ui, &generation, &names);
+        let signature = Signatures::new(ui, context, &store, &refs)?.at(ui, &generation);
+        return facts(ui, &generation, &names, signature.as_ref());
     };
     let identities = args.identity.load(ui, context)?;
     let reader = Reader::open(&context.store_root()?, identities.as_ref())?;
     let refs = reader.store.refs()?;
     let generation = reader.store.resolve(&refs, &args.point)?;
-    tell(ui, &reader, &refs, &generation);
+    let signature = reader.signature(&refs, &generation);
+    signed::tell(ui, &signature);
     let set = reader.store.read_set(&refs, &generation, reader.access())?;
     let line = find(&set.manifest().lines, path)?;
     if ui.json_wished() {
         let decoded = set.read(line)?;
-        let text = std::str::from_utf8(decoded.bytes())
-            .map_err(|_| CommandError::usage(format!("No text, and so without a JSON form: {}", line.shown())))?;
-        let (number, masked) = (generation.number, matches!(decoded, Decoded::Masked(_)));
-        let file = json!({ "scope": line.scope, "path": line.path.to_string(), "masked": masked, "text": text });
-        ui.json("show", &json!({ "device": generation.device, "number": number, "file": file }))?;
+        let mut file = json!({
+            "scope": line.scope,
+            "path": line.path,
+            "masked": matches!(decoded, Decoded::Masked(_)),
+            "size_bytes": decoded.bytes().len(),
+        });
+        match std::str::from_utf8(decoded.bytes()) {
+            Ok(text) => file["text"] = json!(text),
+            Err(_) => file["base64"] = json!(STANDARD.encode(decoded.bytes())),
+        }
+        let signature = signed::document(Some(&signature));
+        let head = json!({ "device": generation.device, "number": generation.number, "signature": signature, "file": file });
+        ui.json("show", &head)?;
         return Ok(Exit::Done);
     }
     if ui.is_terminal() {
@@ -74,13 +82,6 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Outcome {
         ui.status("Secrets are shown as tokens; `--identity FILE` opens them");
     }
     Ok(Exit::Done)
-}
-
-/// Warns if nobody has signed what is shown who may.
-fn tell(ui: &mut Ui, reader: &Reader, refs: &Refs, generation: &Generation) {
-    if let Some(found) = reader.foreign(refs, generation) {
-        tell_foreign(ui, &found);
-    }
 }
 
 /// Finds the one file or link that is meant.
@@ -103,9 +104,9 @@ fn find<'a>(lines: &'a [Line], text: &str) -> Result<&'a Line, CommandError> {
     }
 }
 
-fn facts(ui: &mut Ui, generation: &Generation, names: &[Name]) -> Outcome {
+fn facts(ui: &mut Ui, generation: &Generation, names: &[Name], signature: Option<&Signature>) -> Outcome {
     if ui.json_wished() {
-        let document = super::log::document(generation, names);
+        let document = super::log::document(generation, names, signature);
         ui.json("show", &json!({ "device": generation.device, "generation": document }))?;
         return Ok(Exit::Done);
     }
