@@ -38,6 +38,8 @@ mod hostile;
 mod init;
 #[path = "cli/journal.rs"]
 mod journal;
+#[path = "cli/json.rs"]
+mod json;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/logs.rs"]

@@ -6,30 +6,34 @@ use crate::env::TestEnv;
 
 #[test]
 fn every_command_has_help_with_examples_and_exit_codes() {
-    let env = TestEnv::new();
-    let mut wanted = vec![vec![]];
-    let mut seen = 0;
+    let all = leaves(&TestEnv::new());
+    for (path, help) in &all {
+        assert!(documented(path), "docs/cli.md does not know `confvault {}`", path.join(" "));
+        assert!(help.contains("Exit codes:") || help.contains("Exit code"), "{path:?} has no exit codes\n{help}");
+        assert!(help.lines().next().is_some_and(|line| !line.ends_with('.')), "{path:?}\n{help}");
+    }
+    assert!(all.len() > 3, "the reader of help found only {} commands", all.len());
+}
+
+/// Gives every command that has no commands of its own, as its words, with its help.
+pub(crate) fn leaves(env: &TestEnv) -> Vec<(Vec<String>, String)> {
+    let (mut wanted, mut found) = (vec![vec![]], Vec::new());
     while let Some(path) = wanted.pop() {
         let args: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
         let help = env.cv(&args).succeeded();
         let commands = help.split("Commands:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap().to_owned());
-        if let Some(commands) = commands {
-            for line in commands.lines() {
-                let name = line.split_whitespace().next().unwrap_or("help");
-                if line.starts_with("  ") && !line.starts_with("   ") && name != "help" {
-                    let mut path: Vec<String> = path.clone();
-                    path.push(name.to_owned());
-                    wanted.push(path);
-                }
+        let Some(commands) = commands else {
+            found.push((path, help));
+            continue;
+        };
+        for line in commands.lines() {
+            let name = line.split_whitespace().next().unwrap_or("help");
+            if line.starts_with("  ") && !line.starts_with("   ") && name != "help" {
+                wanted.push([path.clone(), vec![name.to_owned()]].concat());
             }
-        } else {
-            seen += 1;
-            assert!(documented(&path), "docs/cli.md does not know `confvault {}`", path.join(" "));
-            assert!(help.contains("Exit codes:") || help.contains("Exit code"), "{path:?} has no exit codes\n{help}");
-            assert!(help.lines().next().is_some_and(|line| !line.ends_with('.')), "{path:?}\n{help}");
         }
     }
-    assert!(seen > 3, "the reader of help found only {seen} commands");
+    found
 }
 
 /// Tells whether `docs/cli.md` names a command, alone or in a list such as `key add|remove`.

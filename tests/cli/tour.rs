@@ -42,7 +42,7 @@ fn its_steps_are_told_as_json() {
     let env = TestEnv::new();
     let told = env.cv(&["tour", "tour", "--json"]).json();
     let steps = told["steps"].as_array().unwrap();
-    assert!(steps.len() > 20 && steps.iter().all(|step| step["exit_code"].is_i64()), "{told}");
+    assert!(steps.len() > 20 && steps.iter().all(|step| step["exit_code"].is_i64() && step["took_ms"].is_u64()), "{told}");
     let check = steps.iter().find(|step| step["command"] == "confvault -C rebuilt check --read-data").unwrap();
     assert!(check["output"].as_str().unwrap().starts_with("clean"), "{check}");
     assert!(told["dir"].as_str().unwrap().ends_with("/tour"), "{told}");

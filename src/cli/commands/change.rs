@@ -137,7 +137,7 @@ fn with_bar<T>(
 fn open(ui: &mut Ui, context: &Context, intent: &Intent, world: &World<'_>) -> Outcome {
     let vault = Vault::open(&context.root()?)?;
     let opened = with_bar(ui, intent.devices.len(), |step| change::open(&vault, intent, world, step))?;
-    let exit = change_show::opened(ui, &opened)?;
+    let exit = change_show::opened(ui, "change open", &opened)?;
     super::snapshot::tell_all(ui, opened.report);
     Ok(exit)
 }
@@ -146,7 +146,7 @@ fn end(ui: &mut Ui, context: &Context, args: &EndArgs, world: &World<'_>, abort:
     let vault = Vault::open(&context.root()?)?;
     let how = if abort { change::abort } else { change::close };
     let ended = with_bar(ui, 0, |step| how(&vault, &args.ticket, args.note.as_deref(), world, step))?;
-    change_show::ended(ui, ended, None)
+    change_show::ended(ui, if abort { "change abort" } else { "change close" }, ended, None)
 }
 
 fn between(ui: &mut Ui, context: &Context, intent: &Intent, command: &[OsString], world: &World<'_>) -> Outcome {
@@ -159,7 +159,7 @@ fn between(ui: &mut Ui, context: &Context, intent: &Intent, command: &[OsString]
         found.for_each(|(device, number)| super::snapshot::tell_unannounced(ui, device, number));
     }
     let Some(ended) = ran.ended else {
-        let exit = change_show::opened(ui, &ran.opened)?;
+        let exit = change_show::opened(ui, "change run", &ran.opened)?;
         super::snapshot::tell_all(ui, ran.opened.report);
         ui.warn("the command was not run, as there is no snapshot from before it");
         return Ok(exit);
@@ -168,7 +168,7 @@ fn between(ui: &mut Ui, context: &Context, intent: &Intent, command: &[OsString]
         let program = command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
         ui.warn(&format!("the command did not start ({error}): {program}"));
     }
-    let exit = change_show::ended(ui, ended, None)?;
+    let exit = change_show::ended(ui, "change run", ended, None)?;
     Ok(match code {
         Some(code) if code > 0 => Exit::Command(code),
         _ => exit,

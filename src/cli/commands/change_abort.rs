@@ -98,12 +98,12 @@ pub(super) fn run(
     }
     if !whole {
         if ui.json_wished() {
-            ui.json("change end", &json!({ "ticket": ticket, "state": "open", "restored": documents }))?;
+            ui.json("change abort", &json!({ "ticket": ticket, "state": "open", "restored": documents }))?;
         }
         ui.warn(&format!("the change under ticket {ticket} is open still: not every device stands as before"));
         return Ok(if exit == Exit::Done { Exit::Partly } else { exit });
     }
     let ended = change::abort(&vault, ticket, note, world, &mut |_| {})?;
-    let ended = change_show::ended(ui, ended, Some(documents))?;
+    let ended = change_show::ended(ui, "change abort", ended, Some(documents))?;
     Ok(show::worse(exit, ended))
 }

@@ -64,15 +64,15 @@ pub(super) fn one(ui: &mut Ui, item: &ChangeItem, summaries: &[Summary]) -> Outc
     Ok(Exit::Done)
 }
 
-/// Prints what came of opening.
-pub(super) fn opened(ui: &mut Ui, opened: &Opened) -> Outcome {
+/// Prints what came of opening. `command` is the one that was given, for JSON.
+pub(super) fn opened(ui: &mut Ui, command: &str, opened: &Opened) -> Outcome {
     let exit = if opened.item.is_some() { Exit::Done } else { Exit::Partly };
     if ui.json_wished() {
         let value = match &opened.item {
             Some(item) => document(item, None),
             None => json!({ "change": opened.id.to_string(), "state": "not open" }),
         };
-        ui.json("change open", &value)?;
+        ui.json(command, &value)?;
         return Ok(exit);
     }
     match &opened.item {
@@ -90,16 +90,16 @@ pub(super) fn opened(ui: &mut Ui, opened: &Opened) -> Outcome {
     Ok(exit)
 }
 
-/// Prints what came of ending, and what the administrator should know of the devices. `restored` is what putting them
-/// back came to, where that was asked for.
-pub(super) fn ended(ui: &mut Ui, ended: Ended, restored: Option<Vec<Value>>) -> Outcome {
+/// Prints what came of ending, and what the administrator should know of the devices. `command` is the one
+/// that was given, for JSON; `restored` is what putting them back came to, where that was asked for.
+pub(super) fn ended(ui: &mut Ui, command: &str, ended: Ended, restored: Option<Vec<Value>>) -> Outcome {
     let (_, _, failed) = ended.report.counts();
     if ui.json_wished() {
         let mut document = document(&ended.item, Some(&ended.summaries));
         if let Some(restored) = restored {
             document["restored"] = restored.into();
         }
-        ui.json("change end", &document)?;
+        ui.json(command, &document)?;
     } else {
         print(ui, &ended.summaries)?;
         let change = &ended.item.change;

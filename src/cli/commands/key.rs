@@ -192,6 +192,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &KeyArgs) -> Outcome {
 fn signers(ui: &mut Ui, context: &Context, args: &SignersArgs) -> Outcome {
     let (store, ring) = context.keys()?;
     let trust = trusted(&store, &ring)?.trust;
+    let mut file = String::new();
     for signer in trust.signers {
         let print = signer.key.fingerprint();
         let revoked = trust.revoked.iter().any(|cut| cut.key == print);
@@ -199,9 +200,14 @@ fn signers(ui: &mut Ui, context: &Context, args: &SignersArgs) -> Outcome {
             continue;
         }
         if revoked {
-            ui.raw().write_all(format!("# revoked, counts up to its cut only: {print}\n").as_bytes())?;
+            file.push_str(&format!("# revoked, counts up to its cut only: {print}\n"));
         }
-        ui.raw().write_all(write_signers(&[signer]).as_bytes())?;
+        file.push_str(&write_signers(&[signer]));
+    }
+    if ui.json_wished() {
+        ui.json("key signers", &json!({ "file": file }))?;
+    } else {
+        ui.raw().write_all(file.as_bytes())?;
     }
     Ok(Exit::Done)
 }

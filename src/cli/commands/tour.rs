@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -191,9 +192,16 @@ impl Tour<'_> {
         let status = match &mut self.steps {
             None => command.status().map_err(cannot)?,
             Some(steps) => {
+                let begun = Instant::now();
                 let out = command.stderr(Stdio::inherit()).output().map_err(cannot)?;
                 let text = String::from_utf8_lossy(&out.stdout);
-                steps.push(json!({ "command": words.join(" "), "exit_code": out.status.code(), "output": text }));
+                let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                steps.push(json!({
+                    "command": words.join(" "),
+                    "exit_code": out.status.code(),
+                    "took_ms": took,
+                    "output": text,
+                }));
                 out.status
             }
         };
