@@ -217,3 +217,33 @@ fn signers_and_administrators_are_changed_whole_or_not_at_all() {
     // What it had signed until then counts.
     cv(&env, &["check", "--read-data"]).succeeded();
 }
+
+#[test]
+fn a_folder_of_keys_that_others_write_to_is_refused() {
+    let env = store();
+    let mode = |folder: &str, mode| {
+        let rights = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(env.path(folder), rights).unwrap();
+    };
+    for (folder, commands) in [
+        ("cv-admin", &[&["key", "rotate"][..]][..]),
+        ("cv/keys", &[&["snapshot"], &["log", "pbx"], &["check"], &["key", "rotate"]]),
+    ] {
+        for open in [0o777, 0o775] {
+            mode(folder, open);
+            for command in commands {
+                let said = format!("{}", cv(&env, command));
+                let words = format!("A folder of keys can be written to by others (mode {open:04o}): ");
+                let hint = format!("{folder}`, and see who wrote there");
+                assert!(said.contains(&words), "{command:?}: {said}");
+                // What only shows goes on, and warns.
+                assert!(command[0] == "log" || said.contains(&hint), "{command:?}: {said}");
+                assert!(command[0] == "log" || said.contains("--- exit 12"), "{command:?}: {said}");
+            }
+        }
+        for shut in [0o1777, 0o755, 0o700] {
+            mode(folder, shut);
+            cv(&env, &["key", "rotate"]).succeeded();
+        }
+    }
+}

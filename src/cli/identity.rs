@@ -100,7 +100,10 @@ impl AdminArgs {
             return Ok(given);
         }
         match folder.identity_file() {
-            Some(path) => read(ui, &path),
+            Some(path) => {
+                folder.check()?;
+                read(ui, &path)
+            }
             None => Ok(Identities::default()),
         }
     }

@@ -38,6 +38,14 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
+    /// A folder of keys in which others than its owner may put another file in the place of a key.
+    #[error("A folder of keys can be written to by others (mode {mode:04o}): {}", path.display())]
+    KeyFolderOpen {
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A key file that belongs to someone else.
     #[error("A key file belongs to another user (uid {uid}): {}", path.display())]
     KeyFileOwner {

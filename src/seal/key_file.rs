@@ -56,6 +56,19 @@ pub fn read_private(path: &Path) -> Result<Secret, Error> {
     read(path, true)
 }
 
+/// Refuses a folder of keys in which others than its owner may put another file in the place of a key. One that is not
+/// there has none.
+///
+/// # Errors
+/// [`Error::KeyFolderOpen`].
+pub fn check_key_folder(path: &Path) -> Result<(), Error> {
+    let Ok(meta) = path.metadata() else { return Ok(()) };
+    let mode = meta.mode() & 0o7777;
+    // With the sticky bit nobody replaces a file of somebody else, and a key of somebody else is refused.
+    let is_open = mode & 0o022 != 0 && mode & 0o1000 == 0;
+    if is_open { Err(Error::KeyFolderOpen { path: path.to_owned(), mode }) } else { Ok(()) }
+}
+
 /// Reads a file with public keys of at most 1 MiB.
 ///
 /// # Errors

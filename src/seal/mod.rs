@@ -32,7 +32,7 @@ mod vectors;
 pub use age_file::{OpenReader, Opener, SealWriter, Sealer};
 pub use error::Error;
 pub use identity::{EpochIdentity, EpochRecipient, Identities, PassphraseFor, protect};
-pub use key_file::{read_private, read_public, write_private};
+pub use key_file::{check_key_folder, read_private, read_public, write_private};
 pub use keys::{DeviceKeys, DigestWriter, StoreKey, StoreKeys, random};
 pub use mask::{Masked, SecretMap, mask, tokens, unmask};
 pub use recipient::{Recipient, Recipients};

@@ -157,6 +157,10 @@ fn the_identity_that_init_made_is_named() {
     std::fs::set_permissions(env.path("open"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let said = restore(&["--identity", "open"]).failed(12);
     assert!(said.contains("this is a folder; name the file in it") && !said.contains("chmod"), "{said}");
+    // A pipe that others can read is made anew; its rights are no file's.
+    assert!(std::process::Command::new("mkfifo").args(["-m", "644"]).arg(env.path("pipe")).status().unwrap().success());
+    let said = restore(&["--identity", "pipe"]).failed(12);
+    assert!(said.contains("hint: this is a pipe that others can read") && !said.contains("chmod"), "{said}");
     let own = restore(&["--identity", "cv/keys/identity.txt"]).failed(12);
     assert!(own.contains("identity of the collector itself") && own.contains(made), "{own}");
     restore(&["--identity", "cv-admin/identity.txt"]).succeeded();

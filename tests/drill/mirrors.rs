@@ -181,6 +181,11 @@ fn a_slip_of_the_pen_is_no_failed_drill() {
     drill(&env, &["--seed", "1", "--identity", IDENTITY]).failed(2);
     let said = env.cv(&["drill", "show"]).failed(1);
     assert!(said.contains("No drill is recorded"), "{said}");
+    // What was never taken cannot be pushed.
+    env.cv(&["device", "add", "fresh", "--source", "dir:fresh", "--release", "1"]).succeeded();
+    let said = with_identity(&env, &["fresh"]).failed(3);
+    assert!(findings(&newest(&env)).contains(&"never-taken fresh".to_owned()));
+    assert!(said.contains("hint: `confvault snapshot fresh` takes one"), "{said}");
     // A name that never was on the device is one thing, a generation that the mirror lacks is another.
     assert_eq!(with_identity(&env, &["pbx@7"]).code, 3);
     assert!(findings(&newest(&env)).contains(&"missing pbx".to_owned()));

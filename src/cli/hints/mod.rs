@@ -10,6 +10,7 @@ pub(super) use collect::{collect, list};
 use super::exit::Exit;
 use crate::fsio::tree::TreeError;
 use crate::inventory::{InventoryError, UrlError};
+use crate::model::DeviceName;
 use crate::profile::ProfileError;
 use crate::{diff, fsio, mirror, store};
 
@@ -161,11 +162,22 @@ pub(super) const PUT_BACK: &[&str] = &[
 
 pub(super) const IDENTITY: &str = "name an identity that was a recipient then, with `--identity FILE` or CONFVAULT_IDENTITY";
 
+fn is_pipe(path: &std::path::Path) -> bool {
+    path.metadata().is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type()))
+}
+
 /// Advice on keys and what they seal.
 pub(super) fn seal(error: &crate::seal::Error) -> Advice {
     use crate::seal::Error as E;
     match error {
         E::Key | E::EpochUnknown(_) => advice(Exit::Key, &[IDENTITY]),
+        E::KeyFileOpen { path, .. } if is_pipe(path) => advice(
+            Exit::Key,
+            &["this is a pipe that others can read; one of your own is made by `--identity <(COMMAND)`, or by `mkfifo -m 600`"],
+        ),
+        E::KeyFolderOpen { path, .. } => {
+            (Exit::Key, vec![format!("take the rights away with `chmod go-w {}`, and see who wrote there", path.display())])
+        }
         E::KeyFileOpen { path, .. } => (Exit::Key, vec![format!("take the rights away with `chmod 600 {}`", path.display())]),
         E::KeyFileOwner { .. } => advice(Exit::Key, &["use a key file of your own"]),
         E::KeyFile { path, source } if source.kind() == std::io::ErrorKind::IsADirectory => {
@@ -467,6 +479,8 @@ pub(super) fn drill_failed(protocol: &crate::ops::drill::Protocol) -> Vec<String
     use crate::ops::drill::{Failure, What};
     let mirror = &protocol.mirror.name;
     let behind = protocol.findings.iter().any(|finding| matches!(finding.what, What::Behind | What::Missing));
+    let untaken = protocol.findings.iter().filter(|finding| finding.what == What::NeverTaken);
+    let untaken: Vec<&str> = untaken.filter_map(|finding| finding.device.as_ref().map(DeviceName::as_str)).collect();
     match protocol.failure() {
         None => Vec::new(),
         Some(Failure::Identity) => {
@@ -476,6 +490,12 @@ pub(super) fn drill_failed(protocol: &crate::ops::drill::Protocol) -> Vec<String
             "compare `confvault check --read-data` here with `confvault mirror status {mirror}`: find out who wrote there"
         )],
         Some(Failure::Unreachable) => vec![format!("`confvault mirror status {mirror}` shows whether it answers")],
+        Some(Failure::Partly) if !untaken.is_empty() => {
+            let devices = untaken.join(" ");
+            vec![format!(
+                "`confvault snapshot {devices}` takes one, `confvault mirror push {mirror}` sends it; then exercise again"
+            )]
+        }
         Some(Failure::Partly) if behind => {
             vec![format!("`confvault mirror push {mirror}` sends what it lacks; then exercise again")]
         }

@@ -93,6 +93,8 @@ fn decode(text: &str) -> Vec<u8> {
     out
 }
 
+pub(super) const NO_PASSWORD: &str = "a password or token belongs to a git credential helper, not to a URL";
+
 impl FromStr for GitUrl {
     type Err = UrlError;
 
@@ -128,7 +130,11 @@ impl FromStr for GitUrl {
                 return refuse("no host, or one that begins with `-`");
             }
             if user.is_some_and(|u| u.contains(':')) {
-                return refuse("a password belongs to a git credential helper, not to a URL");
+                return refuse(NO_PASSWORD);
+            }
+            // No host of git takes a query; who writes one has a token in it.
+            if scheme.starts_with("http") && rest.contains(['?', '#']) {
+                return refuse(NO_PASSWORD);
             }
             return Ok(Self(text.to_owned()));
         }

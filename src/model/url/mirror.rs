@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::git::NO_PASSWORD;
 use super::{GitUrl, UrlError, part, redact, remote};
 
 /// The URL of a mirror as the inventory has it: one that `git` may be given ([`GitUrl`]), its user and host plain
@@ -43,27 +44,43 @@ impl FromStr for MirrorUrl {
             match name {
                 "file" => {}
                 "https" | "http" | "ssh" | "git" => {
-                    remote(rest, text)?;
+                    remote(rest, text).map_err(|error| of_git(error, text))?;
                 }
                 _ => return Err(scheme()),
             }
         } else if text.contains("::") {
             return Err(scheme());
         } else if let Some((host, path)) = text.split_once(':').filter(|(host, _)| !host.contains('/')) {
+            // A slash is missing, or two: git would take the scheme for a host, and a password for a path.
+            if ["https", "http", "ssh", "git", "file"].contains(&host) {
+                return Err(scheme());
+            }
             if path.starts_with('-') || path.is_empty() {
                 return Err(part("path", text));
             }
             // git reads this as a path; whoever wrote it meant a password.
             if path.split('/').next().is_some_and(|first| first.contains('@')) {
-                return Err(UrlError::Password(redact(text)));
+                return Err(no_password(text));
             }
-            remote(host, text)?;
+            remote(host, text).map_err(|error| of_git(error, text))?;
         }
         let url = Self(text.to_owned());
         if !url.is_path() {
             text.parse::<GitUrl>()?;
         }
         Ok(url)
+    }
+}
+
+/// A password of a mirror is git's to keep, not a credential of the inventory.
+fn no_password(text: &str) -> UrlError {
+    UrlError::Git { why: NO_PASSWORD, url: redact(text) }
+}
+
+fn of_git(error: UrlError, text: &str) -> UrlError {
+    match error {
+        UrlError::Password(_) => no_password(text),
+        error => error,
     }
 }
 
@@ -98,7 +115,15 @@ mod tests {
 
     #[test]
     fn a_password_is_refused_and_never_repeated() {
-        for text in ["https://u:hunter2@h/x.git", "https://ghp_0123456789abcdefghijklmnopqrhunter2@h/x.git", "u:hunter2@h:x"] {
+        for text in [
+            "https://u:hunter2@h/x.git",
+            "https://ghp_0123456789abcdefghijklmnopqrhunter2@h/x.git",
+            "u:hunter2@h:x",
+            "https:u:hunter2@h/x.git",
+            "https:/u:hunter2@h/x.git",
+            "https://h/x.git?private_token=hunter2",
+            "https://h/x.git#hunter2",
+        ] {
             let error = text.parse::<MirrorUrl>().unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }

@@ -66,8 +66,16 @@ const TOKEN_LEN: usize = 30;
 const SHOWN: usize = 300;
 
 /// Removes a password or token, and control characters, from a URL that goes into a message: of `http` all that
-/// stands before the host's `@`, else the password, or a user that is long enough to be a token.
+/// stands before the host's `@`, and a query; else the password, or a user that is long enough to be a token.
 fn redact(text: &str) -> String {
+    let mut shown = without_user(text);
+    if let Some(at) = shown.find(['?', '#']).filter(|_| shown.starts_with("http")) {
+        shown.replace_range(at + 1.., "***");
+    }
+    shown
+}
+
+fn without_user(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(SHOWN) {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
@@ -75,6 +83,8 @@ fn redact(text: &str) -> String {
     let (start, most) = match shown.find("://") {
         // A password may hold `/` or `@` by mistake: everything up to the last `@` goes.
         Some(at) => (at + 3, shown.len()),
+        // With a slash too few the scheme is told as one all the same.
+        None if shown.starts_with("http") => (0, shown.len()),
         None => (0, shown.find('/').unwrap_or(shown.len())),
     };
     let Some(end) = shown[..most].rfind('@').filter(|end| *end > start) else { return shown };
@@ -168,6 +178,9 @@ mod tests {
             ("u:hunter2@h:x", "u:***@h:x"),
             ("git@host:team/x@2.git", "git@host:team/x@2.git"),
             ("/srv/a:b@c", "/srv/a:b@c"),
+            ("https:/u:hunter2@h/x", "***@h/x"),
+            ("https://h/x.git?private_token=hunter2", "https://h/x.git?***"),
+            ("https://u:hun?ter2@h/x#hunter2", "https://***@h/x#***"),
             ("a\x1b[31mb", "a\\u{1b}[31mb"),
         ] {
             assert_eq!(redact(text), shown);

@@ -37,6 +37,9 @@ impl Here<'_> {
                 Some(device),
                 format!("The mirror lost the device: the last push brought it up to generation {n}"),
             ),
+            None if matches!(self.vault.store.newest(self.refs, device), Err(Error::NoDevice { .. })) => {
+                Finding::new(What::NeverTaken, Some(device), "The device has no generation yet, neither here nor on the mirror")
+            }
             None => Finding::new(What::Missing, Some(device), "The mirror does not have the device"),
         }
     }

@@ -280,6 +280,8 @@ pub enum What {
     Unreachable,
     /// The mirror does not have the device, or not the point.
     Missing,
+    /// The device was never collected: nowhere is anything to put back.
+    NeverTaken,
     /// The mirror lacks the newest generation, or the newest `_store`.
     Behind,
     /// A device could not be put back.
@@ -332,9 +334,13 @@ impl What {
             }
             What::NoIdentity | What::IdentityRefused => Some(Failure::Identity),
             What::Unreachable => Some(Failure::Unreachable),
-            What::Missing | What::Behind | What::NotRestored | What::CheckFailed | What::StandIn | What::Late => {
-                Some(Failure::Partly)
-            }
+            What::Missing
+            | What::NeverTaken
+            | What::Behind
+            | What::NotRestored
+            | What::CheckFailed
+            | What::StandIn
+            | What::Late => Some(Failure::Partly),
             What::Ahead
             | What::NotCompared
             | What::NotChecked

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::KeyError;
 use crate::fsio;
-use crate::seal::{EpochIdentity, Recipient, Secret, SigningKey, protect, write_private};
+use crate::seal::{EpochIdentity, Recipient, Secret, SigningKey, check_key_folder, protect, write_private};
 
 /// Who learns of a key file before it is written.
 pub type Announce<'a> = dyn FnMut(&Path, &[u8]) -> fsio::Result<()> + 'a;
@@ -72,11 +72,20 @@ impl AdminFolder {
         Ok(key)
     }
 
+    /// Refuses a folder in which others may put a key in the place of one.
+    ///
+    /// # Errors
+    /// [`crate::seal::Error::KeyFolderOpen`].
+    pub fn check(&self) -> Result<(), KeyError> {
+        Ok(check_key_folder(&self.dir)?)
+    }
+
     /// Loads the key that signs `_store`.
     ///
     /// # Errors
-    /// What [`SigningKey::load`] gives.
+    /// What [`AdminFolder::check`] and [`SigningKey::load`] give.
     pub fn key(&self) -> Result<SigningKey, KeyError> {
+        self.check()?;
         let path = self.key_file();
         if !path.exists() {
             return Err(KeyError::Missing { path });

@@ -10,8 +10,8 @@ use super::KeyError;
 use crate::fsio;
 use crate::model::CollectorName;
 use crate::seal::{
-    AllowedSigner, EpochIdentity, EpochRecipient, Error, Identities, SigningKey, parse_signers, principal, read_private,
-    read_public, write_private, write_signers,
+    AllowedSigner, EpochIdentity, EpochRecipient, Error, Identities, SigningKey, check_key_folder, parse_signers, principal,
+    read_private, read_public, write_private, write_signers,
 };
 
 /// The heads that this installation has seen: ref and commit, as hexadecimal digits.
@@ -35,7 +35,8 @@ const SEEN_HEAD: &str = "# confvault-seen 1";
 /// mirrors/          the heads that each mirror has taken
 /// ```
 ///
-/// Nothing here opens what is sealed.
+/// Nothing here opens what is sealed. A folder that others may write to is refused: they could put another file in the place of
+/// one.
 #[derive(Debug, Clone)]
 pub struct KeyRing {
     dir: PathBuf,
@@ -107,6 +108,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::Missing`], or what [`SigningKey::load`] gives.
     pub fn signing(&self) -> Result<SigningKey, KeyError> {
+        check_key_folder(&self.dir)?;
         SigningKey::load(&self.signing_file()).map_err(|error| self.missing(error))
     }
 
@@ -115,6 +117,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::Missing`], or what [`Identities::read`] gives.
     pub fn own(&self) -> Result<Identities, KeyError> {
+        check_key_folder(&self.dir)?;
         Identities::read(&self.identity_file(), &mut |_| None).map_err(|error| self.missing(error))
     }
 
@@ -123,6 +126,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::Missing`], or what reading the file gives.
     pub fn own_identity(&self) -> Result<EpochIdentity, KeyError> {
+        check_key_folder(&self.dir)?;
         let text = read_private(&self.identity_file()).map_err(|error| self.missing(error))?;
         Ok(EpochIdentity::parse(text.expose())?)
     }
@@ -147,6 +151,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::Missing`], [`KeyError::Damaged`].
     pub fn pinned(&self) -> Result<Vec<AllowedSigner>, KeyError> {
+        check_key_folder(&self.dir)?;
         let path = self.pinned_file();
         let text = read_public(&path).map_err(|error| self.missing(error))?;
         let pinned = parse_signers(&text)?;
@@ -167,6 +172,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyError::Damaged`]: a file that could be damaged to hide a rollback is never taken for empty.
     pub fn seen(&self) -> Result<Seen, KeyError> {
+        check_key_folder(&self.dir)?;
         Self::read_heads(self.seen_file())
     }
 
