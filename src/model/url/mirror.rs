@@ -51,8 +51,14 @@ impl FromStr for MirrorUrl {
         } else if text.contains("::") {
             return Err(scheme());
         } else if let Some((host, path)) = text.split_once(':').filter(|(host, _)| !host.contains('/')) {
-            // A slash is missing, or two: git would take the scheme for a host, and a password for a path.
-            if ["https", "http", "ssh", "git", "file"].contains(&host) {
+            // A slash is missing, or two: git would take the scheme for a host, and a password for a path. A host may
+            // be named `git`, though.
+            let is_slip = match host {
+                "https" | "http" | "file" => true,
+                "ssh" | "git" => path.starts_with('/') && path.contains('@'),
+                _ => false,
+            };
+            if is_slip {
                 return Err(scheme());
             }
             if path.starts_with('-') || path.is_empty() {
@@ -121,6 +127,8 @@ mod tests {
             "u:hunter2@h:x",
             "https:u:hunter2@h/x.git",
             "https:/u:hunter2@h/x.git",
+            "ssh:/u:hunter2@h/x.git",
+            "ssh:u:hunter2@h/x.git",
             "https://h/x.git?private_token=hunter2",
             "https://h/x.git#hunter2",
         ] {
@@ -131,9 +139,16 @@ mod tests {
 
     #[test]
     fn mirrors_are_what_git_reaches_and_never_a_program() {
-        for text in
-            ["https://git.example/x.git", "ssh://git@host:22/x", "git@host:team/x.git", "/srv/x.git", "../x.git", "file:///srv/x"]
-        {
+        for text in [
+            "https://git.example/x.git",
+            "ssh://git@host:22/x",
+            "git@host:team/x.git",
+            "git:team/x.git",
+            "git:/srv/x.git",
+            "/srv/x.git",
+            "../x.git",
+            "file:///srv/x",
+        ] {
             assert_eq!(text.parse::<MirrorUrl>().unwrap().to_string(), text);
         }
         for text in ["", "ext::sh -c x", "-oX", "ssh://-oX/", "-x@host:y", "host:-x", "a\rb", "ext://x", "fd::3"] {

@@ -84,7 +84,7 @@ fn without_user(text: &str) -> String {
         // A password may hold `/` or `@` by mistake: everything up to the last `@` goes.
         Some(at) => (at + 3, shown.len()),
         // With a slash too few the scheme is told as one all the same.
-        None if shown.starts_with("http") => (0, shown.len()),
+        None if ["http", "ssh:/", "git:/"].iter().any(|scheme| shown.starts_with(scheme)) => (0, shown.len()),
         None => (0, shown.find('/').unwrap_or(shown.len())),
     };
     let Some(end) = shown[..most].rfind('@').filter(|end| *end > start) else { return shown };
@@ -179,6 +179,7 @@ mod tests {
             ("git@host:team/x@2.git", "git@host:team/x@2.git"),
             ("/srv/a:b@c", "/srv/a:b@c"),
             ("https:/u:hunter2@h/x", "***@h/x"),
+            ("ssh:/u:hunter2@h/x", "ssh:***@h/x"),
             ("https://h/x.git?private_token=hunter2", "https://h/x.git?***"),
             ("https://u:hun?ter2@h/x#hunter2", "https://***@h/x#***"),
             ("a\x1b[31mb", "a\\u{1b}[31mb"),
