@@ -6,7 +6,7 @@
 
 mod unchanged;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,6 +21,7 @@ use crate::inventory::Device;
 use crate::model::{ConfigPath, ConfigSet, Content, Digest, Entry, Kind, Look, LookEntry, Owner, Scope, Stamp};
 use crate::profile::{Claim, Profile};
 
+use super::tree::place_folders;
 use super::{CollectError, Collected, Context, Referenced, Skipped, act, finish};
 
 pub(super) use unchanged::unchanged;
@@ -191,7 +192,10 @@ impl Walk<'_> {
             self.walk_folder(Some(&path))?;
             next += 1;
         }
-        self.place_folders();
+        let folders = std::mem::take(&mut self.folders).into_iter();
+        let folders =
+            folders.map(|Folder { path, stat }| entry(Scope::System, path, Kind::Directory, &stat, Content::Bytes(Vec::new())));
+        place_folders(self.profile, folders.collect(), &mut self.entries);
         Ok(())
     }
 
@@ -244,7 +248,7 @@ impl Walk<'_> {
             _ => (Kind::File, "device"),
         };
         if act::is_leftover(&path) {
-            self.out.skipped.push(Skipped { path, what: act::LEFTOVER_WORDS });
+            self.out.skipped.push(Skipped::odd(path, act::LEFTOVER_WORDS));
             return Ok(());
         }
         if kind == Kind::Directory {
@@ -260,7 +264,7 @@ impl Walk<'_> {
             None => match self.profile.claim(&path) {
                 Claim::Skip => return Ok(()),
                 _ if !what.is_empty() => {
-                    self.out.skipped.push(Skipped { path, what });
+                    self.out.skipped.push(Skipped::odd(path, what));
                     return Ok(());
                 }
                 Claim::Scope(scope) => scope,
@@ -415,41 +419,6 @@ impl Walk<'_> {
         let folder = self.folder.to_path_buf();
         self.out.referenced.push(Referenced { folder, path: path.clone(), stamp: stamp(stat) });
         Ok(Content::Spooled { file: self.place(path.as_bytes()), size: size(stat) })
-    }
-
-    /// Gives each folder to every scope that has something below it; one that has nothing goes
-    /// where the profile puts it.
-    fn place_folders(&mut self) {
-        let mut scopes: HashMap<Vec<u8>, BTreeSet<Scope>> = HashMap::new();
-        for entry in &self.entries {
-            let bytes = entry.path.as_bytes();
-            for (at, _) in bytes.iter().enumerate().rev().filter(|(_, b)| **b == b'/') {
-                let known = match scopes.get_mut(&bytes[..at]) {
-                    Some(known) => known,
-                    None => scopes.entry(bytes[..at].to_vec()).or_default(),
-                };
-                // Whoever put the scope here put it above, too.
-                if !known.insert(entry.scope) {
-                    break;
-                }
-            }
-        }
-        // Deepest first, so that an empty folder tells its scope to those above.
-        self.folders.sort_by(|a, b| b.path.cmp(&a.path));
-        for Folder { path, stat } in std::mem::take(&mut self.folders) {
-            let own = scopes.remove(path.as_bytes()).unwrap_or_else(|| {
-                BTreeSet::from([match self.profile.claim(&path) {
-                    Claim::Scope(scope) => scope,
-                    _ => Scope::System,
-                }])
-            });
-            if let Some(parent) = path.parent() {
-                scopes.entry(parent.as_bytes().to_vec()).or_default().extend(&own);
-            }
-            for scope in own {
-                self.entries.push(entry(scope, path.clone(), Kind::Directory, &stat, Content::Bytes(Vec::new())));
-            }
-        }
     }
 }
 

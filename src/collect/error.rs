@@ -142,6 +142,14 @@ pub enum CollectError {
         /// What is wrong with it.
         what: String,
     },
+    /// The archives of the source are not whole, and there is nothing else.
+    #[error("Nothing but an archive that is {what}: {path}")]
+    Damaged {
+        /// The first of them.
+        path: ConfigPath,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The set is handed in and not collected.
     #[error("Set of this device is handed in, not collected")]
     NotPushed,

@@ -8,6 +8,7 @@
 //! learnt goes out in [`Collected`].
 
 pub mod act;
+mod archive;
 mod ask;
 pub mod credentials;
 mod dir;
@@ -80,6 +81,8 @@ pub struct Context<'a> {
     /// What is there counts, whole or not, and the release need not be found: to see what is to be put back. Nothing
     /// that comes of it may be stored.
     pub partial: bool,
+    /// Archives that do not read stay in the set: to see what stands there. Nothing that comes of it may be stored.
+    pub damaged: bool,
     /// Is told each step of a collection as it is done, for `device test`.
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }
@@ -113,6 +116,7 @@ impl<'a> Context<'a> {
             accept_partial: false,
             pushed,
             partial: false,
+            damaged: false,
             trace,
         }
     }
@@ -145,6 +149,11 @@ impl Context<'_> {
         if let Some(trace) = self.trace {
             trace(Step { what: what(), took: begun.elapsed() });
         }
+    }
+
+    /// Tells whether the time of the device is over.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Tells whether the run is to end.
@@ -220,6 +229,15 @@ pub struct Skipped {
     pub path: ConfigPath,
     /// What it is: `socket`, `FIFO`, `device`.
     pub what: &'static str,
+    /// It should be part of the set, and the administrator is to see to it.
+    pub missed: bool,
+}
+
+impl Skipped {
+    /// Something that no set has.
+    pub(crate) fn odd(path: ConfigPath, what: &'static str) -> Self {
+        Self { path, what, missed: false }
+    }
 }
 
 /// Collects the set of a device.
@@ -244,6 +262,9 @@ pub fn collect(
         (None, SourceUrl::Ssh(remote)) => ssh::collect(remote, device, profile, look, rules, context),
         (None, SourceUrl::Push) => Err(CollectError::NotPushed),
     }?;
+    if !context.partial && !context.damaged {
+        archive::judge(&mut collected, profile, context)?;
+    }
     told(&mut collected, profile, context);
     Ok(collected)
 }

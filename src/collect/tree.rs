@@ -76,7 +76,7 @@ impl<'a> Plan<'a> {
     /// [`CollectError::TooMany`].
     pub(super) fn folder(&mut self, node: Node) -> Result<bool, CollectError> {
         if act::is_leftover(&node.path) {
-            self.skipped.push(Skipped { path: node.path, what: act::LEFTOVER_WORDS });
+            self.skipped.push(Skipped::odd(node.path, act::LEFTOVER_WORDS));
             return Ok(false);
         }
         if self.profile.claim(&node.path) == Claim::Skip {
@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
     /// [`CollectError::TooMany`], [`CollectError::TooLarge`].
     pub(super) fn leaf(&mut self, node: Node) -> Result<(), CollectError> {
         if act::is_leftover(&node.path) {
-            self.skipped.push(Skipped { path: node.path, what: act::LEFTOVER_WORDS });
+            self.skipped.push(Skipped::odd(node.path, act::LEFTOVER_WORDS));
             return Ok(());
         }
         let before = self.known.get(node.path.as_bytes()).copied();
@@ -161,7 +161,9 @@ impl<'a> Plan<'a> {
             all_same &= matches!(content, Content::Same(_));
             entries.push(entry(planned.scope, planned.node, content));
         }
-        self.place_folders(&mut entries);
+        let folders = std::mem::take(&mut self.folders);
+        let folders = folders.into_iter().map(|node| entry(Scope::System, node, Content::Bytes(Vec::new()))).collect();
+        place_folders(self.profile, folders, &mut entries);
         let same = self.look.filter(|look| all_same && look.entries.len() == entries.len());
         if same.is_none() && !self.partial {
             finish::check_required(self.profile, &entries)?;
@@ -175,30 +177,38 @@ impl<'a> Plan<'a> {
         let set = ConfigSet::new(entries, release, self.unclaimed)?;
         Ok((set, self.skipped))
     }
+}
 
-    /// Gives each folder to every scope that has something below it; one that has nothing goes where
-    /// the profile puts it.
-    fn place_folders(&mut self, entries: &mut Vec<Entry>) {
-        let mut scopes: HashMap<Vec<u8>, BTreeSet<Scope>> = HashMap::new();
-        for entry in entries.iter() {
-            for at in memchr::memchr_iter(b'/', entry.path.as_bytes()) {
-                scopes.entry(entry.path.as_bytes()[..at].to_vec()).or_default().insert(entry.scope);
+/// Gives each folder to every scope that has something below it; one that has nothing goes where the profile puts it.
+/// The scopes that the folders come with count for nothing; `entries` has none of them.
+pub(super) fn place_folders(profile: &Profile, mut folders: Vec<Entry>, entries: &mut Vec<Entry>) {
+    let mut scopes: HashMap<Vec<u8>, BTreeSet<Scope>> = HashMap::new();
+    for entry in entries.iter() {
+        let bytes = entry.path.as_bytes();
+        for at in memchr::memrchr_iter(b'/', bytes) {
+            let known = match scopes.get_mut(&bytes[..at]) {
+                Some(known) => known,
+                None => scopes.entry(bytes[..at].to_vec()).or_default(),
+            };
+            // Whoever put the scope here put it above, too.
+            if !known.insert(entry.scope) {
+                break;
             }
         }
-        // Deepest first, so that an empty folder tells its scope to those above.
-        self.folders.sort_by(|a, b| b.path.cmp(&a.path));
-        for node in std::mem::take(&mut self.folders) {
-            let own = scopes.remove(node.path.as_bytes()).unwrap_or_else(|| {
-                BTreeSet::from([match self.profile.claim(&node.path) {
-                    Claim::Scope(scope) => scope,
-                    _ => Scope::System,
-                }])
-            });
-            if let Some(parent) = node.path.parent() {
-                scopes.entry(parent.as_bytes().to_vec()).or_default().extend(&own);
-            }
-            entries.extend(own.into_iter().map(|scope| entry(scope, node.clone(), Content::Bytes(Vec::new()))));
+    }
+    // Deepest first, so that an empty folder tells its scope to those above.
+    folders.sort_by(|a, b| b.path.cmp(&a.path));
+    for folder in folders {
+        let own = scopes.remove(folder.path.as_bytes()).unwrap_or_else(|| {
+            BTreeSet::from([match profile.claim(&folder.path) {
+                Claim::Scope(scope) => scope,
+                _ => Scope::System,
+            }])
+        });
+        if let Some(parent) = folder.path.parent() {
+            scopes.entry(parent.as_bytes().to_vec()).or_default().extend(&own);
         }
+        entries.extend(own.into_iter().map(|scope| Entry { scope, ..folder.clone() }));
     }
 }
 

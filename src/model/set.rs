@@ -184,6 +184,12 @@ impl ConfigSet {
         &self.entries
     }
 
+    /// The entries alone.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
     /// Splits the set into what makes a generation and the logs.
     #[must_use]
     pub fn split_logs(self) -> (ConfigSet, Vec<Entry>) {

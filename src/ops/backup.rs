@@ -1,16 +1,16 @@
 //! A backup that a device makes of itself: begun, awaited and taken.
 //!
-//! What differs from before is taken first, so that it is judged as at any other time, and nothing but the backup is new
-//! in the generation that holds it.
+//! What differs from before is taken first. An archive that is not whole is no part of a set, so it is no backup either.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::reach::with_context;
 use super::snapshot::{Options, World, snapshot};
 use super::{Error, Vault};
 use crate::collect::act::{self, ActError, Scene};
-use crate::collect::{ask, can_ask};
+use crate::collect::{Context, ask, can_ask};
 use crate::inventory::{Device, SourceUrl};
 use crate::model::{ConfigPath, DeviceName, Digest, Kind};
 use crate::profile::{Backup, Profile, matcher};
@@ -50,13 +50,19 @@ pub enum BackupError {
         source: ActError,
     },
     /// No file came of it.
-    #[error("Device says that its backup was made, and there is no new {what} among the files: {device}")]
+    #[error("Device says that its backup was made, and there is no new {what} among the files{}: {device}", left_out(damaged))]
     NothingNew {
         /// The device.
         device: DeviceName,
         /// What was looked for, in the words of the profile.
         what: String,
+        /// Files that are none because they are not whole, with what is wrong.
+        damaged: Vec<(ConfigPath, &'static str)>,
     },
+}
+
+fn left_out(damaged: &[(ConfigPath, &'static str)]) -> String {
+    damaged.iter().map(|(path, what)| format!(", {path} is {what}")).collect()
 }
 
 fn which(asked: Option<&str>, jobs: &[String]) -> String {
@@ -98,7 +104,7 @@ pub fn make_and_take(
         return Err(BackupError::NotAJob(job.to_owned()).into());
     }
     told("taking what stands there");
-    take(&vault, name, Options::default(), world)?;
+    let stood = take(&vault, name, Options::default(), world)?.damaged;
     let before = expected(&vault, &profile, name)?;
     let job = with_context(&vault.inventory, world, None, |context| {
         let job = match &backup.list {
@@ -106,6 +112,9 @@ pub fn make_and_take(
             None => None,
         };
         let scene = Scene { run: "backup", folder: context.spool };
+        // The time of a device is that of looking at it; a backup takes what it takes.
+        let deadline = Instant::now() + Duration::from_secs(backup.limit_s);
+        let context = &Context { deadline: Some(deadline), ..*context };
         let steps = act::work(device, &profile, scene, context, |target| {
             for action in &backup.run {
                 let command = action.run.replace("{job}", job.as_deref().unwrap_or_default());
@@ -119,24 +128,35 @@ pub fn make_and_take(
     })?;
     told("taking the backup");
     let note = Some(job.as_ref().map_or_else(|| "backup".to_owned(), |job| format!("backup {job}")));
-    let generation = take(&vault, name, Options { note, announced: true, ..Options::default() }, world)?;
+    let after = take(&vault, name, Options { note, ..Options::default() }, world)?;
     let files: Vec<ConfigPath> = expected(&vault, &profile, name)?.difference(&before).map(|(path, _)| path.clone()).collect();
     if files.is_empty() {
         let what = profile.collect().and_then(|collect| collect.expect.first()).map_or("file", |expect| &expect.what);
-        return Err(BackupError::NothingNew { device: name.clone(), what: what.to_owned() }.into());
+        let damaged = after.damaged.into_iter().filter(|one| !stood.contains(one)).collect();
+        return Err(BackupError::NothingNew { device: name.clone(), what: what.to_owned(), damaged }.into());
     }
-    Ok(Taken { job, generation, files })
+    Ok(Taken { job, generation: after.number, files })
 }
 
-/// Takes the device, and gives the number of the generation that stands then.
-fn take(vault: &Vault, name: &DeviceName, options: Options, world: &World<'_>) -> Result<u64, Error> {
+/// How a device stands once it was taken.
+#[derive(Default)]
+struct Stands {
+    /// The number of its generation.
+    number: u64,
+    /// What was left out of it.
+    damaged: Vec<(ConfigPath, &'static str)>,
+}
+
+fn take(vault: &Vault, name: &DeviceName, options: Options, world: &World<'_>) -> Result<Stands, Error> {
     let options = Options { devices: vec![name.clone()], ..options };
-    let mut number = 0;
+    let mut stands = Stands::default();
     for one in snapshot(vault, &options, world, &mut |_| {})?.devices {
-        number = one.number().unwrap_or_default();
+        stands.number = one.number().unwrap_or_default();
+        let missed = one.skipped.into_iter().filter(|skipped| skipped.missed);
+        stands.damaged.extend(missed.map(|skipped| (skipped.path, skipped.what)));
         one.result?;
     }
-    Ok(number)
+    Ok(stands)
 }
 
 /// The files of the newest generation that the profile expects beside the configuration, each with its digest.
@@ -156,7 +176,7 @@ fn choose(
     backup: &Backup,
     list: &str,
     job: Option<&str>,
-    context: &crate::collect::Context<'_>,
+    context: &Context<'_>,
 ) -> Result<String, Error> {
     let failed = |source: ActError| BackupError::Failed { device: device.name.clone(), source };
     let said = match &device.source {

@@ -135,6 +135,7 @@ impl ProfileFile {
         }
         for expect in self.collect.iter().flat_map(|c| &c.expect) {
             check.globs("collect.expect.paths", &expect.paths)?;
+            check.globs("collect.expect.by-itself", &expect.by_itself)?;
         }
         if let Some(session) = &self.session {
             let all = session.prompt.iter().chain(&session.pager).chain(&session.refusals);

@@ -188,6 +188,10 @@ pub struct Expect {
     pub what: String,
     /// How old the newest of them may be.
     pub within_days: Option<u32>,
+    /// Globs of what the device makes, replaces and removes by itself: a difference in nothing else is no change that
+    /// anybody announces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_itself: Vec<Pattern>,
 }
 
 /// How commands reach the device.
@@ -390,9 +394,16 @@ pub struct Backup {
     pub job: Option<Pattern>,
     /// What makes the backup, in turn.
     pub run: Vec<Action>,
+    /// How long all of it may take, in seconds; `list` apart.
+    #[serde(default = "four_hours")]
+    pub limit_s: u64,
     /// Not verified on a device.
     #[serde(default)]
     pub unverified: bool,
+}
+
+fn four_hours() -> u64 {
+    4 * 3600
 }
 
 /// A command of a restore, or of a backup.

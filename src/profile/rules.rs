@@ -95,6 +95,7 @@ pub struct Profile {
     masks: OnceLock<blake3::Hash>,
     files: OnceLock<Globs>,
     required: OnceLock<Vec<(String, Option<GlobMatcher>)>>,
+    by_itself: OnceLock<Globs>,
     releases: OnceLock<Vec<Globs>>,
     volatile: OnceLock<Globs>,
     normalisers: Memo<Vec<usize>, Option<Normaliser>>,
@@ -113,6 +114,7 @@ impl Profile {
             masks: OnceLock::new(),
             files: OnceLock::new(),
             required: OnceLock::new(),
+            by_itself: OnceLock::new(),
             releases: OnceLock::new(),
             volatile: OnceLock::new(),
             normalisers: Memo::default(),
@@ -157,6 +159,14 @@ impl Profile {
             Some(rule) => rule.scope.map_or(Claim::Unclaimed, Claim::Scope),
             None => Claim::Unclaimed,
         }
+    }
+
+    /// Tells whether the device makes, replaces and removes a file or folder by itself.
+    #[must_use]
+    pub fn is_by_itself(&self, path: &ConfigPath) -> bool {
+        let expected = self.file.collect.iter().flat_map(|collect| &collect.expect);
+        let globs = self.by_itself.get_or_init(|| Globs::new(expected.map(|expect| expect.by_itself.as_slice())));
+        !globs.owner.is_empty() && !globs.matching(path).is_empty()
     }
 
     /// Gives the syntax of a file, by the rules, its name, or its first bytes.

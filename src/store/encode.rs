@@ -30,6 +30,8 @@ pub trait Rules: Sync {
     fn masks_id(&self) -> RulesId;
     /// Gives a text without its volatile parts.
     fn normalise<'a>(&self, path: &ConfigPath, text: &'a [u8]) -> Cow<'a, [u8]>;
+    /// Tells whether the device makes, replaces and removes a file or folder by itself.
+    fn is_by_itself(&self, path: &ConfigPath) -> bool;
     /// Finds the secrets of a text: sorted ranges that do not overlap.
     fn secrets(&self, path: &ConfigPath, text: &[u8]) -> Vec<Range<usize>>;
 }
@@ -69,6 +71,9 @@ impl Rules for ProfileRules {
     }
     fn normalise<'a>(&self, path: &ConfigPath, text: &'a [u8]) -> Cow<'a, [u8]> {
         self.profile.normalise(path, text)
+    }
+    fn is_by_itself(&self, path: &ConfigPath) -> bool {
+        self.profile.is_by_itself(path)
     }
     fn secrets(&self, path: &ConfigPath, text: &[u8]) -> Vec<Range<usize>> {
         self.profile.secrets(path, text, &self.overrides).into_iter().map(|s| s.range).collect()
@@ -115,8 +120,8 @@ pub struct Meta {
     /// which becomes `First`, `Release`, `Remask` or `Snapshot` by itself.
     pub kind: Option<GenerationKind>,
     /// What differs was announced by nobody: in place of `Pre`, `Release` or `Snapshot` the generation becomes
-    /// `Unannounced`. One that is the first, or that differs only in how it is masked, does not: nothing was changed on
-    /// the device then.
+    /// `Unannounced`. One that is the first, or that differs only in how it is masked or in what the device makes by
+    /// itself, does not: nobody changed anything on the device then.
     pub unannounced: bool,
     /// The note.
     pub note: Option<String>,

@@ -302,7 +302,9 @@ fn a_freepbx_without_its_own_backup_is_told_of_each_time() {
     }
     assert!(env.cv(&["device", "test", "pbx"]).stderr.contains("There is no backup of FreePBX"));
     let archive = "pbx/var/spool/asterisk/backup/nightly/20261102-030000-1793588400-16.0.40.7-1.tar.gz";
-    env.write(archive, "an archive");
+    std::fs::create_dir_all(env.path(archive).parent().unwrap()).unwrap();
+    let made = std::process::Command::new("tar").arg("-czf").arg(env.path(archive)).args(["-C", "/etc", "hostname"]).status();
+    assert!(made.unwrap().success());
     let run = env.cv(&["snapshot"]);
     assert!(run.stderr.contains("1 new") && !run.stderr.contains("backup of FreePBX"), "{}", run.stderr);
     let touched = std::process::Command::new("touch").args(["-d", "30 days ago"]).arg(env.path(archive)).status().unwrap();

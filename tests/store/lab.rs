@@ -35,6 +35,9 @@ impl Rules for PlainRules {
         let out = lines.flatten().copied().collect::<Vec<_>>();
         if out.len() == text.len() { Cow::Borrowed(text) } else { Cow::Owned(out) }
     }
+    fn is_by_itself(&self, _: &ConfigPath) -> bool {
+        false
+    }
     fn secrets(&self, _: &ConfigPath, text: &[u8]) -> Vec<Range<usize>> {
         let word = self.word.as_bytes();
         let mut out = Vec::new();

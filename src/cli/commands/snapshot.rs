@@ -11,6 +11,7 @@ use crate::cli::signals;
 use crate::cli::table::{Table, plain};
 use crate::cli::time;
 use crate::cli::ui::{Look, Ui};
+use crate::collect::Skipped;
 use crate::inventory::LabelSelector;
 use crate::model::DeviceName;
 use crate::ops::device_restore::unfinished;
@@ -189,6 +190,16 @@ fn listed(items: &[impl ToString]) -> String {
     }
 }
 
+/// What is no part of the set, as JSON.
+pub(super) fn skipped(skipped: &[Skipped]) -> serde_json::Value {
+    skipped.iter().map(|s| json!({ "path": s.path, "what": s.what })).collect()
+}
+
+/// The first five of what is no part of the set.
+pub(super) fn left_out(skipped: &[&Skipped]) -> String {
+    listed(&skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect::<Vec<_>>())
+}
+
 /// Says what the administrator should know of a device, on standard error.
 fn tell(ui: &mut Ui, device: DeviceReport) {
     let name = &device.device;
@@ -196,9 +207,12 @@ fn tell(ui: &mut Ui, device: DeviceReport) {
         let paths = listed(&device.unclaimed);
         ui.status(&format!("{name}: no rule of its profile claims {paths}; kept in scope system"));
     }
-    if !device.skipped.is_empty() {
-        let paths = listed(&device.skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect::<Vec<_>>());
-        ui.status(&format!("{name}: left out {paths}"));
+    let (missed, odd): (Vec<_>, Vec<_>) = device.skipped.iter().partition(|skipped| skipped.missed);
+    if !odd.is_empty() {
+        ui.status(&format!("{name}: left out {}", left_out(&odd)));
+    }
+    if !missed.is_empty() {
+        ui.warn(&format!("{name}: Left out {}", left_out(&missed)));
     }
     for warning in &device.warnings {
         ui.warn(&format!("{name}: {warning}"));
@@ -256,9 +270,8 @@ fn one(device: &DeviceReport) -> Value {
         }
         Err(error) => json!({ "device": device.device, "outcome": "failed", "reason": ops::snapshot::reason(error) }),
     };
-    let skipped: Vec<_> = device.skipped.iter().map(|s| json!({ "path": s.path, "what": s.what })).collect();
     value["unclaimed"] = json!(device.unclaimed);
-    value["skipped"] = json!(skipped);
+    value["skipped"] = skipped(&device.skipped);
     value["warnings"] = json!(device.warnings);
     value["read_bytes"] = json!(device.read_bytes);
     value["took_ms"] = json!(u64::try_from(device.took.as_millis()).unwrap_or(u64::MAX));

@@ -3,6 +3,7 @@
 use super::{Advice, IDENTITY, advice, collect, ops, restore};
 use crate::cli::exit::Exit;
 use crate::collect::act::ActError;
+use crate::collect::{CollectError, ConnectError};
 use crate::ops::backup::BackupError;
 use crate::ops::device_restore::DeviceRestoreError;
 
@@ -90,13 +91,18 @@ pub(super) fn backup(error: &BackupError) -> Advice {
         E::Failed { source, .. } => match source {
             ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => advice(
                 Exit::Failed,
-                &[
-                    "run the command on the device itself, and read what it says; remove what it left before the next snapshot takes it",
-                ],
+                &["run the command on the device itself, and read what it says; what it left half is no part of a set"],
             ),
             ActError::Busy { .. } => advice(Exit::Failed, &["run it again when the other backup has ended"]),
+            ActError::Open(CollectError::Connect(ConnectError::Overdue { .. })) => advice(
+                Exit::Failed,
+                &["`limit-s` of `[backup]` in the profile is how long it may take; see whether it still runs on the device"],
+            ),
             other => act(other),
         },
+        E::NothingNew { damaged, .. } if !damaged.is_empty() => {
+            advice(Exit::Failed, &["look whether the disk of the device is full, remove what is damaged, and run it again"])
+        }
         E::NothingNew { .. } => advice(
             Exit::Failed,
             &["let the job store its backups on the device too, where its source reads them (`confvault ls NAME`)"],

@@ -12,7 +12,7 @@ use super::judge::{self, LIMIT, judge};
 use super::view::lay_out;
 use super::words::script;
 use super::{ActError, Files, OWNER, Scene, Seen, Target, numbers};
-use crate::collect::{CollectError, Context, credentials};
+use crate::collect::{CollectError, ConnectError, Context, credentials};
 use crate::fsio::tree::Meta;
 use crate::fsio::{self, below::Below};
 use crate::model::{ConfigPath, Owner};
@@ -76,6 +76,10 @@ pub(super) fn exec(
         if let Err(error) = context.check_cancel() {
             end(&mut child);
             return Err(error.into());
+        }
+        if context.is_overdue() {
+            end(&mut child);
+            return Err(ConnectError::Overdue { doing: "running a command" }.into());
         }
         let time = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
         let ready = poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&time)).unwrap_or(0) > 0;

@@ -98,6 +98,8 @@ impl<'a> Site<'a> {
         let Tools { vault, world, .. } = self.tools;
         job(&Context {
             partial,
+            // What stands there is what there is to go back to, whatever it is worth.
+            damaged: true,
             ..Context::new(
                 vault.root(),
                 self.spool.dir(),

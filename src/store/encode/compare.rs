@@ -17,6 +17,8 @@ use crate::seal::DeviceKeys;
 pub(in crate::store) struct Comparison {
     /// What came, differs and went.
     pub(in crate::store) changed: Changed,
+    /// There is a difference in something that the device does not make by itself.
+    pub(in crate::store) by_somebody: bool,
     /// Keyed digest of each entry's content in the epoch of the generation before; nothing for directories.
     pub(in crate::store) plain: Vec<Option<Digest>>,
 }
@@ -107,16 +109,19 @@ fn same_content(context: &EncodeContext<'_>, prev: &Previous<'_>, entry: &Entry,
 pub(in crate::store) fn compare(context: &EncodeContext<'_>, prev: &Previous<'_>, set: &ConfigSet) -> Result<Comparison> {
     let mut out = Comparison::default();
     let mut old = prev.manifest.lines.iter().peekable();
+    let by_somebody = |path: &ConfigPath| !context.rules.is_by_itself(path);
     for entry in set.entries() {
         let key = (entry.scope, &entry.path);
-        while old.next_if(|l| l.key() < key).is_some() {
+        while let Some(gone) = old.next_if(|l| l.key() < key) {
             out.changed.removed += 1;
+            out.by_somebody |= by_somebody(&gone.path);
         }
         let line = old.next_if(|l| l.key() == key);
         let plain = if entry.kind == Kind::Directory { None } else { Some(digest(&prev.keys, &entry.content)?) };
         out.plain.push(plain);
         let Some(line) = line else {
             out.changed.added += 1;
+            out.by_somebody |= by_somebody(&entry.path);
             continue;
         };
         let same = line.kind == entry.kind
@@ -127,9 +132,15 @@ pub(in crate::store) fn compare(context: &EncodeContext<'_>, prev: &Previous<'_>
                 (None, None) => true,
                 _ => false,
             };
-        out.changed.changed += u64::from(!same);
+        if !same {
+            out.changed.changed += 1;
+            out.by_somebody |= by_somebody(&entry.path);
+        }
     }
-    out.changed.removed += old.count() as u64;
+    for gone in old {
+        out.changed.removed += 1;
+        out.by_somebody |= by_somebody(&gone.path);
+    }
     Ok(out)
 }
 

@@ -27,6 +27,17 @@ pub(super) struct Taking<'t> {
     pub(super) meta: &'t Meta,
 }
 
+/// What a new generation comes of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Somebody changed the device, or nobody knows who.
+    Somebody,
+    /// All that differs the device makes by itself.
+    Device,
+    /// Nothing but how it is masked.
+    Masks,
+}
+
 /// What became of a set, with the look that saw it, and the tip that the next set of the device is built on.
 pub(super) struct Made {
     pub(super) outcome: Outcome,
@@ -154,7 +165,7 @@ impl Transaction<'_> {
         let Some(newest) = newest else {
             let encoded = encode::encode(context, &self.batch, set.entries(), None, &[], Reuse::Yes)?;
             let changed = Changed { added: encoded.manifest.lines.len() as u64, ..Changed::default() };
-            return self.generation(taking, plan, None, (encoded, changed, false));
+            return self.generation(taking, plan, None, (encoded, changed, Cause::Somebody));
         };
         let damaged = store.damage().concerns(device);
         let prev = match tip {
@@ -181,7 +192,12 @@ impl Transaction<'_> {
             return Ok(Made { outcome: Outcome::Unchanged { number: newest.number }, look, tip: None });
         }
         let encoded = encode::encode(context, &self.batch, set.entries(), Some(&prev), &compared.plain, Reuse::Yes)?;
-        self.generation(taking, plan, Some(&newest), (encoded, compared.changed, remask))
+        let cause = match remask {
+            true => Cause::Masks,
+            false if compared.by_somebody || *release != newest.release => Cause::Somebody,
+            false => Cause::Device,
+        };
+        self.generation(taking, plan, Some(&newest), (encoded, compared.changed, cause))
     }
 
     /// Writes everything again where something of the device is damaged. What comes out as it was is healed
@@ -213,7 +229,7 @@ impl Transaction<'_> {
         }
         let lines = encoded.manifest.lines.len() as u64;
         let changed = before.map_or(Changed { changed: lines, ..Changed::default() }, |(_, c)| c.changed);
-        self.generation(taking, plan, Some(newest), (encoded, changed, false))
+        self.generation(taking, plan, Some(newest), (encoded, changed, Cause::Somebody))
     }
 
     fn generation(
@@ -221,7 +237,7 @@ impl Transaction<'_> {
         taking: Taking<'_>,
         plan: &mut Plan,
         newest: Option<&Generation>,
-        (encoded, changed, remask): (Encoded, Changed, bool),
+        (encoded, changed, cause): (Encoded, Changed, Cause),
     ) -> Result<Made> {
         let Taking { context, set, release, meta } = taking;
         let device = context.device;
@@ -231,11 +247,13 @@ impl Transaction<'_> {
         let mut parents: Vec<_> = head.into_iter().collect();
         parents.extend(newest.map(|n| n.id).filter(|id| Some(*id) != head));
         let kind = match meta.kind {
-            None | Some(GenerationKind::Pre) if meta.unannounced && newest.is_some() && !remask => GenerationKind::Unannounced,
+            None | Some(GenerationKind::Pre) if meta.unannounced && newest.is_some() && cause == Cause::Somebody => {
+                GenerationKind::Unannounced
+            }
             Some(kind) => kind,
             None if newest.is_none() => GenerationKind::First,
             None if head.is_none() => GenerationKind::Release,
-            None if remask => GenerationKind::Remask,
+            None if cause == Cause::Masks => GenerationKind::Remask,
             None => GenerationKind::Snapshot,
         };
         let who = &self.who;
