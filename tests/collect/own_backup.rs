@@ -227,7 +227,7 @@ fn a_set_of_nothing_but_half_an_archive_is_none() {
     for (format, more) in
         [("gnu", "-S"), ("pax", "-S"), ("pax", "--hole-detection=raw"), ("ustar", "--exclude=d*"), ("v7", "--exclude=d*")]
     {
-        let file = env.path(&format!("pbx/backup/{format}{more}.tar.gz"));
+        let file = env.path(format!("pbx/backup/{format}{more}.tar.gz"));
         let mut tar = Command::new("tar");
         tar.arg(format!("--format={format}")).args([more, "-czf"]).arg(file).arg("-C").arg(env.path("t")).arg(".");
         assert!(tar.status().unwrap().success(), "{format} {more}");
