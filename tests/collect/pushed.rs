@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use confvault::collect::{CollectError, Collected, Context, Network, collect};
 use confvault::inventory::ByteSize;
@@ -184,6 +184,23 @@ fn bombs_cost_little_memory() {
         assert!(code == 3 && said.contains(says), "{what}: exit code {code}: {said}");
         assert!(peak > 1 << 10 && peak < 256 << 10, "{what}: {peak} KiB");
     }
+}
+
+/// What is sealed of a large file, and what is read back of it, is a few pieces at a time.
+#[test]
+fn a_large_file_is_sealed_in_little_memory() {
+    let env = TestEnv::new();
+    env.cv(&["init", ".", "--collector", "central"]).succeeded();
+    fs::create_dir_all(env.path("d")).unwrap();
+    let made = "head -c 201326592 /dev/urandom > \"$1\"";
+    assert!(Command::new("sh").args(["-c", made, "sh"]).arg(env.path("d/core.bin")).status().unwrap().success());
+    env.cv(&["device", "add", "d", "--source", "dir:d", "--profile", "generic", "--release", "1"]).succeeded();
+    let child = env.command(&["snapshot"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (code, said, peak) = watched(child);
+    assert!(code == 0 && said.contains("1 new"), "exit code {code}: {said}");
+    assert!(peak > 1 << 10 && peak < 96 << 10, "{peak} KiB");
+    let listed = env.cv(&["ls", "d", "--json"]).json();
+    assert!(listed["entries"][0]["form"].as_str().unwrap().contains("sealed"), "{listed}");
 }
 
 #[test]
