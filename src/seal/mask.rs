@@ -1,7 +1,9 @@
 //! Masking: secrets of a text replaced by tokens, and back ("Masking" in `docs/format.md`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
@@ -28,8 +30,32 @@ pub struct Masked {
 /// # Errors
 /// [`Error::Span`] if the spans are not sorted, overlap, or leave the text.
 pub fn mask(text: &[u8], spans: &[Range<usize>], keys: &DeviceKeys) -> Result<Masked, Error> {
-    let mut out = Masker { text, keys, done: 0, masked: Vec::new(), secrets: SecretMap::new() };
-    let mut openings = memmem::find_iter(text, OPENING).peekable();
+    let mut secrets = SecretMap::new();
+    let mut keep = |token, secret: &[u8]| {
+        secrets.entry(token).or_insert_with(|| Secret::new(secret));
+    };
+    let text = mask_telling(text, spans, keys, &mut keep)?.into_owned();
+    Ok(Masked { text, secrets })
+}
+
+/// As [`mask`], but hands each secret with its token to `found`, in the order of the text and as often as it
+/// stands there. The text is borrowed where it has nothing to mask.
+///
+/// # Errors
+/// As [`mask`].
+pub fn mask_telling<'t>(
+    text: &'t [u8],
+    spans: &[Range<usize>],
+    keys: &DeviceKeys,
+    found: &mut dyn FnMut(Token, &[u8]),
+) -> Result<Cow<'t, [u8]>, Error> {
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(OPENING));
+    let mut out = Masker { text, keys, done: 0, masked: Vec::new(), found };
+    let mut openings = FINDER.find_iter(text).peekable();
+    if spans.is_empty() && openings.peek().is_none() {
+        return Ok(Cow::Borrowed(text));
+    }
+    out.masked.reserve_exact(text.len() + spans.len() * Token::LEN);
     let mut before = 0;
     for span in spans {
         if span.start < before || span.end < span.start || span.end > text.len() {
@@ -49,7 +75,11 @@ pub fn mask(text: &[u8], spans: &[Range<usize>], keys: &DeviceKeys) -> Result<Ma
     for at in openings {
         out.opening(at);
     }
-    Ok(out.finish())
+    if out.done == 0 && out.masked.is_empty() {
+        return Ok(Cow::Borrowed(text));
+    }
+    out.masked.extend_from_slice(&text[out.done..]);
+    Ok(Cow::Owned(out.masked))
 }
 
 struct Masker<'a> {
@@ -57,7 +87,7 @@ struct Masker<'a> {
     keys: &'a DeviceKeys,
     done: usize,
     masked: Vec<u8>,
-    secrets: SecretMap,
+    found: &'a mut dyn FnMut(Token, &[u8]),
 }
 
 impl Masker<'_> {
@@ -78,13 +108,8 @@ impl Masker<'_> {
         let secret = &self.text[span.clone()];
         self.masked.extend_from_slice(&self.text[self.done..span.start]);
         self.masked.extend_from_slice(&token.to_bytes());
-        self.secrets.entry(token).or_insert_with(|| Secret::new(secret));
+        (self.found)(token, secret);
         self.done = span.end;
-    }
-
-    fn finish(mut self) -> Masked {
-        self.masked.extend_from_slice(&self.text[self.done..]);
-        Masked { text: self.masked, secrets: self.secrets }
     }
 }
 

@@ -13,20 +13,28 @@ const HEAD: &[u8] = b"# confvault-secrets 1 ";
 /// the opening's own, whose line stands last.
 #[must_use]
 pub fn write(device: &DeviceName, secrets: &SecretMap) -> Zeroizing<Vec<u8>> {
-    let size: usize = secrets.values().map(|s| s.expose().len() * 2 + Token::LEN + 8).sum();
+    write_each(device, secrets.iter().map(|(token, secret)| (*token, secret.expose())))
+}
+
+/// As [`write()`], of secrets that come in the order of their tokens, each once.
+pub fn write_each<'s>(device: &DeviceName, secrets: impl Iterator<Item = (Token, &'s [u8])> + Clone) -> Zeroizing<Vec<u8>> {
+    let escapes = |secret: &[u8]| if needs_escapes(secret) { secret.iter().filter(|b| is_special(**b)).count() } else { 0 };
+    let size: usize = secrets.clone().map(|(_, secret)| secret.len() + escapes(secret) + Token::LEN + 6).sum();
     // All at once, so that no copy of the secrets is left behind by growing.
-    let mut out = Zeroizing::new(Vec::with_capacity(HEAD.len() + 128 + size));
+    let mut out = Zeroizing::new(Vec::with_capacity(HEAD.len() + device.as_str().len() + 1 + size));
     out.extend_from_slice(HEAD);
     out.extend_from_slice(device.as_str().as_bytes());
     out.push(b'\n');
-    let (last, rest): (Vec<_>, Vec<_>) = secrets.iter().partition(|(_, secret)| secret.expose() == OPENING);
-    for (token, secret) in rest.into_iter().chain(last) {
+    let is_last = |(_, secret): &(Token, &[u8])| *secret == OPENING;
+    for (token, secret) in secrets.clone().filter(|s| !is_last(s)).chain(secrets.filter(is_last)) {
         out.extend_from_slice(b"s/");
         out.extend_from_slice(&token.to_bytes());
         out.push(b'/');
         // Runs of bytes that stand for themselves are copied whole.
-        let mut rest = secret.expose();
-        while let Some(at) = rest.iter().position(|b| matches!(b, b'\n' | b'\\' | b'/' | b'&')) {
+        let mut rest = secret;
+        while needs_escapes(rest)
+            && let Some(at) = rest.iter().position(|b| is_special(*b))
+        {
             out.extend_from_slice(&rest[..at]);
             out.extend_from_slice(&[b'\\', if rest[at] == b'\n' { b'n' } else { rest[at] }]);
             rest = &rest[at + 1..];
@@ -35,6 +43,16 @@ pub fn write(device: &DeviceName, secrets: &SecretMap) -> Zeroizing<Vec<u8>> {
         out.extend_from_slice(b"/g\n");
     }
     out
+}
+
+/// Tells whether `sed` would take a byte for something else in what it puts in.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\\' | b'/' | b'&')
+}
+
+/// Tells whether a secret has a special byte: few have, and this looks at many bytes at once.
+fn needs_escapes(secret: &[u8]) -> bool {
+    secret.iter().fold(false, |any, b| any | (*b == b'\n') | (*b == b'\\') | (*b == b'/') | (*b == b'&'))
 }
 
 /// Reads a script that [`write()`] made; accepts nothing else.

@@ -1,8 +1,10 @@
 //! From the content of an entry to its stored form ("Forms").
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::ops::Range;
 
 use fastcdc::v2020::{Normalization, StreamCDC};
 use gix::ObjectId;
@@ -17,7 +19,7 @@ use super::previous::{Known, Previous};
 use super::{CHUNK_SIZES, EncodeContext};
 use crate::fsio::Patient;
 use crate::model::{Content, Digest, Entry, Kind, Scope};
-use crate::seal::{DeviceKeys, SecretMap, mask};
+use crate::seal::{DeviceKeys, SecretList, mask_telling};
 
 /// The level of zstd: its own default.
 const LEVEL: i32 = 3;
@@ -41,7 +43,7 @@ pub(super) struct Encoder<'a> {
     pub(super) keys: &'a DeviceKeys,
     pub(super) epoch: u32,
     /// Values of the masked files that were encoded anew.
-    pub(super) secrets: SecretMap,
+    pub(super) secrets: SecretList,
     /// The chunks that the generation needs, by their stored digest.
     pub(super) large: BTreeMap<Digest, ObjectId>,
     /// Chunks that need not be written again, by their keyed digest.
@@ -57,7 +59,7 @@ impl<'a> Encoder<'a> {
         keys: &'a DeviceKeys,
         epoch: u32,
     ) -> Self {
-        let (secrets, large) = (SecretMap::new(), BTreeMap::new());
+        let (secrets, large) = (SecretList::default(), BTreeMap::new());
         Self { context, batch, prev, reuse, keys, epoch, secrets, large, chunks: None }
     }
 
@@ -128,14 +130,18 @@ impl<'a> Encoder<'a> {
         }
         if self.context.sealer.is_some() {
             let spans = self.context.rules.secrets(&entry.path, content);
-            let masked = mask(content, &spans, self.keys)?;
-            if !masked.secrets.is_empty() {
+            if let Cow::Owned(masked) = self.mask(content, &spans)? {
                 body.form = Form::Masked;
-                self.secrets.extend(masked.secrets);
-                return self.put(entry, body, &masked.text);
+                return self.put(entry, body, &masked);
             }
         }
         self.put(entry, body, content)
+    }
+
+    /// Masks a text and keeps its secrets; borrowed where it has none.
+    pub(super) fn mask<'t>(&mut self, text: &'t [u8], spans: &[Range<usize>]) -> Result<Cow<'t, [u8]>> {
+        let secrets = &mut self.secrets;
+        Ok(mask_telling(text, spans, self.keys, &mut |token, secret| secrets.add(token, secret))?)
     }
 
     /// Writes a blob that is readable as it is, unless the generation before has it at this place.

@@ -16,7 +16,7 @@ use super::compare::{bytes, shown};
 use super::files::{Encoder, Stored};
 use super::previous::Previous;
 use crate::model::{Content, Digest, Entry, Kind, Scope};
-use crate::seal::{DeviceKeys, OPENING, Token, mask, script};
+use crate::seal::{DeviceKeys, OPENING, Token, script};
 
 /// A set whose objects are in the batch.
 #[derive(Debug)]
@@ -119,11 +119,12 @@ fn secrets(encoder: &mut Encoder<'_>, entries: &[Entry], lines: &[Line], kept: &
             return Err(Error::ContentNeeded { device: encoder.context.device.clone(), path: shown(&entries[i]) });
         };
         let spans = encoder.context.rules.secrets(&entry.path, &content);
-        encoder.secrets.extend(mask(&content, &spans, encoder.keys)?.secrets);
+        encoder.mask(&content, &spans)?;
     }
-    let plain = script::write(encoder.context.device, &encoder.secrets);
+    let secrets = encoder.secrets.in_order();
+    let count = secrets.len() as u64;
+    let plain = script::write_each(encoder.context.device, secrets);
     let digest = encoder.keys.digest(&plain);
-    let count = encoder.secrets.len() as u64;
     let prev = encoder.prev.filter(|p| p.manifest.epoch == encoder.epoch);
     if let Some((id, _, stored)) = prev.and_then(Previous::secrets_file).filter(|f| f.1 == digest) {
         return Ok(Some((id, Secrets { plain: digest, stored, count })));
@@ -150,7 +151,7 @@ fn same_tokens(encoder: &Encoder<'_>, lines: &[Line], kept: &[bool]) -> Option<(
     for (line, _) in prev.of_form(|f| f == Form::Masked).filter(|(l, _)| !is_kept(l)) {
         before.extend(text(line)?);
     }
-    let mut now: BTreeSet<Token> = encoder.secrets.keys().copied().collect();
+    let mut now: BTreeSet<Token> = encoder.secrets.tokens().collect();
     if before != now {
         // A token that one file lost may still stand in another.
         for line in &kept {
