@@ -9,12 +9,12 @@ use std::ops::Range;
 
 /// How many places are asked for at once: those of two loads of eight bytes.
 const STRIDE: usize = 12;
-/// Bits of the hash of three bytes.
+/// Bits that count of three bytes: five of each, in which letters are the same in any case.
 const BITS: u32 = 15;
 
 /// The words that are looked for.
 pub(super) struct Words {
-    /// For the hash of three bytes its list, counted from 1; 0 for none.
+    /// For three bytes their list, counted from 1; 0 for none.
     table: Box<[u8; 1 << BITS]>,
     lists: Vec<Vec<Candidate>>,
 }
@@ -27,27 +27,84 @@ struct Candidate {
     index: usize,
     /// Where in the word the letters begin.
     offset: usize,
+    head: Head,
+}
+
+/// The first eight bytes of a word, or all of it and nothing behind it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    bytes: u64,
+    /// The bits that count.
+    mask: u64,
+    /// The bit that makes a letter a small one, where there are letters.
+    fold: u64,
+}
+
+impl Head {
+    /// Takes a word in lower case.
+    fn new(word: &[u8]) -> Self {
+        let all = |each: &dyn Fn(u8) -> u8| {
+            let mut out = [0; 8];
+            out.iter_mut().zip(word).for_each(|(out, b)| *out = each(*b));
+            u64::from_le_bytes(out)
+        };
+        Self { bytes: all(&|b| b), mask: all(&|_| u8::MAX), fold: all(&|b| if b.is_ascii_lowercase() { 0x20 } else { 0 }) }
+    }
+}
+
+impl Candidate {
+    fn new(word: &[u8], index: usize, offset: usize) -> Self {
+        let word = word.to_ascii_lowercase().into_boxed_slice();
+        Self { head: Head::new(&word), word, index, offset }
+    }
+
+    /// Tells whether a text begins with the word, in any case.
+    fn begins(&self, text: &[u8]) -> bool {
+        let same =
+            |from: usize| text.get(from..self.word.len()).is_some_and(|found| found.eq_ignore_ascii_case(&self.word[from..]));
+        match text.first_chunk() {
+            Some(eight) => {
+                let Head { bytes, mask, fold } = self.head;
+                (u64::from_le_bytes(*eight) | fold) & mask == bytes && (self.word.len() <= 8 || same(8))
+            }
+            None => same(0),
+        }
+    }
 }
 
 /// Letters from the most to the least frequent in configurations; what is not among them is rarer.
 const FREQUENT: &[u8] = b" =etaoinsrldcpumgh_y.f:,/-0123456789";
 
-/// Gives eight bytes of which [`place`] is asked; letters become the same in any case, and a few other characters too.
-fn folded(bytes: [u8; 8]) -> u64 {
-    u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020
+/// Threes that words of rules have and that stand everywhere in configurations, the most frequent first; counted in those
+/// of 21 families.
+const COMMON: &str = concat!(
+    "iontiotheon ameingnamto terconor ed is aller dat sefor coating entcalresateatauseessailmaiparicealuext cale in ",
+    "setara usble pasteproounramablseronfverastrecican tcatstacomprenceageinpernet istmacappte reaam ay-ptitinaut ad",
+    "oneerent ordherratted stpatestmenersithsioortinepleialber enlinmplnumstrthoworsecasshenarefermodsipnfiencecomes",
+    "figtoriretex aumbeuthtranalighommch locow lowss accitiderodeaseenaainpasensitycorincllotatervideifiminostampces",
+    "rediveocadisgititerenormp adigecikeyfieticackntiotehosrinssanitsagtriche hountumbermmanusteigureborequty coutes",
+    "gencrereqnabrefrmineiretdesghbhbo.coalsn saderonsswemoridswosinstodenindritrveerassiunifreregeatsesrnacodls ges",
+    "remcurturvicomard exact stiinsardic eseemenatodute:sk clificmerte-achscr tepris pedicceettmapdecopettihttttppen",
+    "ricevisubccocteorideveginindomrtpbascdreariedomenfoima-mainfecuhonhorinahasrepphondpmusr emunmmuiesey isa-teock",
+    "amiatutif://tiagistomes:xt ncoeet-lirocgerignhar keurihecimpbrieckl snesrivbinivabitrge",
+);
+
+/// Mixes eight bytes so that [`place`] finds each three of them in bits that stand together.
+fn mixed(bytes: [u8; 8]) -> u64 {
+    let five = u64::from_le_bytes(bytes) & 0x1f1f_1f1f_1f1f_1f1f;
+    // Of shifts by 3 and 8 no two threes become the same, and what stands behind a three does not count.
+    five ^ (five >> 3) ^ (five >> 8)
 }
 
-/// Gives the place in the table of the three bytes that begin `skip` bytes into eight folded ones.
+/// Gives the place in the table of the three bytes that begin `skip` bytes into eight mixed ones.
 #[inline]
-fn place(folded: u64, skip: usize) -> usize {
-    // Shifted back, so that what stands behind the three does not count.
-    let three = ((folded >> (8 * skip)) << 40) >> 32;
-    ((three as u32).wrapping_mul(0x9E37_79B1) >> (u32::BITS - BITS)) as usize
+fn place(mixed: u64, skip: usize) -> usize {
+    (mixed >> (8 * skip)) as usize & ((1 << BITS) - 1)
 }
 
 /// Gives the place of three bytes that stand alone.
 fn place_of(three: [u8; 3]) -> usize {
-    place(folded([three[0], three[1], three[2], 0, 0, 0, 0, 0]), 0)
+    place(mixed([three[0], three[1], three[2], 0, 0, 0, 0, 0]), 0)
 }
 
 impl Words {
@@ -55,11 +112,11 @@ impl Words {
     pub(super) fn new(words: impl Iterator<Item = Vec<u8>>) -> Self {
         let mut at_place: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
         for (index, word) in words.enumerate() {
-            let word = word.to_ascii_lowercase().into_boxed_slice();
+            let word = word.to_ascii_lowercase();
             let mut add = |place: usize, offset| {
                 let list = at_place.entry(place).or_default();
                 if list.last().is_none_or(|last| last.index != index) {
-                    list.push(Candidate { word: word.clone(), index, offset });
+                    list.push(Candidate::new(&word, index, offset));
                 }
             };
             match *word {
@@ -102,14 +159,21 @@ impl Words {
         while let Some((window, _)) = text.get(at..).and_then(|rest| rest.split_first_chunk::<14>()) {
             let [low @ .., _, _, _, _, _, _] = *window;
             let [_, _, _, _, _, _, high @ ..] = *window;
-            let (low, high) = (folded(low), folded(high));
+            let (low, high) = (mixed(low), mixed(high));
             let lists: [u8; STRIDE] = std::array::from_fn(|i| {
                 let half = if i < STRIDE / 2 { low } else { high };
                 self.table[place(half, i % (STRIDE / 2))]
             });
             if lists.iter().fold(0, |any, list| any | list) != 0 {
-                for (i, list) in lists.into_iter().enumerate().filter(|(_, list)| *list != 0) {
-                    self.compare(text, at + i, list, &mut hit);
+                let mut padded = [0; 16];
+                padded[..STRIDE].copy_from_slice(&lists);
+                // From one list to the next at once: a branch for each place is foreseen badly.
+                let mut rest = u128::from_le_bytes(padded);
+                while rest != 0 {
+                    let i = rest.trailing_zeros() / u8::BITS;
+                    let list = (rest >> (i * u8::BITS)) as u8;
+                    rest ^= u128::from(list) << (i * u8::BITS);
+                    self.compare(text, at + i as usize, list, &mut hit);
                 }
             }
             at += STRIDE;
@@ -125,9 +189,8 @@ impl Words {
     fn compare(&self, text: &[u8], at: usize, list: u8, hit: &mut impl FnMut(usize, Range<usize>)) {
         for candidate in &self.lists[usize::from(list) - 1] {
             let Some(start) = at.checked_sub(candidate.offset) else { continue };
-            let range = start..start + candidate.word.len();
-            if text.get(range.clone()).is_some_and(|found| found.eq_ignore_ascii_case(&candidate.word)) {
-                hit(candidate.index, range);
+            if candidate.begins(&text[start..]) {
+                hit(candidate.index, start..start + candidate.word.len());
             }
         }
     }
@@ -136,8 +199,9 @@ impl Words {
 /// Gives the rarest three neighbours in a word of three bytes or more, and where they begin.
 fn rarest(word: &[u8]) -> (usize, [u8; 3]) {
     let rank = |b: u8| FREQUENT.iter().position(|f| *f == b).unwrap_or(FREQUENT.len()) + 1;
+    let common = |three: &[u8; 3]| COMMON.as_bytes().chunks_exact(3).position(|known| known == three).unwrap_or(usize::MAX);
     let threes = word.windows(3).map(|w| [w[0], w[1], w[2]]).enumerate();
-    threes.max_by_key(|(_, w)| w.iter().map(|b| rank(*b)).product::<usize>()).unwrap_or((0, [0; 3]))
+    threes.max_by_key(|(_, three)| (common(three), three.iter().map(|b| rank(*b)).product::<usize>())).unwrap_or((0, [0; 3]))
 }
 
 #[cfg(test)]
@@ -170,6 +234,18 @@ mod tests {
         });
         out.sort_unstable();
         out
+    }
+
+    #[test]
+    fn no_two_threes_that_differ_in_what_counts_have_one_place() {
+        let five = || 0..32_u8;
+        let all = five().flat_map(|a| five().flat_map(move |b| five().map(move |c| [a, b, c])));
+        let places: std::collections::BTreeSet<usize> = all.map(place_of).collect();
+        assert_eq!(places.len(), 1 << BITS);
+        assert_eq!(place_of(*b"pIn"), place_of(*b"PiN"));
+        for behind in 0..=u8::MAX {
+            assert_eq!(place(mixed([0, b'a', b'b', b'c', behind, behind, 0, 0]), 1), place_of(*b"abc"));
+        }
     }
 
     #[test]
