@@ -326,8 +326,7 @@ impl Source {
                                 closed(Why::Sealed, bytes.len() as u64)
                             }
                             (Some(rules), Some(keys)) => {
-                                let spans = sight.profile.secrets(&found.path, bytes, rules);
-                                let spans: Vec<_> = spans.into_iter().map(|span| span.range).collect();
+                                let spans = sight.profile.secret_places(&found.path, bytes, rules);
                                 Body::Bytes(mask(bytes, &spans, keys)?.text)
                             }
                             (Some(_), None) => closed(Why::Sealed, bytes.len() as u64),

@@ -10,7 +10,7 @@ use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use super::globs::{as_path, glob};
 use super::language::{Backup, Collect, Command, Health, Module, ProfileFile, Restore, Session};
 use super::pattern::Pattern;
-use super::secrets::{Applies, Finder, MaskOverrides, SecretSpan, suspects};
+use super::secrets::{Applies, Finder, Found, MaskOverrides, SecretSpan, suspects};
 use super::syntax::{Syntax, guess};
 use super::volatile::Normaliser;
 use crate::model::{ConfigPath, Release, Scope};
@@ -273,16 +273,31 @@ impl Profile {
     /// Finds the secrets of a text, sorted and not overlapping; none in a file with a NUL byte.
     #[must_use]
     pub fn secrets(&self, path: &ConfigPath, bytes: &[u8], overrides: &MaskOverrides) -> Vec<SecretSpan> {
+        let found = self.found(path, bytes, overrides).into_iter();
+        found.map(|(rank, range)| SecretSpan { range, rule: self.finder().rule(rank) }).collect()
+    }
+
+    /// As [`Profile::secrets`], without the names of the rules.
+    #[must_use]
+    pub fn secret_places(&self, path: &ConfigPath, bytes: &[u8], overrides: &MaskOverrides) -> Vec<Range<usize>> {
+        self.found(path, bytes, overrides).into_iter().map(|(_, range)| range).collect()
+    }
+
+    fn finder(&self) -> &Finder {
+        let clear = self.file.clear.iter().chain(&self.general.clear);
+        self.finder.get_or_init(|| Finder::new(self.file.secret.iter().chain(&self.general.secret), clear.cloned().collect()))
+    }
+
+    fn found(&self, path: &ConfigPath, bytes: &[u8], overrides: &MaskOverrides) -> Vec<Found> {
         if bytes.is_empty() || memchr::memchr(0, bytes).is_some() {
             return Vec::new();
         }
         let syntax = self.syntax(path, bytes);
-        let rules = || self.file.secret.iter().chain(&self.general.secret);
-        let clear = || self.file.clear.iter().chain(&self.general.clear);
         let globs = self.secret_globs.get_or_init(|| {
-            Globs::new(rules().map(|rule| rule.paths.as_slice()).chain(clear().map(|rule| rule.paths.as_slice())))
+            let rules = self.file.secret.iter().chain(&self.general.secret).map(|rule| rule.paths.as_slice());
+            Globs::new(rules.chain(self.file.clear.iter().chain(&self.general.clear).map(|rule| rule.paths.as_slice())))
         });
-        let finder = self.finder.get_or_init(|| Finder::new(rules(), clear().cloned().collect()));
+        let finder = self.finder();
         let matching = globs.matching(path);
         let applies =
             memo(&self.applies, (Arc::clone(&matching), syntax), || finder.applies(syntax, &|rule| matching.contains(&rule)));

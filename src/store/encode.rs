@@ -76,7 +76,7 @@ impl Rules for ProfileRules {
         self.profile.is_by_itself(path)
     }
     fn secrets(&self, path: &ConfigPath, text: &[u8]) -> Vec<Range<usize>> {
-        self.profile.secrets(path, text, &self.overrides).into_iter().map(|s| s.range).collect()
+        self.profile.secret_places(path, text, &self.overrides)
     }
 }
 

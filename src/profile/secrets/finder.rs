@@ -7,14 +7,17 @@ use std::sync::{Arc, OnceLock};
 use memchr::{memchr, memrchr};
 use regex::bytes::{CaptureLocations, Regex, RegexSet};
 
-use super::keys::KeyGlob;
-use super::value::{Site, can_be_secret, is_path, key_around, value_can_be_secret};
+use super::keys::{Key, KeyGlob, is_key_byte};
+use super::value::{REACH, Site, can_be_secret, is_path, key_around, value_can_be_secret};
 use super::words::Words;
-use super::{MaskOverrides, SecretSpan, csv, join, sql, tables};
+use super::{Found, MaskOverrides, csv, join, sql, tables};
 use crate::model::ConfigPath;
 use crate::profile::language::{ClearRule, SecretRule};
 use crate::profile::pattern::{Pattern, set};
 use crate::profile::syntax::{Sections, Syntax, sections};
+
+/// The name of the rules of the user that mask more.
+pub(super) const ALWAYS: &str = "always-mask";
 
 /// Which rules hold for one file: bits by the place of the rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,9 +29,18 @@ pub(in crate::profile) struct Applies {
 /// Something to do where a word was found.
 #[derive(Debug)]
 enum Job {
-    Keys { rule: usize, globs: Vec<KeyGlob> },
-    Line { rule: usize },
-    Block { rule: usize },
+    /// `number` counts the jobs of this kind.
+    Keys {
+        rule: usize,
+        globs: Vec<KeyGlob>,
+        number: usize,
+    },
+    Line {
+        rule: usize,
+    },
+    Block {
+        rule: usize,
+    },
 }
 
 struct Rule {
@@ -60,6 +72,8 @@ pub(in crate::profile) struct Finder {
     clear_set: OnceLock<RegexSet>,
     words: Words,
     jobs: Vec<Vec<Job>>,
+    /// How many of the jobs are of keys.
+    key_jobs: usize,
 }
 
 impl std::fmt::Debug for Finder {
@@ -80,16 +94,20 @@ impl Finder {
             })
             .collect();
         let mut by_word: BTreeMap<Vec<u8>, Vec<Job>> = BTreeMap::new();
+        let mut key_jobs = 0;
         for (index, rule) in rules.iter().enumerate() {
             for key in &rule.source.keys {
                 let glob = KeyGlob::new(key);
                 let jobs = by_word.entry(glob.literal().to_vec()).or_default();
                 match jobs.iter_mut().find_map(|job| match job {
-                    Job::Keys { rule, globs } if *rule == index => Some(globs),
+                    Job::Keys { rule, globs, .. } if *rule == index => Some(globs),
                     _ => None,
                 }) {
                     Some(globs) => globs.push(glob),
-                    None => jobs.push(Job::Keys { rule: index, globs: vec![glob] }),
+                    None => {
+                        jobs.push(Job::Keys { rule: index, globs: vec![glob], number: key_jobs });
+                        key_jobs += 1;
+                    }
                 }
             }
             for word in &rule.source.words {
@@ -99,7 +117,7 @@ impl Finder {
         }
         let (words, jobs): (Vec<_>, Vec<_>) = by_word.into_iter().unzip();
         let words = Words::new(words.into_iter());
-        Self { rules, clear, clear_set: OnceLock::new(), words, jobs }
+        Self { rules, clear, clear_set: OnceLock::new(), words, jobs, key_jobs }
     }
 
     /// Tells which rules hold for a file of these traits; `matches` says whether the
@@ -119,8 +137,9 @@ impl Finder {
 
     /// Gives the first rule that takes the value of a key.
     fn rule_of_key(&self, key: &[u8], applies: &Applies) -> Option<usize> {
+        let key = Key::new(key);
         let all = self.jobs.iter().flatten().filter_map(|job| match job {
-            Job::Keys { rule, globs } if applies.bits[*rule] && globs.iter().any(|glob| glob.matches(key)) => Some(*rule),
+            Job::Keys { rule, globs, .. } if applies.bits[*rule] && globs.iter().any(|glob| glob.matches(key)) => Some(*rule),
             _ => None,
         });
         all.filter(|rule| !self.rules[*rule].not_keys.iter().any(|glob| glob.matches(key))).min()
@@ -135,17 +154,13 @@ impl Finder {
         profile: &str,
         path: &ConfigPath,
         overrides: &MaskOverrides,
-    ) -> Vec<SecretSpan> {
+    ) -> Vec<Found> {
         let mut search = Search::new(self, text, syntax);
         let mut blocks = Vec::new();
         self.words.find(text, |word, hit| {
-            let mut around = None;
             for job in &self.jobs[word] {
                 match job {
-                    Job::Keys { rule, globs } if applies.bits[*rule] => {
-                        let key = around.get_or_insert_with(|| key_around(text, hit.clone()));
-                        search.key(*rule, globs, key.clone());
-                    }
+                    Job::Keys { rule, globs, number } if applies.bits[*rule] => search.key(*rule, globs, *number, hit.clone()),
                     Job::Line { rule } if applies.bits[*rule] => search.line(*rule, hit.start),
                     Job::Block { rule } if applies.bits[*rule] => blocks.push((hit.clone(), *rule)),
                     _ => {}
@@ -188,8 +203,14 @@ impl Finder {
         for rule in overrides.never.iter().filter(|rule| rule.holds(profile, path)) {
             drop_inside(text, &mut spans, "secret", |_| vec![&rule.regex]);
         }
-        spans.extend(overrides.always(profile, path, text).into_iter().map(|span| (u32::MAX, span)));
+        spans.extend(overrides.always(profile, path, text).into_iter().map(|span| (u32::MAX, span.range)));
         join(spans)
+    }
+
+    /// Gives the name of a rule by its rank.
+    pub(in crate::profile) fn rule(&self, rank: u32) -> Arc<str> {
+        let rule = usize::try_from(rank).ok().and_then(|at| self.rules.get(at));
+        rule.map_or_else(|| ALWAYS.into(), |rule| Arc::clone(&rule.id))
     }
 }
 
@@ -217,14 +238,14 @@ fn line_at(text: &[u8], at: usize) -> Range<usize> {
 }
 
 /// Drops the spans that lie inside a match, or its group, of the expressions that `rules` gives for a line.
-fn drop_inside<'r>(text: &[u8], spans: &mut Vec<(u32, SecretSpan)>, group: &str, rules: impl Fn(&[u8]) -> Vec<&'r Regex>) {
+fn drop_inside<'r>(text: &[u8], spans: &mut Vec<Found>, group: &str, rules: impl Fn(&[u8]) -> Vec<&'r Regex>) {
     // Many spans can stand on one line, which is matched once.
-    spans.sort_by_key(|(_, span)| span.range.start);
+    spans.sort_by_key(|(_, range)| range.start);
     let mut line = 0..0;
     let mut inside: Vec<Range<usize>> = Vec::new();
-    spans.retain(|(_, span)| {
-        if line.is_empty() || span.range.start > line.end {
-            line = line_at(text, span.range.start);
+    spans.retain(|(_, range)| {
+        if line.is_empty() || range.start > line.end {
+            line = line_at(text, range.start);
             inside.clear();
             for regex in rules(&text[line.clone()]) {
                 for found in regex.captures_iter(&text[line.clone()]) {
@@ -235,8 +256,8 @@ fn drop_inside<'r>(text: &[u8], spans: &mut Vec<(u32, SecretSpan)>, group: &str,
             }
             inside.sort_by_key(|part| part.end);
         }
-        let next = inside.partition_point(|part| part.end < span.range.end);
-        !inside[next..].iter().any(|part| part.start <= span.range.start)
+        let next = inside.partition_point(|part| part.end < range.end);
+        !inside[next..].iter().any(|part| part.start <= range.start)
     });
 }
 
@@ -256,14 +277,31 @@ struct Search<'s> {
     /// The sections of the text, once a rule has asked for them, and a place with its line's number.
     sections: Option<Sections>,
     counted: (usize, usize),
-    spans: Vec<(u32, SecretSpan)>,
+    /// The key of the last hit.
+    key: Range<usize>,
+    /// For each job of keys the key that it was last asked of, and the answer: a file has few different ones.
+    asked: Vec<(Range<usize>, bool)>,
+    spans: Vec<Found>,
 }
 
 impl<'s> Search<'s> {
     fn new(finder: &'s Finder, text: &'s [u8], syntax: Syntax) -> Self {
         let done = vec![usize::MAX; finder.rules.len()];
         let groups = vec![None; finder.rules.len()];
-        Self { finder, text, syntax, line: 0..0, done, groups, block_end: 0, sections: None, counted: (0, 0), spans: Vec::new() }
+        Self {
+            finder,
+            text,
+            syntax,
+            line: 0..0,
+            done,
+            groups,
+            block_end: 0,
+            sections: None,
+            counted: (0, 0),
+            key: 0..0,
+            asked: Vec::new(),
+            spans: Vec::new(),
+        }
     }
 
     fn push(&mut self, rule: usize, range: Range<usize>) {
@@ -274,7 +312,7 @@ impl<'s> Search<'s> {
             }
         }
         let rank = u32::try_from(rule).unwrap_or(u32::MAX - 1);
-        self.spans.push((rank, SecretSpan { range, rule: self.finder.rules[rule].id.clone() }));
+        self.spans.push((rank, range));
     }
 
     /// Gives the section of a place.
@@ -304,12 +342,39 @@ impl<'s> Search<'s> {
         }
     }
 
-    fn key(&mut self, rule: usize, globs: &[KeyGlob], key: Range<usize>) {
+    /// Gives the key around a hit; several words can stand in one.
+    fn key_of(&mut self, hit: Range<usize>) -> Range<usize> {
+        if self.key.start <= hit.start && hit.end <= self.key.end {
+            return self.key.clone();
+        }
+        let key = key_around(self.text, hit);
+        // The ends of a longer one depend on where it is looked at.
+        let same_all_over = key.len() <= REACH && self.text[key.clone()].iter().all(|b| is_key_byte(*b));
+        self.key = if same_all_over { key.clone() } else { 0..0 };
+        key
+    }
+
+    /// Tells whether a rule takes the value of a key.
+    fn takes(&mut self, rule: usize, globs: &[KeyGlob], number: usize, key: &Range<usize>) -> bool {
+        if self.asked.is_empty() {
+            self.asked.resize(self.finder.key_jobs, (0..0, false));
+        }
         let name = &self.text[key.clone()];
-        let known = &self.finder.rules[rule];
-        if !globs.iter().any(|glob| glob.matches(name)) || known.not_keys.iter().any(|glob| glob.matches(name)) {
+        let (asked, answer) = &mut self.asked[number];
+        if asked.start == asked.end || self.text[asked.clone()] != *name {
+            let (name, not_keys) = (Key::new(name), &self.finder.rules[rule].not_keys);
+            let takes = globs.iter().any(|glob| glob.matches(name)) && !not_keys.iter().any(|glob| glob.matches(name));
+            (*asked, *answer) = (key.clone(), takes);
+        }
+        *answer
+    }
+
+    fn key(&mut self, rule: usize, globs: &[KeyGlob], number: usize, hit: Range<usize>) {
+        let key = self.key_of(hit);
+        if !self.takes(rule, globs, number, &key) {
             return;
         }
+        let known = &self.finder.rules[rule];
         let line = self.line_of(key.start);
         let site = Site { text: self.text, syntax: self.syntax, key, line, blank: known.source.blank };
         let Some(value) = site.value() else { return };

@@ -8,6 +8,24 @@ pub(super) struct KeyGlob {
     pieces: Vec<u8>,
 }
 
+/// A key that globs are asked of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'k> {
+    whole: &'k [u8],
+    /// Without the digits at its end, if there are any and something is before them.
+    bare: Option<&'k [u8]>,
+}
+
+impl<'k> Key<'k> {
+    pub(super) fn new(whole: &'k [u8]) -> Self {
+        // `Password_1_` has a separator behind its number.
+        let key = &whole[..whole.iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1)];
+        let cut = key.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
+        let cut = key[..cut].iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1);
+        Self { whole, bare: (cut < key.len() && cut > 0).then_some(&key[..cut]) }
+    }
+}
+
 fn is_separator(b: u8) -> bool {
     matches!(b, b'_' | b'-' | b'.')
 }
@@ -34,15 +52,9 @@ impl KeyGlob {
         best
     }
 
-    pub(super) fn matches(&self, key: &[u8]) -> bool {
-        if self.ends(key) && go(&self.pieces, key) {
-            return true;
-        }
-        // `Password_1_` has a separator behind its number.
-        let key = &key[..key.iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1)];
-        let cut = key.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
-        let cut = key[..cut].iter().rposition(|b| !is_separator(*b)).map_or(0, |at| at + 1);
-        cut < key.len() && cut > 0 && self.ends(&key[..cut]) && go(&self.pieces, &key[..cut])
+    pub(super) fn matches(&self, key: Key<'_>) -> bool {
+        let fits = |key: &[u8]| self.ends(key) && go(&self.pieces, key);
+        fits(key.whole) || key.bare.is_some_and(fits)
     }
 
     /// Tells whether the last letters do not forbid a match: few globs pass, and the rest need no look at the whole.
@@ -89,7 +101,7 @@ mod tests {
             ("*password", "Password_1_"),
         ];
         for (glob, key) in yes {
-            assert!(KeyGlob::new(glob).matches(key.as_bytes()), "{glob} {key}");
+            assert!(KeyGlob::new(glob).matches(Key::new(key.as_bytes())), "{glob} {key}");
         }
         let no = [
             ("*.pin", "spin"),
@@ -100,7 +112,7 @@ mod tests {
             ("*password", "password_file"),
         ];
         for (glob, key) in no {
-            assert!(!KeyGlob::new(glob).matches(key.as_bytes()), "{glob} {key}");
+            assert!(!KeyGlob::new(glob).matches(Key::new(key.as_bytes())), "{glob} {key}");
         }
         assert_eq!(KeyGlob::new("*api_token*").literal(), b"token");
     }

@@ -37,21 +37,21 @@ pub struct SecretSpan {
     pub rule: Arc<str>,
 }
 
-/// Sorts spans and joins those that overlap; the rule of the joined is that of the first found.
-pub(super) fn join(mut spans: Vec<(u32, SecretSpan)>) -> Vec<SecretSpan> {
-    spans.sort_by_key(|(rank, span)| (span.range.start, *rank));
-    let mut out: Vec<(u32, SecretSpan)> = Vec::with_capacity(spans.len());
-    for (rank, span) in spans {
+/// What a rule found: the rank of the rule, and bytes of the text.
+pub(in crate::profile) type Found = (u32, Range<usize>);
+
+/// Sorts what was found and joins what overlaps; the rank of the joined is the first of theirs.
+pub(super) fn join(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_by_key(|(rank, range)| (range.start, *rank));
+    let mut out: Vec<Found> = Vec::with_capacity(found.len());
+    for (rank, range) in found {
         match out.last_mut() {
-            Some((known, last)) if span.range.start < last.range.end => {
-                last.range.end = last.range.end.max(span.range.end);
-                if rank < *known {
-                    *known = rank;
-                    last.rule = span.rule;
-                }
+            Some((known, last)) if range.start < last.end => {
+                last.end = last.end.max(range.end);
+                *known = rank.min(*known);
             }
-            _ => out.push((rank, span)),
+            _ => out.push((rank, range)),
         }
     }
-    out.into_iter().map(|(_, span)| span).collect()
+    out
 }

@@ -6,7 +6,7 @@ use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 use super::SecretSpan;
-use super::finder::lines;
+use super::finder::{ALWAYS, lines};
 use crate::model::ConfigPath;
 use crate::profile::pattern::{self, Spelt};
 use crate::profile::{ProfileError, globs};
@@ -93,7 +93,10 @@ impl MaskOverrides {
     /// Gives what `[[always-mask]]` takes of a text of a profile; the spans may overlap.
     #[must_use]
     pub fn always(&self, profile: &str, path: &ConfigPath, text: &[u8]) -> Vec<SecretSpan> {
-        let name: Arc<str> = "always-mask".into();
+        if self.always.is_empty() {
+            return Vec::new();
+        }
+        let name: Arc<str> = ALWAYS.into();
         let mut spans = Vec::new();
         for rule in self.always.iter().filter(|rule| rule.holds(profile, path)) {
             for line in lines(text) {

@@ -33,11 +33,14 @@ pub(super) struct Value {
     pub(super) comment: bool,
 }
 
+/// How far on each side of a hit its key reaches at most, in bytes.
+pub(super) const REACH: usize = 96;
+
 /// Widens a hit to the key around it.
 pub(super) fn key_around(text: &[u8], hit: Range<usize>) -> Range<usize> {
-    let floor = hit.start.saturating_sub(96);
+    let floor = hit.start.saturating_sub(REACH);
     let start = text[floor..hit.start].iter().rposition(|b| !is_key_byte(*b)).map_or(floor, |at| floor + at + 1);
-    let ceiling = (hit.end + 96).min(text.len());
+    let ceiling = (hit.end + REACH).min(text.len());
     let end = text[hit.end..ceiling].iter().position(|b| !is_key_byte(*b)).map_or(ceiling, |at| hit.end + at);
     // A sentence may end right behind the word.
     let end = if end > hit.end && text[end - 1] == b'.' { end - 1 } else { end };
