@@ -17,10 +17,22 @@ pub struct Pattern {
     line: Arc<OnceLock<Option<LineRegex>>>,
 }
 
-/// An expression for single lines, and a byte that a line must have to match.
+/// An expression for single lines, and what a line must have to match.
 struct LineRegex {
     regex: regex::bytes::Regex,
+    /// This byte.
     needs: Option<u8>,
+    /// Of each of these sets a byte.
+    needs_of_each: Vec<u64>,
+}
+
+/// Gives the bytes of a line, each as a bit, which some share: so a set can seem to have a byte that it has not.
+pub(crate) fn bytes_of(line: &[u8]) -> u64 {
+    line.iter().fold(0, |all, byte| all | bit(*byte))
+}
+
+fn bit(byte: u8) -> u64 {
+    1 << (byte % 64)
 }
 
 impl Pattern {
@@ -56,13 +68,27 @@ impl Pattern {
 
     /// As [`Pattern::line_regex`], for a line that can match: most are passed over for a byte that they do not have.
     pub(crate) fn line_regex_for(&self, line: &[u8]) -> Option<&regex::bytes::Regex> {
-        let LineRegex { regex, needs } = self.line()?;
+        let LineRegex { regex, needs, .. } = self.line()?;
         needs.is_none_or(|byte| memchr::memchr(byte, line).is_some()).then_some(regex)
+    }
+
+    /// As [`Pattern::line_regex_for`], by [all the bytes](bytes_of) of a line: for many expressions and one line.
+    pub(crate) fn line_regex_with(&self, bytes: u64) -> Option<&regex::bytes::Regex> {
+        let LineRegex { regex, needs_of_each, .. } = self.line()?;
+        needs_of_each.iter().all(|set| bytes & set != 0).then_some(regex)
     }
 
     fn line(&self) -> Option<&LineRegex> {
         let regex = || regex::bytes::RegexBuilder::new(&self.text).unicode(false).size_limit(1 << 22).build().ok();
-        self.line.get_or_init(|| Some(LineRegex { regex: regex()?, needs: needed(&self.text) })).as_ref()
+        let line = || {
+            let (regex, sets) = (regex()?, in_every_match_of(&self.text));
+            let needs = TELLING.iter().copied().find(|byte| sets.contains(&(1 << byte)));
+            let mut needs_of_each: Vec<u64> = sets.into_iter().map(|set| set as u64 | (set >> 64) as u64).collect();
+            // What few bytes can give is most often not there.
+            needs_of_each.sort_unstable_by_key(|set| set.count_ones());
+            Some(LineRegex { regex, needs, needs_of_each })
+        };
+        self.line.get_or_init(line).as_ref()
     }
 
     /// Tells whether the expression is found in the bytes.
@@ -104,28 +130,35 @@ pub(crate) fn spelt(text: &str) -> Spelt {
 /// What is worth to be looked for before an expression is tried, the rarest in configurations first.
 const TELLING: &[u8] = b"@$?{}~%+!*;|&'#()[]<>\":/,=";
 
-/// Gives the rarest byte that stands in whatever an expression matches.
-fn needed(text: &str) -> Option<u8> {
-    let hir = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(text).ok()?;
-    let all = in_every_match(&hir);
-    TELLING.iter().copied().find(|byte| all & (1 << byte) != 0)
+/// Gives sets of bytes of ASCII, each byte as a bit: in every match of an expression stands a byte of each.
+fn in_every_match_of(text: &str) -> Vec<u128> {
+    let hir = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(text);
+    let mut sets = hir.map(|hir| in_every_match(&hir)).unwrap_or_default();
+    sets.sort_unstable();
+    sets.dedup();
+    sets
 }
 
-/// Gives the bytes of ASCII that stand in every match, each as a bit.
-fn in_every_match(hir: &Hir) -> u128 {
-    let bit = |byte: u8| if byte.is_ascii() { 1 << byte } else { 0 };
+fn in_every_match(hir: &Hir) -> Vec<u128> {
     match hir.kind() {
-        HirKind::Literal(literal) => literal.0.iter().fold(0, |all, byte| all | bit(*byte)),
-        HirKind::Class(Class::Bytes(class)) => match class.ranges() {
-            [range] if range.start() == range.end() => bit(range.start()),
-            _ => 0,
-        },
-        HirKind::Class(Class::Unicode(_)) | HirKind::Empty | HirKind::Look(_) => 0,
-        HirKind::Repetition(repetition) if repetition.min == 0 => 0,
+        HirKind::Literal(literal) => literal.0.iter().filter(|byte| byte.is_ascii()).map(|byte| 1 << byte).collect(),
+        HirKind::Class(Class::Bytes(class)) if class.is_ascii() => {
+            let bytes = class.ranges().iter().flat_map(|range| range.start()..=range.end());
+            vec![bytes.fold(0, |set, byte| set | 1 << byte)]
+        }
+        HirKind::Class(_) | HirKind::Empty | HirKind::Look(_) => Vec::new(),
+        HirKind::Repetition(repetition) if repetition.min == 0 => Vec::new(),
         HirKind::Repetition(repetition) => in_every_match(&repetition.sub),
         HirKind::Capture(capture) => in_every_match(&capture.sub),
-        HirKind::Concat(parts) => parts.iter().fold(0, |all, part| all | in_every_match(part)),
-        HirKind::Alternation(parts) => parts.iter().fold(u128::MAX, |all, part| all & in_every_match(part)),
+        HirKind::Concat(parts) => parts.iter().flat_map(in_every_match).collect(),
+        HirKind::Alternation(parts) => {
+            let mut parts = parts.iter().map(in_every_match);
+            let first = parts.next().unwrap_or_default();
+            parts.fold(first, |mut all, part| {
+                all.retain(|set| part.contains(set));
+                all
+            })
+        }
     }
 }
 
@@ -181,13 +214,6 @@ pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
     regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).unicode(false).size_limit(1 << 22).build()
 }
 
-/// Compiles several expressions, known to be good, as one set for single lines.
-pub(crate) fn set<'t>(texts: impl Iterator<Item = &'t str>) -> regex::bytes::RegexSet {
-    let mut builder = regex::bytes::RegexSetBuilder::new(texts);
-    builder.unicode(false).size_limit(1 << 24);
-    builder.build().unwrap_or_else(|_| regex::bytes::RegexSet::empty())
-}
-
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = toml::Spanned::<String>::deserialize(deserializer)?;
@@ -223,10 +249,11 @@ impl Eq for Pattern {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Spelt, needed, spelt};
+    use super::{Pattern, Spelt, bytes_of, in_every_match_of, spelt};
 
     #[test]
-    fn the_rarest_byte_of_every_match_is_told() {
+    fn a_line_that_cannot_match_is_told_by_its_bytes() {
+        let needs = |text: &str| Pattern::new(text).line().and_then(|line| line.needs);
         for (text, byte) in [
             (r"^auth\s*=>?\s*[^\s:#@]+[:#](?<secret>[^\s@]+)@", Some(b'@')),
             (r"(?i)^key=(?<secret>\S+)", Some(b'=')),
@@ -239,8 +266,23 @@ mod tests {
             ("password", None),
             ("(", None),
         ] {
-            assert_eq!(needed(text), byte, "{text}");
+            assert_eq!(needs(text), byte, "{text}");
         }
+        let clear = Pattern::new(r"(?i)\b(?:password|secret)\s+(?<clear>policy|[a-z]+-length)");
+        for (line, can) in [
+            ("password=policy", false),
+            ("Password\tPolicy", true),
+            ("PASSWORD POLICY", true),
+            ("secret min-length 8", true),
+            ("pw min-length 8", false),
+            ("", false),
+            ("\u{e4}", false),
+        ] {
+            assert_eq!(clear.line_regex_with(bytes_of(line.as_bytes())).is_some(), can, "{line}");
+            assert!(can || !clear.line_regex().unwrap().is_match(line.as_bytes()));
+        }
+        assert_eq!(in_every_match_of("[^a]|(?:x|y)|\u{e4}|"), []);
+        assert_eq!(in_every_match_of("(?i)a[0-1]+"), [1 << b'0' | 1 << b'1', 1 << b'A' | 1 << b'a']);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use memchr::{memchr, memrchr};
-use regex::bytes::{CaptureLocations, Regex, RegexSet};
+use regex::bytes::{CaptureLocations, Regex};
 
 use super::keys::{Key, KeyGlob, is_key_byte};
 use super::value::{REACH, Site, can_be_secret, is_path, key_around, value_can_be_secret};
@@ -13,7 +13,7 @@ use super::words::Words;
 use super::{Found, MaskOverrides, csv, join, sql, tables};
 use crate::model::ConfigPath;
 use crate::profile::language::{ClearRule, SecretRule};
-use crate::profile::pattern::{Pattern, set};
+use crate::profile::pattern::{Pattern, bytes_of};
 use crate::profile::syntax::{Sections, Syntax, sections};
 
 /// The name of the rules of the user that mask more.
@@ -68,8 +68,6 @@ impl Rule {
 pub(in crate::profile) struct Finder {
     rules: Vec<Rule>,
     clear: Vec<ClearRule>,
-    /// All of `clear`, once a secret was found.
-    clear_set: OnceLock<RegexSet>,
     words: Words,
     jobs: Vec<Vec<Job>>,
     /// How many of the jobs are of keys.
@@ -117,7 +115,7 @@ impl Finder {
         }
         let (words, jobs): (Vec<_>, Vec<_>) = by_word.into_iter().unzip();
         let words = Words::new(words.into_iter());
-        Self { rules, clear, clear_set: OnceLock::new(), words, jobs, key_jobs }
+        Self { rules, clear, words, jobs, key_jobs }
     }
 
     /// Tells which rules hold for a file of these traits; `matches` says whether the
@@ -190,14 +188,14 @@ impl Finder {
         }
         let mut spans = search.spans;
         if !spans.is_empty() && applies.clear.contains(&true) {
-            let set = self.clear_set.get_or_init(|| set(self.clear.iter().map(|rule| rule.regex.as_str())));
+            let holding: Vec<&Pattern> =
+                self.clear.iter().zip(&applies.clear).filter(|(_, holds)| **holds).map(|(rule, _)| &rule.regex).collect();
             drop_inside(text, &mut spans, "clear", |line| {
-                // Most lines match none, which is cheaper to know than which.
-                if !set.is_match(line) {
-                    return Vec::new();
-                }
-                let matching = set.matches(line).into_iter().filter(|at| applies.clear[*at]);
-                matching.filter_map(|at| self.clear[at].regex.line_regex()).collect()
+                // Most lines match none, and have not even the letters for it.
+                let bytes = bytes_of(line);
+                let can_match = holding.iter().filter_map(|regex| regex.line_regex_with(bytes));
+                // Places of groups are made for few.
+                can_match.filter(|regex| regex.is_match(line)).collect()
             });
         }
         for rule in overrides.never.iter().filter(|rule| rule.holds(profile, path)) {
@@ -279,8 +277,8 @@ struct Search<'s> {
     counted: (usize, usize),
     /// The key of the last hit.
     key: Range<usize>,
-    /// For each job of keys the key that it was last asked of, and the answer: a file has few different ones.
-    asked: Vec<(Range<usize>, bool)>,
+    /// For each job of keys the last two keys that it was asked of, and the answers: a file has few different ones.
+    asked: Vec<[(Range<usize>, bool); 2]>,
     spans: Vec<Found>,
 }
 
@@ -357,16 +355,18 @@ impl<'s> Search<'s> {
     /// Tells whether a rule takes the value of a key.
     fn takes(&mut self, rule: usize, globs: &[KeyGlob], number: usize, key: &Range<usize>) -> bool {
         if self.asked.is_empty() {
-            self.asked.resize(self.finder.key_jobs, (0..0, false));
+            self.asked.resize(self.finder.key_jobs, Default::default());
         }
         let name = &self.text[key.clone()];
-        let (asked, answer) = &mut self.asked[number];
-        if asked.start == asked.end || self.text[asked.clone()] != *name {
-            let (name, not_keys) = (Key::new(name), &self.finder.rules[rule].not_keys);
-            let takes = globs.iter().any(|glob| glob.matches(name)) && !not_keys.iter().any(|glob| glob.matches(name));
-            (*asked, *answer) = (key.clone(), takes);
+        let last = &mut self.asked[number];
+        if let Some((_, answer)) = last.iter().find(|(asked, _)| self.text[asked.clone()] == *name) {
+            return *answer;
         }
-        *answer
+        let (name, not_keys) = (Key::new(name), &self.finder.rules[rule].not_keys);
+        let takes = globs.iter().any(|glob| glob.matches(name)) && !not_keys.iter().any(|glob| glob.matches(name));
+        last.swap(0, 1);
+        last[0] = (key.clone(), takes);
+        takes
     }
 
     fn key(&mut self, rule: usize, globs: &[KeyGlob], number: usize, hit: Range<usize>) {
