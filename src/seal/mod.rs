@@ -21,6 +21,7 @@ mod key_file;
 mod keys;
 mod list;
 mod mask;
+mod often;
 mod recipient;
 pub mod script;
 mod secret;
