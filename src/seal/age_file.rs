@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
-use std::sync::Arc;
 
 use age::{DecryptError, Decryptor, EncryptError, Encryptor};
 use zeroize::Zeroizing;
 
 use super::header::{Strict, strict};
-use super::often::Often;
 use super::{EpochIdentity, EpochRecipient, Error, Identities, Secret};
 
 fn encrypt_error(error: EncryptError) -> Error {
@@ -72,14 +70,14 @@ pub(super) fn armoured(file: &[u8]) -> age::armor::ArmoredReader<io::BufReader<&
 #[derive(Clone, Debug)]
 pub struct Sealer {
     epoch: u32,
-    recipient: Arc<Often>,
+    recipient: EpochRecipient,
 }
 
 impl Sealer {
     /// Seals to this recipient, the public half of an epoch.
     #[must_use]
     pub fn new(epoch: u32, recipient: EpochRecipient) -> Self {
-        Self { epoch, recipient: Arc::new(recipient.often()) }
+        Self { epoch, recipient }
     }
 
     /// The epoch, counted from 1.
@@ -93,7 +91,7 @@ impl Sealer {
     /// # Errors
     /// [`Error::Io`].
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, Error> {
-        seal_to(std::iter::once(self.recipient.as_ref() as &dyn age::Recipient), plain)
+        seal_to(std::iter::once(self.recipient.as_age()), plain)
     }
 
     /// Begins an age file in `out`: write the plain bytes, then [`finish`](SealWriter::finish).
@@ -101,8 +99,7 @@ impl Sealer {
     /// # Errors
     /// [`Error::Io`].
     pub fn writer<W: Write>(&self, out: W) -> Result<SealWriter<W>, Error> {
-        let encryptor =
-            Encryptor::with_recipients(std::iter::once(self.recipient.as_ref() as &dyn age::Recipient)).map_err(encrypt_error)?;
+        let encryptor = Encryptor::with_recipients(std::iter::once(self.recipient.as_age())).map_err(encrypt_error)?;
         encryptor.wrap_output(out).map(SealWriter).map_err(Error::Io)
     }
 }

@@ -10,7 +10,6 @@ use age::{IdentityFile, x25519};
 use zeroize::Zeroizing;
 
 use super::age_file::{armoured, decryptor, open_with, seal_to};
-use super::often::Often;
 use super::{Error, Secret, read_private};
 
 /// Passphrases are stretched with scrypt at most this hard: 2^20 takes about a second and 1 GiB.
@@ -91,11 +90,6 @@ pub struct EpochRecipient(x25519::Recipient);
 impl EpochRecipient {
     pub(super) fn as_age(&self) -> &dyn age::Recipient {
         &self.0
-    }
-
-    /// Gives it as one that many files are sealed to.
-    pub(super) fn often(&self) -> Often {
-        Often::new(self.0.clone())
     }
 
     /// Seals bytes to it, as one age file.

@@ -21,7 +21,6 @@ mod key_file;
 mod keys;
 mod list;
 mod mask;
-mod often;
 mod recipient;
 pub mod script;
 mod secret;
