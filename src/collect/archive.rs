@@ -11,9 +11,8 @@ use std::io::{self, BufReader, Read};
 use flate2::read::MultiGzDecoder;
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::tree::place_folders;
-use super::{CollectError, Collected, Context, Skipped};
-use crate::model::{ConfigSet, Content, Entry, Kind};
+use super::{CollectError, Collected, Context};
+use crate::model::{Content, Entry, Kind};
 use crate::profile::{Profile, matcher};
 
 const BLOCK: usize = 512;
@@ -23,11 +22,11 @@ const EXTENDED: u64 = 1 << 20;
 const CUT: &str = "cut off or damaged";
 const NO_TAR: &str = "no whole tar archive";
 
-/// Takes the archives that are not whole out of a set, and tells of them; with [`Context::accept_partial`] they stay, and
-/// are told as what was taken on purpose. What the look proved unchanged was whole when it was taken.
+/// Refuses a set in which an archive is not whole; with [`Context::accept_partial`] it is taken on purpose. What the look
+/// proved unchanged was judged when it was taken.
 ///
 /// # Errors
-/// [`CollectError::Damaged`] if no file is left; one cannot be read, or the time of the device is over.
+/// [`CollectError::Damaged`]; one cannot be read, or the time of the device is over.
 pub(super) fn judge(collected: &mut Collected, profile: &Profile, context: &Context<'_>) -> Result<(), CollectError> {
     let globs = profile.collect().into_iter().flat_map(|collect| &collect.expect).flat_map(|expect| &expect.paths);
     let globs: Vec<_> = globs.cloned().collect();
@@ -38,29 +37,19 @@ pub(super) fn judge(collected: &mut Collected, profile: &Profile, context: &Cont
     let mut damaged = Vec::new();
     for entry in collected.set.entries().iter().filter(|entry| entry.kind == Kind::File && matches(&entry.path)) {
         if let Some(what) = fault(entry, context)? {
-            damaged.push(Skipped { path: entry.path.clone(), what, missed: true });
+            damaged.push((&entry.path, what));
         }
     }
-    if context.accept_partial {
-        collected.without.extend(damaged.iter().map(|skipped| format!("{} ({})", skipped.path, skipped.what)));
-        return Ok(());
+    match damaged.first() {
+        Some((path, what)) if !context.accept_partial => {
+            Err(CollectError::Damaged { path: (*path).clone(), what, more: damaged.len() - 1 })
+        }
+        _ => {
+            let without = damaged.iter().map(|(path, what)| format!("Archive is {what}: {path}"));
+            collected.without.extend(without);
+            Ok(())
+        }
     }
-    let Some(first) = damaged.first().cloned() else { return Ok(()) };
-    let is_damaged = |entry: &Entry| entry.kind == Kind::File && damaged.iter().any(|skipped| skipped.path == entry.path);
-    let mut set = collected.take_set();
-    let (release, unclaimed) = (set.release.take(), std::mem::take(&mut set.unclaimed));
-    let whole = set.into_entries().into_iter().filter(|entry| !is_damaged(entry));
-    let (mut folders, mut entries): (Vec<_>, Vec<_>) = whole.partition(|entry| entry.kind == Kind::Directory);
-    if entries.is_empty() {
-        return Err(CollectError::Damaged { path: first.path, what: first.what });
-    }
-    // A folder is in the scopes of what is below it, and that is less now.
-    folders.sort_by(|a, b| a.path.cmp(&b.path));
-    folders.dedup_by(|a, b| a.path == b.path);
-    place_folders(profile, folders, &mut entries);
-    collected.set = ConfigSet::new(entries, release, unclaimed)?;
-    collected.skipped.extend(damaged);
-    Ok(())
 }
 
 /// Says what is wrong with an archive; nothing for one that is whole, and for what is none by its name.
@@ -112,11 +101,20 @@ fn read_tar(from: &mut dyn Read) -> io::Result<Option<&'static str>> {
             return Ok((entries == 0).then_some(NO_TAR));
         }
         let header = Header::from_byte_slice(&block);
-        let (Ok(size), true) = (header.entry_size(), is_header(header)) else { return Ok(Some(NO_TAR)) };
+        // The label of a volume has no size.
+        let size = if header.as_bytes()[124..136] == [0; 12] { Ok(0) } else { header.entry_size() };
+        let (Ok(size), true) = (size, is_header(header)) else { return Ok(Some(NO_TAR)) };
         let kind = header.entry_type();
         // What a header of its own says of the size goes before what has no room in this one.
-        let mut size = match kind {
+        let size = match kind {
             EntryType::XHeader | EntryType::XGlobalHeader => size,
+            // No bytes follow them, whatever their headers say.
+            EntryType::Directory
+            | EntryType::Link
+            | EntryType::Symlink
+            | EntryType::Char
+            | EntryType::Block
+            | EntryType::Fifo => 0,
             _ => extended_size.take().unwrap_or(size),
         };
         let mut further = header.as_gnu().is_some_and(|gnu| kind == EntryType::GNUSparse && gnu.is_extended());
@@ -125,16 +123,13 @@ fn read_tar(from: &mut dyn Read) -> io::Result<Option<&'static str>> {
             further = block[504] == 1;
         }
         entries += 1;
+        let mut left = size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64;
         if kind == EntryType::XHeader {
             let mut text = Vec::new();
-            let kept = from.take(size.min(EXTENDED)).read_to_end(&mut text)? as u64;
+            left -= from.take(size.min(EXTENDED)).read_to_end(&mut text)? as u64;
             extended_size = size_of(&text);
-            size -= kept.min(size);
-            // What is left of its last block, or of what was too long to be kept.
-            skip(from, size + (BLOCK as u64 - kept % BLOCK as u64) % BLOCK as u64)?;
-        } else {
-            skip(from, size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64)?;
         }
+        skip(from, left)?;
     }
 }
 

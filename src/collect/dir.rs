@@ -248,7 +248,7 @@ impl Walk<'_> {
             _ => (Kind::File, "device"),
         };
         if act::is_leftover(&path) {
-            self.out.skipped.push(Skipped::odd(path, act::LEFTOVER_WORDS));
+            self.out.skipped.push(Skipped { path, what: act::LEFTOVER_WORDS });
             return Ok(());
         }
         if kind == Kind::Directory {
@@ -264,7 +264,7 @@ impl Walk<'_> {
             None => match self.profile.claim(&path) {
                 Claim::Skip => return Ok(()),
                 _ if !what.is_empty() => {
-                    self.out.skipped.push(Skipped::odd(path, what));
+                    self.out.skipped.push(Skipped { path, what });
                     return Ok(());
                 }
                 Claim::Scope(scope) => scope,

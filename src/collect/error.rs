@@ -142,13 +142,15 @@ pub enum CollectError {
         /// What is wrong with it.
         what: String,
     },
-    /// The archives of the source are not whole, and there is nothing else.
-    #[error("Nothing but an archive that is {what}: {path}")]
+    /// An archive that the device made of itself is not whole.
+    #[error("Archive is {what}{}: {path}", if *more > 0 { format!(", and {more} more") } else { String::new() })]
     Damaged {
         /// The first of them.
         path: ConfigPath,
         /// What is wrong with it.
         what: &'static str,
+        /// How many more there are.
+        more: usize,
     },
     /// The set is handed in and not collected.
     #[error("Set of this device is handed in, not collected")]

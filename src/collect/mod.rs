@@ -81,8 +81,6 @@ pub struct Context<'a> {
     /// What is there counts, whole or not, and the release need not be found: to see what is to be put back. Nothing
     /// that comes of it may be stored.
     pub partial: bool,
-    /// Archives that do not read stay in the set: to see what stands there. Nothing that comes of it may be stored.
-    pub damaged: bool,
     /// Is told each step of a collection as it is done, for `device test`.
     pub trace: Option<&'a (dyn Fn(Step) + Sync)>,
 }
@@ -116,7 +114,6 @@ impl<'a> Context<'a> {
             accept_partial: false,
             pushed,
             partial: false,
-            damaged: false,
             trace,
         }
     }
@@ -229,15 +226,6 @@ pub struct Skipped {
     pub path: ConfigPath,
     /// What it is: `socket`, `FIFO`, `device`.
     pub what: &'static str,
-    /// It should be part of the set, and the administrator is to see to it.
-    pub missed: bool,
-}
-
-impl Skipped {
-    /// Something that no set has.
-    pub(crate) fn odd(path: ConfigPath, what: &'static str) -> Self {
-        Self { path, what, missed: false }
-    }
 }
 
 /// Collects the set of a device.
@@ -262,7 +250,7 @@ pub fn collect(
         (None, SourceUrl::Ssh(remote)) => ssh::collect(remote, device, profile, look, rules, context),
         (None, SourceUrl::Push) => Err(CollectError::NotPushed),
     }?;
-    if !context.partial && !context.damaged {
+    if !context.partial {
         archive::judge(&mut collected, profile, context)?;
     }
     told(&mut collected, profile, context);

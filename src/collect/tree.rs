@@ -76,7 +76,7 @@ impl<'a> Plan<'a> {
     /// [`CollectError::TooMany`].
     pub(super) fn folder(&mut self, node: Node) -> Result<bool, CollectError> {
         if act::is_leftover(&node.path) {
-            self.skipped.push(Skipped::odd(node.path, act::LEFTOVER_WORDS));
+            self.skipped.push(Skipped { path: node.path, what: act::LEFTOVER_WORDS });
             return Ok(false);
         }
         if self.profile.claim(&node.path) == Claim::Skip {
@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
     /// [`CollectError::TooMany`], [`CollectError::TooLarge`].
     pub(super) fn leaf(&mut self, node: Node) -> Result<(), CollectError> {
         if act::is_leftover(&node.path) {
-            self.skipped.push(Skipped::odd(node.path, act::LEFTOVER_WORDS));
+            self.skipped.push(Skipped { path: node.path, what: act::LEFTOVER_WORDS });
             return Ok(());
         }
         let before = self.known.get(node.path.as_bytes()).copied();

@@ -1,6 +1,6 @@
 //! A backup that a device makes of itself: begun, awaited and taken.
 //!
-//! What differs from before is taken first. An archive that is not whole is no part of a set, so it is no backup either.
+//! What differs from before is taken first. An archive that is not whole fails it, there as in any other snapshot.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -50,19 +50,13 @@ pub enum BackupError {
         source: ActError,
     },
     /// No file came of it.
-    #[error("Device says that its backup was made, and there is no new {what} among the files{}: {device}", left_out(damaged))]
+    #[error("Device says that its backup was made, and there is no new {what} among the files: {device}")]
     NothingNew {
         /// The device.
         device: DeviceName,
         /// What was looked for, in the words of the profile.
         what: String,
-        /// Files that are none because they are not whole, with what is wrong.
-        damaged: Vec<(ConfigPath, &'static str)>,
     },
-}
-
-fn left_out(damaged: &[(ConfigPath, &'static str)]) -> String {
-    damaged.iter().map(|(path, what)| format!(", {path} is {what}")).collect()
 }
 
 fn which(asked: Option<&str>, jobs: &[String]) -> String {
@@ -104,7 +98,7 @@ pub fn make_and_take(
         return Err(BackupError::NotAJob(job.to_owned()).into());
     }
     told("taking what stands there");
-    let stood = take(&vault, name, Options::default(), world)?.damaged;
+    take(&vault, name, Options::default(), world)?;
     let before = expected(&vault, &profile, name)?;
     let job = with_context(&vault.inventory, world, None, |context| {
         let job = match &backup.list {
@@ -113,7 +107,7 @@ pub fn make_and_take(
         };
         let scene = Scene { run: "backup", folder: context.spool };
         // The time of a device is that of looking at it; a backup takes what it takes.
-        let deadline = Instant::now() + Duration::from_secs(backup.limit_s);
+        let deadline = Instant::now() + Duration::from_secs(backup.limit_s.clamp(1, 30 * 86_400));
         let context = &Context { deadline: Some(deadline), ..*context };
         let steps = act::work(device, &profile, scene, context, |target| {
             for action in &backup.run {
@@ -128,35 +122,24 @@ pub fn make_and_take(
     })?;
     told("taking the backup");
     let note = Some(job.as_ref().map_or_else(|| "backup".to_owned(), |job| format!("backup {job}")));
-    let after = take(&vault, name, Options { note, ..Options::default() }, world)?;
+    let generation = take(&vault, name, Options { note, ..Options::default() }, world)?;
     let files: Vec<ConfigPath> = expected(&vault, &profile, name)?.difference(&before).map(|(path, _)| path.clone()).collect();
     if files.is_empty() {
         let what = profile.collect().and_then(|collect| collect.expect.first()).map_or("file", |expect| &expect.what);
-        let damaged = after.damaged.into_iter().filter(|one| !stood.contains(one)).collect();
-        return Err(BackupError::NothingNew { device: name.clone(), what: what.to_owned(), damaged }.into());
+        return Err(BackupError::NothingNew { device: name.clone(), what: what.to_owned() }.into());
     }
-    Ok(Taken { job, generation: after.number, files })
+    Ok(Taken { job, generation, files })
 }
 
-/// How a device stands once it was taken.
-#[derive(Default)]
-struct Stands {
-    /// The number of its generation.
-    number: u64,
-    /// What was left out of it.
-    damaged: Vec<(ConfigPath, &'static str)>,
-}
-
-fn take(vault: &Vault, name: &DeviceName, options: Options, world: &World<'_>) -> Result<Stands, Error> {
+/// Takes the device, and gives the number of the generation that stands then.
+fn take(vault: &Vault, name: &DeviceName, options: Options, world: &World<'_>) -> Result<u64, Error> {
     let options = Options { devices: vec![name.clone()], ..options };
-    let mut stands = Stands::default();
+    let mut number = 0;
     for one in snapshot(vault, &options, world, &mut |_| {})?.devices {
-        stands.number = one.number().unwrap_or_default();
-        let missed = one.skipped.into_iter().filter(|skipped| skipped.missed);
-        stands.damaged.extend(missed.map(|skipped| (skipped.path, skipped.what)));
+        number = one.number().unwrap_or_default();
         one.result?;
     }
-    Ok(stands)
+    Ok(number)
 }
 
 /// The files of the newest generation that the profile expects beside the configuration, each with its digest.

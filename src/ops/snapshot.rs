@@ -361,7 +361,6 @@ impl Run<'_> {
                 accept_partial: self.options.accept.is_some() && self.options.partial,
                 pushed: self.options.from.as_deref(),
                 partial: false,
-                damaged: false,
                 trace: None,
             };
             if let Some(look) = look.as_deref()

@@ -394,7 +394,7 @@ pub struct Backup {
     pub job: Option<Pattern>,
     /// What makes the backup, in turn.
     pub run: Vec<Action>,
-    /// How long all of it may take, in seconds; `list` apart.
+    /// How long all of it may take, in seconds, at most 30 days; `list` apart.
     #[serde(default = "four_hours")]
     pub limit_s: u64,
     /// Not verified on a device.

@@ -165,7 +165,13 @@ impl Profile {
     #[must_use]
     pub fn is_by_itself(&self, path: &ConfigPath) -> bool {
         let expected = self.file.collect.iter().flat_map(|collect| &collect.expect);
-        let globs = self.by_itself.get_or_init(|| Globs::new(expected.map(|expect| expect.by_itself.as_slice())));
+        let of = |expect: &'_ super::language::Expect| -> Vec<Pattern> {
+            if expect.by_itself.is_empty() { expect.paths.clone() } else { expect.by_itself.clone() }
+        };
+        let globs = self.by_itself.get_or_init(|| {
+            let lists: Vec<_> = expected.map(of).collect();
+            Globs::new(lists.iter().map(Vec::as_slice))
+        });
         !globs.owner.is_empty() && !globs.matching(path).is_empty()
     }
 

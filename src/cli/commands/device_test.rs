@@ -72,10 +72,6 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &TestArgs) -> Outcome {
     let more = files.len().saturating_sub(50);
     let more = if more > 0 { format!(", {more} of them not shown") } else { String::new() };
     ui.status(&format!("{} of release {release}{more}; nothing was kept", time::count(files.len(), "file")));
-    let missed: Vec<_> = collected.skipped.iter().filter(|skipped| skipped.missed).collect();
-    if !missed.is_empty() {
-        ui.warn(&format!("Left out {}", super::snapshot::left_out(&missed)));
-    }
     for warning in &collected.warnings {
         ui.warn(warning);
     }

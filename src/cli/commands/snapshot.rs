@@ -195,11 +195,6 @@ pub(super) fn skipped(skipped: &[Skipped]) -> serde_json::Value {
     skipped.iter().map(|s| json!({ "path": s.path, "what": s.what })).collect()
 }
 
-/// The first five of what is no part of the set.
-pub(super) fn left_out(skipped: &[&Skipped]) -> String {
-    listed(&skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect::<Vec<_>>())
-}
-
 /// Says what the administrator should know of a device, on standard error.
 fn tell(ui: &mut Ui, device: DeviceReport) {
     let name = &device.device;
@@ -207,12 +202,9 @@ fn tell(ui: &mut Ui, device: DeviceReport) {
         let paths = listed(&device.unclaimed);
         ui.status(&format!("{name}: no rule of its profile claims {paths}; kept in scope system"));
     }
-    let (missed, odd): (Vec<_>, Vec<_>) = device.skipped.iter().partition(|skipped| skipped.missed);
-    if !odd.is_empty() {
-        ui.status(&format!("{name}: left out {}", left_out(&odd)));
-    }
-    if !missed.is_empty() {
-        ui.warn(&format!("{name}: Left out {}", left_out(&missed)));
+    if !device.skipped.is_empty() {
+        let paths = listed(&device.skipped.iter().map(|s| format!("{} ({})", s.path, s.what)).collect::<Vec<_>>());
+        ui.status(&format!("{name}: left out {paths}"));
     }
     for warning in &device.warnings {
         ui.warn(&format!("{name}: {warning}"));

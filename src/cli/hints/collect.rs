@@ -46,7 +46,10 @@ pub(in crate::cli) fn collect(error: &CollectError) -> Advice {
         E::NotPushed => &["hand it in with `confvault snapshot NAME --from FILE.tar`"],
         E::NotSupported(_) => &["`dir:`, `sftp://`, `ssh://` and `drs:` can be collected"],
         E::Archive { .. } => &["make it anew, such as with `tar -C FOLDER -cf FILE.tar .`"],
-        E::Damaged { .. } => &["have the device make its backup anew, and remove the damaged one"],
+        E::Damaged { .. } => &[
+            "if the device is writing it, run it again later; else remove it there, see whether its disk is full, and have it made anew",
+            "to take all as it stands, half an archive too: `confvault snapshot NAME --accept`",
+        ],
         E::Cancelled => &["run the command again"],
         E::Read { .. } | E::Path { .. } | E::Set(_) | E::Spool { .. } | E::NotText { .. } => &[],
     };

@@ -91,7 +91,7 @@ pub(super) fn backup(error: &BackupError) -> Advice {
         E::Failed { source, .. } => match source {
             ActError::Status { .. } | ActError::NotOk { .. } | ActError::Fails { .. } => advice(
                 Exit::Failed,
-                &["run the command on the device itself, and read what it says; what it left half is no part of a set"],
+                &["run the command on the device itself, and read what it says; what it left half is never kept"],
             ),
             ActError::Busy { .. } => advice(Exit::Failed, &["run it again when the other backup has ended"]),
             ActError::Open(CollectError::Connect(ConnectError::Overdue { .. })) => advice(
@@ -100,9 +100,6 @@ pub(super) fn backup(error: &BackupError) -> Advice {
             ),
             other => act(other),
         },
-        E::NothingNew { damaged, .. } if !damaged.is_empty() => {
-            advice(Exit::Failed, &["look whether the disk of the device is full, remove what is damaged, and run it again"])
-        }
         E::NothingNew { .. } => advice(
             Exit::Failed,
             &["let the job store its backups on the device too, where its source reads them (`confvault ls NAME`)"],

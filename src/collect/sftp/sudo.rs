@@ -115,9 +115,9 @@ pub(super) fn list(link: &Link<'_>, roots: &Roots, plan: &mut Plan<'_>) -> Resul
             }
             b'f' | b'l' => plan.leaf(node)?,
             _ if plan.leaves_out(&path) => {}
-            b's' => plan.skipped.push(Skipped::odd(path, "socket")),
-            b'p' => plan.skipped.push(Skipped::odd(path, "FIFO")),
-            _ => plan.skipped.push(Skipped::odd(path, "device")),
+            b's' => plan.skipped.push(Skipped { path, what: "socket" }),
+            b'p' => plan.skipped.push(Skipped { path, what: "FIFO" }),
+            _ => plan.skipped.push(Skipped { path, what: "device" }),
         }
     }
     Ok(())

@@ -186,7 +186,7 @@ fn visit(
         Ok(node) => plan.leaf(node),
         Err(_) if plan.leaves_out(&path) => Ok(()),
         Err(what) => {
-            plan.skipped.push(Skipped::odd(path, what));
+            plan.skipped.push(Skipped { path, what });
             Ok(())
         }
     }

@@ -98,8 +98,6 @@ impl<'a> Site<'a> {
         let Tools { vault, world, .. } = self.tools;
         job(&Context {
             partial,
-            // What stands there is what there is to go back to, whatever it is worth.
-            damaged: true,
             ..Context::new(
                 vault.root(),
                 self.spool.dir(),
@@ -163,7 +161,11 @@ impl From<ActError> for DeviceRestoreError {
 fn is_there(error: &CollectError) -> bool {
     matches!(
         error,
-        CollectError::NotWhole(_) | CollectError::NoRelease { .. } | CollectError::Empty(_) | CollectError::Missing(_)
+        CollectError::NotWhole(_)
+            | CollectError::Damaged { .. }
+            | CollectError::NoRelease { .. }
+            | CollectError::Empty(_)
+            | CollectError::Missing(_)
     )
 }
 
