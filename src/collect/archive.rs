@@ -13,7 +13,7 @@ use tar::{EntryType, Header, PaxExtensions};
 
 use super::{CollectError, Collected, Context};
 use crate::model::{Content, Entry, Kind};
-use crate::profile::{Profile, matcher};
+use crate::profile::Profile;
 
 const BLOCK: usize = 512;
 /// Bytes of the extended header of one file; real ones have some hundred.
@@ -28,14 +28,9 @@ const NO_TAR: &str = "no whole tar archive";
 /// # Errors
 /// [`CollectError::Damaged`]; one cannot be read, or the time of the device is over.
 pub(super) fn judge(collected: &mut Collected, profile: &Profile, context: &Context<'_>) -> Result<(), CollectError> {
-    let globs = profile.collect().into_iter().flat_map(|collect| &collect.expect).flat_map(|expect| &expect.paths);
-    let globs: Vec<_> = globs.cloned().collect();
-    if globs.is_empty() {
-        return Ok(());
-    }
-    let matches = matcher(&globs);
+    let is_expected = profile.expected();
     let mut damaged = Vec::new();
-    for entry in collected.set.entries().iter().filter(|entry| entry.kind == Kind::File && matches(&entry.path)) {
+    for entry in collected.set.entries().iter().filter(|entry| entry.kind == Kind::File && is_expected(&entry.path)) {
         if let Some(what) = fault(entry, context)? {
             damaged.push((&entry.path, what));
         }
@@ -105,7 +100,6 @@ fn read_tar(from: &mut dyn Read) -> io::Result<Option<&'static str>> {
         let size = if header.as_bytes()[124..136] == [0; 12] { Ok(0) } else { header.entry_size() };
         let (Ok(size), true) = (size, is_header(header)) else { return Ok(Some(NO_TAR)) };
         let kind = header.entry_type();
-        // What a header of its own says of the size goes before what has no room in this one.
         let size = match kind {
             EntryType::XHeader | EntryType::XGlobalHeader => size,
             // No bytes follow them, whatever their headers say.
@@ -115,7 +109,8 @@ fn read_tar(from: &mut dyn Read) -> io::Result<Option<&'static str>> {
             | EntryType::Char
             | EntryType::Block
             | EntryType::Fifo => 0,
-            _ => extended_size.take().unwrap_or(size),
+            // What a header of its own says of the size goes before what has no room in this one.
+            _ => extended_size.unwrap_or(size),
         };
         let mut further = header.as_gnu().is_some_and(|gnu| kind == EntryType::GNUSparse && gnu.is_extended());
         while further {
@@ -123,6 +118,10 @@ fn read_tar(from: &mut dyn Read) -> io::Result<Option<&'static str>> {
             further = block[504] == 1;
         }
         entries += 1;
+        if kind != EntryType::XGlobalHeader {
+            // It held for this entry alone.
+            extended_size = None;
+        }
         let mut left = size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64;
         if kind == EntryType::XHeader {
             let mut text = Vec::new();

@@ -13,7 +13,7 @@ use crate::collect::act::{self, ActError, Scene};
 use crate::collect::{Context, ask, can_ask};
 use crate::inventory::{Device, SourceUrl};
 use crate::model::{ConfigPath, DeviceName, Digest, Kind};
-use crate::profile::{Backup, Profile, matcher};
+use crate::profile::{Backup, Profile};
 
 /// Says why a device made no backup, or why it was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -146,9 +146,8 @@ fn take(vault: &Vault, name: &DeviceName, options: Options, world: &World<'_>) -
 fn expected(vault: &Vault, profile: &Profile, name: &DeviceName) -> Result<BTreeSet<(ConfigPath, Digest)>, Error> {
     let newest = vault.store.newest(&vault.store.refs()?, name)?;
     let manifest = vault.store.manifest(&newest)?;
-    let globs: Vec<_> = profile.collect().into_iter().flat_map(|collect| &collect.expect).flat_map(|e| e.paths.clone()).collect();
-    let matches = matcher(&globs);
-    let files = manifest.lines.iter().filter(|line| line.kind == Kind::File && matches(&line.path));
+    let is_expected = profile.expected();
+    let files = manifest.lines.iter().filter(|line| line.kind == Kind::File && is_expected(&line.path));
     Ok(files.filter_map(|line| Some((line.path.clone(), line.body?.plain))).collect())
 }
 

@@ -188,8 +188,8 @@ pub struct Expect {
     pub what: String,
     /// How old the newest of them may be.
     pub within_days: Option<u32>,
-    /// Globs of what the device makes, replaces and removes by itself: a difference in nothing else is no change that
-    /// anybody announces.
+    /// Globs of what the device makes, replaces and removes by itself, `paths` where there are none: a difference in
+    /// nothing else is no change that anybody announces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_itself: Vec<Pattern>,
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
-use super::globs::{as_path, glob};
+use super::globs::{as_path, glob, matcher};
 use super::language::{Backup, Collect, Command, Health, Module, ProfileFile, Restore, Session};
 use super::pattern::Pattern;
 use super::secrets::{Applies, Finder, Found, MaskOverrides, SecretSpan, suspects};
@@ -161,16 +161,21 @@ impl Profile {
         }
     }
 
+    /// Tells of each path whether it is of what the profile expects beside the configuration.
+    pub(crate) fn expected(&self) -> impl Fn(&ConfigPath) -> bool + use<> {
+        let expected = self.file.collect.iter().flat_map(|collect| &collect.expect);
+        matcher(&expected.flat_map(|expect| expect.paths.clone()).collect::<Vec<_>>())
+    }
+
     /// Tells whether the device makes, replaces and removes a file or folder by itself.
     #[must_use]
     pub fn is_by_itself(&self, path: &ConfigPath) -> bool {
-        let expected = self.file.collect.iter().flat_map(|collect| &collect.expect);
-        let of = |expect: &'_ super::language::Expect| -> Vec<Pattern> {
-            if expect.by_itself.is_empty() { expect.paths.clone() } else { expect.by_itself.clone() }
-        };
         let globs = self.by_itself.get_or_init(|| {
-            let lists: Vec<_> = expected.map(of).collect();
-            Globs::new(lists.iter().map(Vec::as_slice))
+            let expected = self.file.collect.iter().flat_map(|collect| &collect.expect);
+            Globs::new(expected.map(|expect| match expect.by_itself.as_slice() {
+                [] => expect.paths.as_slice(),
+                own => own,
+            }))
         });
         !globs.owner.is_empty() && !globs.matching(path).is_empty()
     }

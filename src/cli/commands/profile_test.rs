@@ -144,6 +144,6 @@ fn document(args: &TestArgs, report: &Report) -> serde_json::Value {
         "files": files.collect::<Vec<_>>(),
         "links_count": report.links,
         "unclaimed": report.unclaimed,
-        "skipped": report.skipped.iter().map(|s| json!({ "path": s.path, "what": s.what })).collect::<Vec<_>>(),
+        "skipped": super::snapshot::skipped(&report.skipped),
     })
 }
